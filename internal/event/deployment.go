@@ -1,0 +1,84 @@
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DeploymentStatus is how far a rollout came.
+type DeploymentStatus string
+
+// The statuses that POST /v1/deployments takes.
+const (
+	DeploymentStarted    DeploymentStatus = "started"
+	DeploymentSucceeded  DeploymentStatus = "succeeded"
+	DeploymentFailed     DeploymentStatus = "failed"
+	DeploymentRolledBack DeploymentStatus = "rolled_back"
+)
+
+// Deployment is one rollout of a revision of a service to an environment.
+// A source fills what it knows; the ledger reconciles the sources into one.
+type Deployment struct {
+	ID               string           `json:"id"` // the ledger's, see DeploymentID
+	Aliases          []string         `json:"aliases,omitempty"`
+	Service          string           `json:"service"`
+	Environment      string           `json:"environment"`
+	Revision         string           `json:"revision,omitempty"`
+	PreviousRevision string           `json:"previous_revision,omitempty"`
+	Version          string           `json:"version,omitempty"`
+	PreviousVersion  string           `json:"previous_version,omitempty"`
+	Status           DeploymentStatus `json:"status,omitempty"`
+	StartedAt        time.Time        `json:"started_at"`
+	FinishedAt       time.Time        `json:"finished_at,omitzero"`
+	FirstSeenAt      time.Time        `json:"first_seen_at,omitzero"` // first telemetry of the new version
+	Ordinal          int              `json:"ordinal"`                // how often this revision was deployed there before
+	Baseline         bool             `json:"baseline,omitempty"`     // the first version ever seen: not a deployment
+	RollbackOf       string           `json:"rollback_of,omitempty"`  // id of the deployment that this one undid
+	URL              string           `json:"url,omitempty"`
+	Repository       string           `json:"repository,omitempty"`
+	RollbackCommand  string           `json:"rollback_command,omitempty"`
+	Instances        []string         `json:"instances,omitempty"` // service.instance.id of the new cohort, when told
+	Sources          []Source         `json:"sources,omitempty"`   // provenance, in order of arrival
+}
+
+// Source says who told about something, and when.
+type Source struct {
+	Name string    `json:"name"` // "api", "github", "telemetry", …
+	ID   string    `json:"id,omitempty"`
+	At   time.Time `json:"at"`
+}
+
+// Label is what a person calls the deployed thing: the version, else a short revision.
+func (d Deployment) Label() string {
+	if d.Version != "" {
+		return d.Version
+	}
+	return ShortRevision(d.Revision)
+}
+
+// PreviousLabel is Label for what was there before.
+func (d Deployment) PreviousLabel() string {
+	if d.PreviousVersion != "" {
+		return d.PreviousVersion
+	}
+	return ShortRevision(d.PreviousRevision)
+}
+
+// ShortRevision cuts a full commit id to seven digits and leaves anything else alone.
+func ShortRevision(revision string) string {
+	if len(revision) < 40 {
+		return revision
+	}
+	return revision[:7]
+}
+
+// DeploymentID is the ledger's id of a deployment: the first 12 hex digits of
+// SHA-256 over service, environment, revision (else version) and ordinal (how
+// often that revision was deployed there before, so that A→B→A are three).
+func DeploymentID(service, environment, revisionOrVersion string, ordinal int) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{service, environment, revisionOrVersion, strconv.Itoa(ordinal)}, "\x00")))
+	return hex.EncodeToString(sum[:])[:12]
+}

@@ -1,0 +1,18 @@
+package event
+
+import "time"
+
+// Finding is one result of a static analysis.
+type Finding struct {
+	Tool        string    `json:"tool,omitempty"`
+	Rule        string    `json:"rule"`
+	Level       string    `json:"level,omitempty"` // SARIF: none | note | warning | error
+	Message     string    `json:"message,omitempty"`
+	File        string    `json:"file,omitempty"`
+	Line        int       `json:"line,omitempty"`
+	Fingerprint string    `json:"fingerprint,omitempty"`
+	Repository  string    `json:"repository,omitempty"`
+	Revision    string    `json:"revision,omitempty"`
+	RunID       string    `json:"run_id,omitempty"`
+	At          time.Time `json:"at"`
+}

@@ -1,0 +1,91 @@
+package event
+
+// Event names: LogRecord.EventName of the records that carry the vocabulary.
+const (
+	NameChange      = "deployloop.change"
+	NamePipelineRun = "deployloop.pipeline.run"
+	NameTestResult  = "deployloop.test.result"
+	NameFinding     = "deployloop.finding"
+	NameDeployment  = "deployloop.deployment"
+	NameVerdict     = "deployloop.verdict"
+	NameAnomaly     = "deployloop.anomaly"
+)
+
+// Attribute names. Those without the deployloop. prefix are OpenTelemetry
+// semantic conventions v1.41.
+const (
+	AttrServiceName       = "service.name"
+	AttrServiceNamespace  = "service.namespace"
+	AttrServiceVersion    = "service.version"
+	AttrServiceInstanceID = "service.instance.id"
+	AttrEnvironment       = "deployment.environment.name"
+	AttrDeploymentID      = "deployment.id"
+	AttrDeploymentName    = "deployment.name"
+	AttrDeploymentStatus  = "deployment.status"
+	AttrRevision          = "vcs.ref.head.revision"
+	AttrRefName           = "vcs.ref.head.name"
+	AttrBaseRevision      = "vcs.ref.base.revision"
+	AttrRepositoryURL     = "vcs.repository.url.full"
+	AttrRepositoryName    = "vcs.repository.name"
+	AttrChangeID          = "vcs.change.id"
+	AttrChangeTitle       = "vcs.change.title"
+
+	AttrPipelineName   = "cicd.pipeline.name"
+	AttrPipelineRunID  = "cicd.pipeline.run.id"
+	AttrPipelineRunURL = "cicd.pipeline.run.url.full"
+	AttrPipelineState  = "cicd.pipeline.run.state"
+	AttrPipelineResult = "cicd.pipeline.result"
+	AttrPipelineAction = "cicd.pipeline.action.name"
+	AttrTaskName       = "cicd.pipeline.task.name"
+	AttrTaskRunID      = "cicd.pipeline.task.run.id"
+	AttrTaskRunResult  = "cicd.pipeline.task.run.result"
+	AttrTaskType       = "cicd.pipeline.task.type"
+	AttrWorkerName     = "cicd.worker.name"
+
+	AttrTestSuiteName    = "test.suite.name"
+	AttrTestCaseName     = "test.case.name"
+	AttrTestResultStatus = "test.case.result.status"
+
+	AttrCodeFilePath     = "code.file.path"
+	AttrCodeLineNumber   = "code.line.number"
+	AttrCodeFunctionName = "code.function.name"
+
+	AttrExceptionType       = "exception.type"
+	AttrExceptionMessage    = "exception.message"
+	AttrExceptionStacktrace = "exception.stacktrace"
+
+	AttrHTTPRoute         = "http.route"
+	AttrHTTPRequestMethod = "http.request.method"
+	AttrHTTPStatusCode    = "http.response.status_code"
+	AttrRPCMethod         = "rpc.method"
+	AttrURLPath           = "url.path"
+	AttrErrorType         = "error.type"
+	AttrUserID            = "user.id"
+	AttrEndUserID         = "enduser.id"
+	AttrSessionID         = "session.id"
+
+	AttrKind             = "deployloop.kind"
+	AttrMode             = "deployloop.mode"
+	AttrState            = "deployloop.state"
+	AttrSource           = "deployloop.source"
+	AttrPreviousRevision = "deployloop.deployment.previous_revision"
+	AttrPreviousVersion  = "deployloop.deployment.previous_version"
+	AttrStartedAt        = "deployloop.deployment.started_at"
+	AttrFinishedAt       = "deployloop.deployment.finished_at"
+	AttrRollbackCommand  = "deployloop.deployment.rollback_command"
+	AttrAliases          = "deployloop.deployment.aliases"
+	AttrURL              = "deployloop.url"
+	AttrAnomalyID        = "deployloop.anomaly.id"
+	AttrVerdict          = "deployloop.verdict"
+)
+
+// Deprecated spellings that are accepted on input, newest first for each name.
+var (
+	EnvironmentNames = []string{AttrEnvironment, "deployment.environment"}
+	RevisionNames    = []string{AttrRevision, "vcs.ref.head.revision.id", "vcs.repository.ref.revision", "vcs.repository.change.revision", "git.commit.sha"}
+	// EventNameAttr is where records told their event name before LogRecord.EventName.
+	EventNameAttr = "event.name"
+)
+
+// DefaultEnvironment is the environment of whatever names none.
+const DefaultEnvironment = "default"

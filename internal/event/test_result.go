@@ -1,0 +1,19 @@
+package event
+
+import "time"
+
+// TestResult is the outcome of one test case in one run.
+type TestResult struct {
+	Suite      string        `json:"suite,omitempty"`
+	Case       string        `json:"case"`
+	Status     string        `json:"status"` // pass | fail | skip | error
+	Duration   time.Duration `json:"duration,omitempty"`
+	Message    string        `json:"message,omitempty"`
+	Stacktrace string        `json:"stacktrace,omitempty"`
+	File       string        `json:"file,omitempty"`
+	Line       int           `json:"line,omitempty"`
+	Repository string        `json:"repository,omitempty"`
+	Revision   string        `json:"revision,omitempty"`
+	RunID      string        `json:"run_id,omitempty"`
+	At         time.Time     `json:"at"`
+}

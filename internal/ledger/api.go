@@ -1,0 +1,75 @@
+// Package ledger is what deployloop knows: changes, deployments, anomalies,
+// verdicts and closures, as one bounded in-memory state with indices. It is
+// pure (no Collector, no clock of its own, no I/O); extension/ledgerextension
+// persists it and gives it to the other components.
+package ledger
+
+import (
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// Sighting is telemetry of one resource as it passes: the inference of
+// deployments from telemetry starts here.
+type Sighting struct {
+	Service, Environment string
+	Version, Revision    string // either may be empty
+	Instance             string
+	At                   time.Time
+}
+
+// Reader is what other parts may ask. Results are copies.
+type Reader interface {
+	// Deployment finds one by id or alias.
+	Deployment(id string) (event.Deployment, bool)
+	// Deployments lists newest first.
+	Deployments(Query) []event.Deployment
+	// Current is the deployment that put this version or revision where it
+	// is; ok is false for a baseline or an unknown one. Allocation-free.
+	Current(service, environment, version, revision string) (id string, rev string, ok bool)
+	// Verdict is the last recorded of a deployment.
+	Verdict(deploymentID string) (event.Verdict, bool)
+	Anomaly(id string) (event.Anomaly, bool)
+	Anomalies(Query) []event.Anomaly
+	// Change finds a commit by its id (or a unique prefix of at least 7 digits).
+	Change(repository, revision string) (event.Change, bool)
+	// ChangeRange walks Previous from new back to previous (first parent, push order),
+	// newest first; complete is false when the walk did not reach previous,
+	// and note says why in words (force-push, unknown revision, limit).
+	ChangeRange(repository, previous, new string) (changes []event.Change, complete bool, note string)
+	// Subscribe is told of every recorded update; a slow subscriber misses
+	// updates and is told so by Update.Missed.
+	Subscribe(buffer int) (updates <-chan Update, cancel func())
+}
+
+// Recorder is what other parts may tell.
+type Recorder interface {
+	RecordChange(event.Change)
+	// RecordDeployment reconciles d with what is known and returns the one it became.
+	RecordDeployment(d event.Deployment) (event.Deployment, bool)
+	// RecordSighting infers a deployment at the first sight of a new version.
+	// The common case (nothing new) must be allocation-free and cheap.
+	RecordSighting(Sighting) (d event.Deployment, isNew bool)
+	RecordVerdict(event.Verdict)
+	RecordAnomaly(event.Anomaly)
+	RecordPipelineRun(event.PipelineRun)
+	// CloseAnomaly closes it once; later calls change nothing and return false.
+	CloseAnomaly(id string, c event.Closure) bool
+}
+
+// Query filters a listing; zero fields match all.
+type Query struct {
+	Service, Environment, Deployment string
+	OpenOnly                         bool
+	Since                            time.Time
+	Limit                            int // 0: 100
+}
+
+// Update names what changed; readers fetch the object itself.
+type Update struct {
+	Kind   string // change | deployment | verdict | anomaly | run
+	ID     string
+	At     time.Time
+	Missed int
+}
