@@ -29,6 +29,8 @@ const (
 	AttrRepositoryName    = "vcs.repository.name"
 	AttrChangeID          = "vcs.change.id"
 	AttrChangeTitle       = "vcs.change.title"
+	AttrOwnerName         = "vcs.owner.name"
+	AttrProviderName      = "vcs.provider.name"
 
 	AttrPipelineName   = "cicd.pipeline.name"
 	AttrPipelineRunID  = "cicd.pipeline.run.id"
@@ -38,6 +40,7 @@ const (
 	AttrPipelineAction = "cicd.pipeline.action.name"
 	AttrTaskName       = "cicd.pipeline.task.name"
 	AttrTaskRunID      = "cicd.pipeline.task.run.id"
+	AttrTaskRunURL     = "cicd.pipeline.task.run.url.full"
 	AttrTaskRunResult  = "cicd.pipeline.task.run.result"
 	AttrTaskType       = "cicd.pipeline.task.type"
 	AttrWorkerName     = "cicd.worker.name"
@@ -49,6 +52,7 @@ const (
 	AttrCodeFilePath     = "code.file.path"
 	AttrCodeLineNumber   = "code.line.number"
 	AttrCodeFunctionName = "code.function.name"
+	AttrCodeStacktrace   = "code.stacktrace"
 
 	AttrExceptionType       = "exception.type"
 	AttrExceptionMessage    = "exception.message"
@@ -74,9 +78,50 @@ const (
 	AttrFinishedAt       = "deployloop.deployment.finished_at"
 	AttrRollbackCommand  = "deployloop.deployment.rollback_command"
 	AttrAliases          = "deployloop.deployment.aliases"
+	AttrFirstSeenAt      = "deployloop.deployment.first_seen_at"
+	AttrOrdinal          = "deployloop.deployment.ordinal"
+	AttrBaseline         = "deployloop.deployment.baseline"
+	AttrRollbackOf       = "deployloop.deployment.rollback_of"
+	AttrInstances        = "deployloop.deployment.instances"
+	AttrSources          = "deployloop.deployment.sources"
 	AttrURL              = "deployloop.url"
-	AttrAnomalyID        = "deployloop.anomaly.id"
-	AttrVerdict          = "deployloop.verdict"
+	AttrRepository       = "deployloop.repository" // as the forge names it: owner and name, a URL or a path
+
+	AttrChangeParents    = "deployloop.change.parents"
+	AttrChangeForced     = "deployloop.change.forced"
+	AttrChangeMessage    = "deployloop.change.message"
+	AttrChangeAuthor     = "deployloop.change.author"
+	AttrChangeEmail      = "deployloop.change.author_email"
+	AttrChangeCompareURL = "deployloop.change.compare_url"
+	AttrChangePullURL    = "deployloop.change.pull_url"
+	AttrChangeAdded      = "deployloop.change.added"
+	AttrChangeModified   = "deployloop.change.modified"
+	AttrChangeRemoved    = "deployloop.change.removed"
+
+	AttrStage         = "deployloop.stage"
+	AttrRunAttempt    = "deployloop.pipeline.run.attempt"
+	AttrRunQueuedAt   = "deployloop.pipeline.run.queued_at"
+	AttrRunStartedAt  = "deployloop.pipeline.run.started_at"
+	AttrRunFinishedAt = "deployloop.pipeline.run.finished_at"
+
+	AttrTestDuration = "deployloop.test.duration"
+	AttrTestMessage  = "deployloop.test.message"
+
+	AttrFindingTool        = "deployloop.finding.tool"
+	AttrFindingRule        = "deployloop.finding.rule"
+	AttrFindingLevel       = "deployloop.finding.level"
+	AttrFindingMessage     = "deployloop.finding.message"
+	AttrFindingFingerprint = "deployloop.finding.fingerprint"
+
+	AttrAnomalyID     = "deployloop.anomaly.id"
+	AttrVerdict       = "deployloop.verdict"
+	AttrReason        = "deployloop.reason"
+	AttrCalibrating   = "deployloop.calibrating"
+	AttrSeverity      = "deployloop.severity"
+	AttrSignal        = "deployloop.signal"
+	AttrOperation     = "deployloop.operation"
+	AttrTeam          = "deployloop.team"
+	AttrClosureReason = "deployloop.closure.reason"
 )
 
 // Deprecated spellings that are accepted on input, newest first for each name.
