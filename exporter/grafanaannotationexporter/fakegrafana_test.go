@@ -1,0 +1,180 @@
+package grafanaannotationexporter
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-openapi/strfmt"
+	"github.com/grafana/grafana-openapi-client-go/models"
+)
+
+// contractServer holds annotations as Grafana's HTTP API documents it: requests
+// are read into the types that Grafana's own OpenAPI contract generates,
+// unknown fields and parameters are refused, answers are those types.
+type contractServer struct {
+	*httptest.Server
+	t *testing.T
+
+	away       atomic.Bool // 503 to everything
+	loseAnswer atomic.Bool // the next create is stored, its answer is lost
+	calls      atomic.Int64
+
+	mu     sync.Mutex
+	lastID int64
+	stored []*models.Annotation
+}
+
+const testToken = "glsa_test"
+
+func newContractServer(t *testing.T) *contractServer {
+	s := &contractServer{t: t}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /grafana/api/annotations", s.list)
+	mux.HandleFunc("POST /grafana/api/annotations", s.create)
+	mux.HandleFunc("PATCH /grafana/api/annotations/{id}", s.patch)
+	mux.HandleFunc("DELETE /grafana/api/annotations/{id}", s.remove)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.calls.Add(1)
+		switch {
+		case s.away.Load():
+			s.answer(w, http.StatusServiceUnavailable, map[string]string{"message": "away"})
+		case r.Header.Get("Authorization") != "Bearer "+testToken:
+			s.answer(w, http.StatusUnauthorized, map[string]string{"message": "Invalid API key"})
+		default:
+			mux.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *contractServer) answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// strict reads a body as the contract has it.
+func (s *contractServer) strict(w http.ResponseWriter, r *http.Request, into any) bool {
+	decoder := json.NewDecoder(io.LimitReader(r.Body, 1<<20))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if v, ok := into.(interface{ Validate(strfmt.Registry) error }); ok && err == nil {
+		err = v.Validate(strfmt.Default)
+	}
+	if err != nil {
+		s.t.Errorf("%s %s breaks the contract: %v", r.Method, r.URL, err)
+		s.answer(w, http.StatusBadRequest, map[string]string{"message": "bad request data"})
+		return false
+	}
+	return true
+}
+
+func (s *contractServer) list(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	for name := range query {
+		if !slices.Contains([]string{"from", "to", "limit", "alertId", "dashboardUID", "panelId", "userId", "type", "tags", "matchAny"}, name) {
+			s.t.Errorf("unknown query parameter %q", name)
+		}
+	}
+	number := func(name string) int64 { n, _ := strconv.ParseInt(query.Get(name), 10, 64); return n }
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := []*models.Annotation{}
+	for _, a := range s.stored {
+		all := true
+		for _, tag := range query["tags"] {
+			all = all && slices.Contains(a.Tags, tag)
+		}
+		if all && a.TimeEnd >= number("from") && a.Time <= number("to") && int64(len(found)) < number("limit") {
+			found = append(found, a)
+		}
+	}
+	s.answer(w, http.StatusOK, found)
+}
+
+func (s *contractServer) create(w http.ResponseWriter, r *http.Request) {
+	var cmd models.PostAnnotationsCmd
+	if !s.strict(w, r, &cmd) {
+		return
+	}
+	s.mu.Lock()
+	s.lastID++
+	id := s.lastID
+	s.stored = append(s.stored, &models.Annotation{ID: id, Tags: cmd.Tags, Text: *cmd.Text, Time: cmd.Time, TimeEnd: cmd.TimeEnd})
+	s.mu.Unlock()
+	if s.loseAnswer.CompareAndSwap(true, false) {
+		s.answer(w, http.StatusBadGateway, map[string]string{"message": "the proxy lost the answer"})
+		return
+	}
+	message := "Annotation added"
+	s.answer(w, http.StatusOK, models.PostAnnotationOKBody{ID: &id, Message: &message})
+}
+
+func (s *contractServer) at(r *http.Request) int {
+	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	return slices.IndexFunc(s.stored, func(a *models.Annotation) bool { return a.ID == id })
+}
+
+func (s *contractServer) patch(w http.ResponseWriter, r *http.Request) {
+	var cmd models.PatchAnnotationsCmd
+	if !s.strict(w, r, &cmd) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.at(r)
+	if i < 0 {
+		s.answer(w, http.StatusNotFound, map[string]string{"message": "Annotation not found"})
+		return
+	}
+	a := s.stored[i]
+	a.Tags, a.Text, a.Time, a.TimeEnd = cmd.Tags, cmd.Text, cmd.Time, cmd.TimeEnd
+	s.answer(w, http.StatusOK, models.SuccessResponseBody{Message: "Annotation patched"})
+}
+
+func (s *contractServer) remove(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.at(r)
+	if i < 0 {
+		s.answer(w, http.StatusNotFound, map[string]string{"message": "Annotation not found"})
+		return
+	}
+	s.stored = slices.Delete(s.stored, i, i+1)
+	s.answer(w, http.StatusOK, models.SuccessResponseBody{Message: "Annotation deleted"})
+}
+
+// of lists what is stored for a deployment.
+func (s *contractServer) of(deployment string) []models.Annotation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []models.Annotation
+	for _, a := range s.stored {
+		if slices.Contains(a.Tags, "deployment:"+deployment) {
+			out = append(out, *a)
+		}
+	}
+	return out
+}
+
+func (s *contractServer) verdictOf(deployment string) string {
+	list := s.of(deployment)
+	if len(list) != 1 {
+		return ""
+	}
+	for _, tag := range list[0].Tags {
+		if v, ok := strings.CutPrefix(tag, "verdict:"); ok {
+			return v
+		}
+	}
+	return ""
+}
