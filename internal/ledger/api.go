@@ -24,6 +24,7 @@ type Reader interface {
 	// Deployment finds one by id or alias.
 	Deployment(id string) (event.Deployment, bool)
 	// Deployments lists newest first.
+	// Baselines are listed only when the query asks for them.
 	Deployments(Query) []event.Deployment
 	// Current is the deployment that put this version or revision where it
 	// is; ok is false for a baseline or an unknown one. Allocation-free.
@@ -38,6 +39,9 @@ type Reader interface {
 	// newest first; complete is false when the walk did not reach previous,
 	// and note says why in words (force-push, unknown revision, limit).
 	ChangeRange(repository, previous, new string) (changes []event.Change, complete bool, note string)
+	// Changes and PipelineRuns list newest first.
+	Changes(ChangeQuery) []event.Change
+	PipelineRuns(RunQuery) []event.PipelineRun
 	// Subscribe is told of every recorded update; a slow subscriber misses
 	// updates and is told so by Update.Missed.
 	Subscribe(buffer int) (updates <-chan Update, cancel func())
@@ -62,8 +66,23 @@ type Recorder interface {
 type Query struct {
 	Service, Environment, Deployment string
 	OpenOnly                         bool
+	Baselines                        bool // deployments: also the first versions seen, which are none
 	Since                            time.Time
 	Limit                            int // 0: 100
+}
+
+// ChangeQuery filters commits; zero fields match all.
+type ChangeQuery struct {
+	Repository, Ref string
+	Since           time.Time
+	Limit           int // 0: 100
+}
+
+// RunQuery filters pipeline runs and their tasks; zero fields match all.
+type RunQuery struct {
+	Repository, Revision, RunID string
+	Since                       time.Time
+	Limit                       int // 0: 100
 }
 
 // Update names what changed; readers fetch the object itself.

@@ -1,0 +1,102 @@
+package ledger
+
+import (
+	"cmp"
+	"time"
+)
+
+// Limits bounds what the ledger holds and tunes how it reconciles. A zero
+// field takes its default. What overflows is evicted in the order written at
+// each field and counted under the name given there (see Dropped).
+type Limits struct {
+	// Deployments in all (default 10000) and PerPlace of one service and
+	// environment (default 500): the oldest started goes first, the newest of
+	// a place last. Counted as "deployments".
+	Deployments, PerPlace int
+	// Places are the pairs of service and environment (default 10000). New
+	// ones beyond it are refused, so that a flood of names cannot push out
+	// what is known. Counted as "places".
+	Places int
+	// Changes (default 50000), Runs (20000), Anomalies (10000) and Verdicts
+	// (10000): the least recently told goes first; an open anomaly is told
+	// again every heartbeat, so the closed ones go before it. Counted as
+	// "changes", "runs", "anomalies" and "verdicts".
+	Changes, Runs, Anomalies, Verdicts int
+	// InferredPerHour is how many deployments of one place may be inferred
+	// from telemetry in an hour (default 30): a version that changes with
+	// every process is no deployment. Counted as "inferred".
+	InferredPerHour int
+	// Variants are the combinations of version and revision of one place that
+	// are remembered for the fast path (default 64); all are dropped and
+	// learnt anew when full. Counted as "variants".
+	Variants int
+	// Range is how many commits ChangeRange walks (default 500).
+	Range int
+	// Subscribers at one time (default 256), counted as "subscribers".
+	Subscribers int
+	// Retention is how long closed and past things are kept (default 720 h).
+	Retention time.Duration
+	// ReconcileWithin is how far apart two tellings of the same revision may
+	// be and still mean one rollout (default 1 h).
+	ReconcileWithin time.Duration
+	// VanishAfter is how long a version must be silent to count as gone
+	// (default 5 min; three times the longest silence seen of it, if longer).
+	VanishAfter time.Duration
+	// ConfirmAfter is how long a version that came back must stay to count as
+	// rolled back to (default 1 min).
+	ConfirmAfter time.Duration
+	// Settle is how long after the first telemetry of a place every version
+	// still counts as baseline (default 10 s; negative: only the first does):
+	// a collector that starts in the middle of a rollout cannot tell which of
+	// two versions is the new one.
+	Settle time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		Deployments:     positive(l.Deployments, 10_000),
+		PerPlace:        positive(l.PerPlace, 500),
+		Places:          positive(l.Places, 10_000),
+		Changes:         positive(l.Changes, 50_000),
+		Runs:            positive(l.Runs, 20_000),
+		Anomalies:       positive(l.Anomalies, 10_000),
+		Verdicts:        positive(l.Verdicts, 10_000),
+		InferredPerHour: positive(l.InferredPerHour, 30),
+		Variants:        positive(l.Variants, 64),
+		Range:           positive(l.Range, 500),
+		Subscribers:     positive(l.Subscribers, 256),
+		Retention:       positive(l.Retention, 720*time.Hour),
+		ReconcileWithin: positive(l.ReconcileWithin, time.Hour),
+		VanishAfter:     positive(l.VanishAfter, 5*time.Minute),
+		ConfirmAfter:    positive(l.ConfirmAfter, time.Minute),
+		Settle:          cmp.Or(l.Settle, 10*time.Second),
+	}
+}
+
+func positive[T int | time.Duration](v, fallback T) T {
+	if v > 0 {
+		return v
+	}
+	return fallback
+}
+
+// Lengths in bytes beyond which text from outside is cut.
+const (
+	maxName    = 256     // services, environments, versions, revisions, ids
+	maxText    = 4 << 10 // commands, details, URLs
+	maxMessage = 16 << 10
+	maxList    = 1000 // paths of a change, symptoms of a roll-up
+	maxSources = 16   // of one deployment
+	maxAliases = 32
+)
+
+// cut shortens s to at most n bytes without splitting a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}
