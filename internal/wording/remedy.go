@@ -1,0 +1,149 @@
+package wording
+
+import (
+	"strings"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// commandLimit bounds a command; a longer one is not cut (half a command is
+// dangerous) but left out for the generic sentence.
+const commandLimit = 2000
+
+// Fix says how to undo a deployment: its own rollback command, else one for the
+// tool that deployed it, pinned to the last good version; else what to do, in
+// words. "" for the zero deployment.
+func Fix(d event.Deployment) string {
+	if d.Service == "" {
+		return ""
+	}
+	if command := strings.TrimSpace(strings.ToValidUTF8(d.RollbackCommand, "")); command != "" && len(command) <= commandLimit {
+		return command
+	}
+	// The last source that can undo a rollout is the nearest to the runtime.
+	for i := len(d.Sources) - 1; i >= 0; i-- {
+		if command := rollbackBy(strings.ToLower(d.Sources[i].Name), d); command != "" && len(command) <= commandLimit {
+			return command
+		}
+	}
+	return rollbackInWords(d)
+}
+
+func rollbackBy(source string, d event.Deployment) string {
+	if isOption(d.Service) || isOption(d.PreviousRevision) || isOption(d.Repository) {
+		return ""
+	}
+	service, revision := shellQuote(d.Service), d.PreviousRevision
+	switch source {
+	case "argocd", "argo_cd", "argo-cd":
+		// `argocd app rollback` refuses while auto-sync is on; a pinned
+		// revision works either way.
+		if revision == "" {
+			return "argocd app rollback " + service
+		}
+		return "argocd app set " + service + " --revision " + shellQuote(revision) + " && argocd app sync " + service
+	case "flux":
+		if revision == "" {
+			return ""
+		}
+		return "kubectl -n flux-system patch gitrepository " + service + " --type merge -p " +
+			shellQuote(`{"spec":{"ref":{"commit":"`+jsonText(revision)+`"}}}`) +
+			" && flux reconcile kustomization " + service + " --with-source"
+	case "helm":
+		return "helm rollback " + service + previousComment(d)
+	case "kubectl", "kubernetes":
+		return "kubectl rollout undo deployment/" + service + previousComment(d)
+	case "github":
+		if revision == "" {
+			return ""
+		}
+		repository := ""
+		if d.Repository != "" {
+			repository = " --repo " + shellQuote(d.Repository)
+		}
+		return "gh run list --commit " + shellQuote(revision) + repository +
+			"   # then: gh run rerun ID, of the run that deployed " + OneLine(d.PreviousLabel(), nameLimit)
+	case "gitlab":
+		if previous := OneLine(d.PreviousLabel(), nameLimit); previous != "" {
+			return "In GitLab: Operate › Environments › " + OneLine(d.Environment, nameLimit) + ", and press Rollback on " + previous
+		}
+	}
+	return ""
+}
+
+// previousComment names the version that a command without a pin must end at.
+func previousComment(d event.Deployment) string {
+	if previous := OneLine(d.PreviousLabel(), nameLimit); previous != "" {
+		return "   # back to " + previous
+	}
+	return ""
+}
+
+func rollbackInWords(d event.Deployment) string {
+	where := ""
+	if d.Environment != "" && d.Environment != event.DefaultEnvironment {
+		where = " to " + OneLine(d.Environment, nameLimit)
+	}
+	service := OneLine(d.Service, nameLimit)
+	previous := OneLine(d.PreviousLabel(), nameLimit)
+	if previous == "" {
+		return "Deploy the last good version of " + service + where + " again; which one it was is not known here."
+	}
+	if revision := shortRevision(d.PreviousRevision); revision != "" && revision != previous {
+		previous += " (" + revision + ")"
+	}
+	return "Deploy " + previous + " of " + service + where + " again, the way " + OneLine(d.Label(), nameLimit) + " was deployed."
+}
+
+// FixForward is the command that reverts the suspect commit, or what to look at
+// when no commit is certain; "" when nothing is known of the commits.
+func FixForward(s *event.Suspicion) string {
+	if s == nil {
+		return ""
+	}
+	if s.Abstained || len(s.Suspects) == 0 {
+		if s.Range != "" && s.Commits > 0 && !isOption(s.Range) {
+			return "git log -p " + shellQuote(s.Range) + "   # no single commit is certain"
+		}
+		return ""
+	}
+	c := s.Suspects[0].Change
+	if c.Revision == "" || isOption(c.Revision) {
+		return ""
+	}
+	merge := ""
+	if len(c.Parents) > 1 {
+		merge = "-m 1 " // a merge: keep the side of the branch that it landed on
+	}
+	return "git revert " + merge + shellQuote(c.Revision)
+}
+
+// shellQuote quotes a value for a POSIX shell unless it is plainly harmless:
+// the commands are meant to be pasted, and names come from outside. Callers
+// refuse what a command would read as an option (see isOption).
+func shellQuote(value string) string {
+	value = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(value, ""))
+	if value == "" {
+		return "''"
+	}
+	harmless := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+=,", r)
+	}
+	if strings.IndexFunc(value, func(r rune) bool { return !harmless(r) }) < 0 {
+		return value
+	}
+	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+}
+
+// isOption tells a name that a command would take for an option: quoting does
+// not help against a leading dash.
+func isOption(name string) bool { return strings.HasPrefix(strings.TrimSpace(name), "-") }
+
+func jsonText(value string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(OneLine(value, nameLimit))
+}

@@ -1,0 +1,71 @@
+package wording
+
+import (
+	"strings"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+const maxReasons = 3
+
+// SuspectLine writes one commit with the reasons that speak for it: "9f2c1ab
+// “Round totals to cents” by Ada, 83%: stack line inside a changed hunk".
+func SuspectLine(s event.Suspect) string {
+	c := s.Change
+	title, _, _ := strings.Cut(strings.TrimSpace(c.Message), "\n")
+	if title = OneLine(title, nameLimit); title != "" {
+		title = "“" + title + "”"
+	}
+	by := ""
+	if author := OneLine(c.Author, 40); author != "" {
+		by = "by " + author
+	}
+	line := join(" ", shortRevision(c.Revision), title, by)
+	if s.Probability > 0 && finite(s.Probability) {
+		line += ", " + Percent(s.Probability)
+	}
+	var reasons []string
+	for _, r := range s.Reasons {
+		if r = OneLine(r, messageLimit); r != "" && len(reasons) < maxReasons {
+			reasons = append(reasons, r)
+		}
+	}
+	if len(reasons) > 0 {
+		line += ": " + strings.Join(reasons, "; ")
+	}
+	return line
+}
+
+// SuspectSentence names the commit that most probably did it, or says honestly that
+// none is certain; "" when nothing is known of the range.
+func SuspectSentence(s *event.Suspicion) string {
+	if s == nil {
+		return ""
+	}
+	note := OneLine(s.RangeNote, messageLimit)
+	switch {
+	case len(s.Suspects) > 0 && !s.Abstained:
+		return join("; ", SuspectLine(s.Suspects[0]), note)
+	case s.Commits > 0:
+		return join("; ", "this deployment; the commit is not certain ("+join(" in ", plural(s.Commits, "commit"), OneLine(s.Range, nameLimit))+")", note)
+	default:
+		return join("; ", "this deployment; its commits are not known", note)
+	}
+}
+
+// OtherSuspects writes the next suspects, at most limit, one a line. When no
+// commit is named, it lists the most probable ones.
+func OtherSuspects(s *event.Suspicion, limit int) string {
+	if s == nil {
+		return ""
+	}
+	rest := s.Suspects
+	if !s.Abstained && len(rest) > 0 {
+		rest = rest[1:]
+	}
+	var lines []string
+	for _, suspect := range rest[:min(len(rest), max(0, limit))] {
+		lines = append(lines, SuspectLine(suspect))
+	}
+	return strings.Join(lines, "\n")
+}

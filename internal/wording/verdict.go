@@ -1,0 +1,305 @@
+package wording
+
+import (
+	"strings"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// Headline says a verdict in a few words: "checkout got worse in production".
+func Headline(v event.Verdict) string {
+	d := v.Deployment
+	who := OneLine(d.Service, nameLimit)
+	where := ""
+	if d.Environment != "" && d.Environment != event.DefaultEnvironment {
+		where = " in " + OneLine(d.Environment, nameLimit)
+	}
+	switch v.State {
+	case event.Watching:
+		return "watching " + join(" ", who, OneLine(d.Label(), nameLimit)) + where
+	case event.Healthy:
+		return join(" ", who, OneLine(d.Label(), nameLimit)) + " is healthy" + where
+	case event.Regressed:
+		return who + " got worse" + where
+	case event.Inconclusive:
+		return "cannot tell about " + join(" ", who, OneLine(d.Label(), nameLimit)) + where
+	case event.Exonerated:
+		return who + " got worse" + where + ", but not because of this deploy"
+	default:
+		return join(" ", who, OneLine(string(v.State), nameLimit)) + where
+	}
+}
+
+// Reason says why a verdict is what it is, with its numbers. Each state and
+// reason has its own sentence; what the structure does not hold is taken from
+// v.Detail, and nothing is claimed that is in neither.
+func Reason(v event.Verdict) string {
+	sentence := ""
+	switch v.State {
+	case event.Watching:
+		sentence = join(" ", "Nothing is proven yet.", couldHaveSeen(v), remaining(v))
+	case event.Healthy:
+		sentence = healthy(v)
+	case event.Regressed:
+		sentence = regressed(v)
+	case event.Inconclusive:
+		sentence = inconclusive(v)
+	case event.Exonerated:
+		sentence = exonerated(v)
+	default:
+		sentence = detailOf(v)
+	}
+	lost := ""
+	if v.Reason != event.ReasonDataLost {
+		if names := Losses(v.Losses); names != "" {
+			lost = "Not counted: " + names + "."
+		}
+	}
+	calibrating := ""
+	if v.Calibrating {
+		calibrating = "The threshold is provisional: still calibrating."
+	}
+	return join(" ", sentence, lost, calibrating)
+}
+
+func healthy(v event.Verdict) string {
+	within := 0
+	for _, e := range v.Evidence {
+		if e.Critical && e.Within {
+			within++
+		}
+	}
+	text := "Every critical indicator is within tolerance"
+	if within > 0 {
+		text += " (" + Count(float64(within)) + " shown)"
+	}
+	if against := Comparison(v.Control, v.Deployment.PreviousLabel()); against != "" {
+		text += ", compared with " + against
+	}
+	return text + "."
+}
+
+func regressed(v event.Verdict) string {
+	weight := ""
+	if v.Nats > 0 && v.Threshold > 0 && finite(v.Nats) && finite(v.Threshold) {
+		weight = "Evidence " + significant(v.Nats, 3) + " nats, " + significant(v.Threshold, 3) + " needed."
+	}
+	lead, ok := LeadOf(v)
+	if !ok {
+		return join(" ", detailOf(v), weight)
+	}
+	against := ""
+	if c := Comparison(lead.Control, v.Deployment.PreviousLabel()); c != "" {
+		against = ", compared with " + c
+	}
+	return join(" ", capital(subject(lead, v.Related, operationLimit))+" "+change(lead)+against+".", onset(v), weight)
+}
+
+func inconclusive(v event.Verdict) string {
+	switch v.Reason {
+	case event.ReasonThinData:
+		return join(" ", "Not enough traffic to tell"+traffic(v)+".", canRuleOut(v))
+	case event.ReasonNoData:
+		label := OneLine(v.Deployment.Label(), nameLimit)
+		if label == "" {
+			label = "the new version"
+		}
+		return join(" ", "No telemetry of "+label+" came, so nothing can be told.", "Does it carry service.version or vcs.ref.head.revision?")
+	case event.ReasonNoControl:
+		return "There is nothing to compare with: no old version serves beside it, and there is no history of this service yet."
+	case event.ReasonDataLost:
+		if names := Losses(v.Losses); names != "" {
+			return "Telemetry was lost, so a pass would prove nothing: " + names + "."
+		}
+		return "Telemetry was lost, so a pass would prove nothing."
+	case event.ReasonSupersededWatch:
+		return join(" ", "A newer deploy ended the watch before anything was proven.", couldHaveSeen(v))
+	default:
+		return join(" ", detailOr(v, "The watch ended before anything was proven."), couldHaveSeen(v))
+	}
+}
+
+func exonerated(v event.Verdict) string {
+	what := "It got worse"
+	if lead, ok := strongest(v); ok {
+		switch lead.Signal {
+		case event.SignalErrors:
+			what = "Errors rose"
+		case event.SignalLatency:
+			what = "Latency rose"
+		case event.SignalThroughput:
+			what = "Throughput fell"
+		default:
+			what = capital(subject(lead, v.Related, operationLimit)) + " " + change(lead)
+		}
+	}
+	why := ""
+	switch v.Reason {
+	case event.ReasonBeganBefore:
+		why = ": it began before it"
+		if v.Onset != nil && !v.Deployment.StartedAt.IsZero() {
+			if gap := v.Deployment.StartedAt.Sub(v.Onset.At); gap > 0 {
+				why = ": it began " + Elapsed(gap) + " before it"
+			}
+		}
+	case event.ReasonOldCohortAffected:
+		old := OneLine(v.Deployment.PreviousLabel(), nameLimit)
+		if old == "" {
+			old = "the old version"
+		}
+		why = ": " + old + " has the same"
+	case event.ReasonUpstreamFirst:
+		why = ": a service that it calls moved first"
+	}
+	return join(" ", what+", but not because of this deploy"+why+".", detailOf(v))
+}
+
+// strongest is the indicator with the most evidence, harmful or not.
+func strongest(v event.Verdict) (event.Evidence, bool) {
+	if lead, ok := LeadOf(v); ok {
+		return lead, true
+	}
+	if len(v.Evidence) == 0 {
+		return event.Evidence{}, false
+	}
+	return v.Evidence[0], true
+}
+
+// detailOf is the engine's own words, as one sentence.
+func detailOf(v event.Verdict) string { return detailOr(v, "") }
+
+func detailOr(v event.Verdict, otherwise string) string {
+	detail := OneLine(v.Detail, 2*messageLimit)
+	if detail == "" {
+		return otherwise
+	}
+	if !strings.HasSuffix(detail, ".") && !strings.HasSuffix(detail, "…") {
+		detail += "."
+	}
+	return capital(detail)
+}
+
+// traffic writes the new version's rate of requests so far (": 3.1 req/s").
+func traffic(v event.Verdict) string {
+	elapsed := v.At.Sub(v.WatchedFrom).Seconds()
+	if v.WatchedFrom.IsZero() || elapsed <= 0 {
+		return ""
+	}
+	requests := 0.0
+	for _, e := range v.Evidence {
+		if e.Signal == event.SignalErrors && finite(e.New.Exposure) {
+			requests += e.New.Exposure
+		}
+	}
+	if requests <= 0 {
+		return ""
+	}
+	return ": " + significant(requests/elapsed, 2) + " req/s"
+}
+
+// canRuleOut says which effect will have been excluded when: "I can rule out a
+// rise of 1.9 points or more by 14:16Z."
+func canRuleOut(v event.Verdict) string {
+	effect := smallestEffect(v)
+	if effect == "" {
+		return ""
+	}
+	if v.ETA > 0 && !v.At.IsZero() {
+		return "I can rule out " + effect + " or more by " + Clock(v.At.Add(v.ETA)) + "."
+	}
+	return "I could have seen " + effect + " or more."
+}
+
+func couldHaveSeen(v event.Verdict) string {
+	if effect := smallestEffect(v); effect != "" {
+		return capital(effect) + " or more would have been seen."
+	}
+	return ""
+}
+
+func smallestEffect(v event.Verdict) string {
+	switch {
+	case v.MinimumEffectAbs > 0 && finite(v.MinimumEffectAbs):
+		return "a rise of " + significant(v.MinimumEffectAbs*100, 2) + " points"
+	case v.MinimumEffect > 1 && finite(v.MinimumEffect):
+		return "a rise of " + Ratio(v.MinimumEffect)
+	default:
+		return ""
+	}
+}
+
+// remaining says how long a watch still lasts: "Decision expected in 4m."
+func remaining(v event.Verdict) string {
+	switch {
+	case v.ETA > 0:
+		return "A decision is expected in " + Elapsed(v.ETA) + "."
+	case !v.WatchedTill.IsZero() && v.WatchedTill.After(v.At):
+		return "The watch lasts until " + until(v.WatchedTill, v.At) + "."
+	default:
+		return ""
+	}
+}
+
+// until writes a time that lies ahead, with the day when it is another one.
+func until(t, now time.Time) string {
+	if t.Sub(now) < 20*time.Hour {
+		return Clock(t)
+	}
+	return Date(t)
+}
+
+// Losses names telemetry that was not counted: "1,204 late, 3 clock_ahead".
+func Losses(losses []event.Loss) string {
+	var names []string
+	for _, l := range losses {
+		if l.Count > 0 && len(names) < 8 {
+			names = append(names, Count(float64(l.Count))+" "+OneLine(l.Name, 40))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// Resolution says how an anomaly ended: "rolled back: to 1.41.3 at 14:09Z".
+func Resolution(c event.Closure) string {
+	head := ""
+	revision := shortRevision(c.Revision)
+	switch c.Reason {
+	case event.ClosedRolledBack:
+		head = "rolled back"
+	case event.ClosedFixedBy:
+		head = join(" ", "fixed by", revision)
+		if revision == "" {
+			head = "fixed"
+		}
+	case event.ClosedRecovered:
+		head = "recovered"
+	case event.ClosedWaived:
+		head = "waived"
+		if by := OneLine(c.By, nameLimit); by != "" {
+			head += " by " + by
+		}
+		if until := Date(c.Until); until != "" {
+			head += " until " + until
+		}
+	case event.ClosedSuperseded:
+		head = "superseded by a newer deploy"
+	case event.ClosedExonerated:
+		head = "exonerated: not because of this deploy"
+	default:
+		head = OneLine(string(c.Reason), nameLimit)
+		if head == "" {
+			head = "closed"
+		}
+	}
+	detail := OneLine(c.Detail, 2*messageLimit)
+	// Do not stutter when the detail already says it.
+	if strings.HasPrefix(strings.ToLower(detail), strings.ToLower(head)) {
+		head = ""
+	}
+	text := join("; ", head, detail)
+	if at := Clock(c.At); at != "" && !strings.Contains(text, at) {
+		text += " (closed " + at + ")"
+	}
+	return capital(text)
+}

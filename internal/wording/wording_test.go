@@ -1,0 +1,318 @@
+package wording
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+var started = time.Date(2026, 11, 23, 14, 3, 5, 0, time.UTC)
+
+const (
+	badRevision  = "9f2c1ab0c0ffee0c0ffee0c0ffee0c0ffee0c0ff"
+	goodRevision = "a1b2c3d0c0ffee0c0ffee0c0ffee0c0ffee0c0ff"
+)
+
+func errorsUp() event.Evidence {
+	return event.Evidence{
+		Signal: event.SignalErrors, Operation: "POST /cart/checkout", Unit: "1",
+		Before: 0.0021, After: 0.048, Ratio: 22.9, Interval: [2]float64{0.041, 0.052},
+		Nats: 12.1, Threshold: 6.91, Control: event.ControlConcurrent, Harm: true, Critical: true,
+		New: event.Count{Events: 48, Exposure: 1000}, Old: event.Count{Events: 2, Exposure: 950},
+	}
+}
+
+func verdict() event.Verdict {
+	return event.Verdict{
+		Deployment: event.Deployment{
+			ID: "0123456789ab", Service: "checkout", Environment: "production",
+			Revision: badRevision, PreviousRevision: goodRevision, Version: "1.42.0", PreviousVersion: "1.41.3",
+			StartedAt: started, Sources: []event.Source{{Name: "api"}, {Name: "telemetry"}, {Name: "api"}},
+		},
+		State: event.Regressed, Reason: event.ReasonEvidenceOfHarm, Control: event.ControlConcurrent,
+		At: started.Add(30 * time.Second), WatchedFrom: started.Add(2 * time.Second),
+		Nats: 9.3, Threshold: 6.91, Onset: &event.Onset{At: started.Add(15 * time.Second)},
+		Evidence: []event.Evidence{errorsUp()},
+		Related: []event.RelatedError{{
+			Signal: event.SignalException, Fingerprint: "f00d", Type: "TypeError", Message: "total is undefined",
+			OnlyInNew: true, NewCount: 48, Frames: []event.Frame{{File: "cart/total.ts", Line: 88, Function: "total"}},
+		}},
+		Suspicion: &event.Suspicion{Commits: 7, Range: "a1b2c3d..9f2c1ab", Suspects: []event.Suspect{
+			{Change: event.Change{Revision: badRevision, Message: "Round totals to cents\n\nbody", Author: "Ada"}, Probability: 0.83, Reasons: []string{"stack line cart/total.ts:88 inside a changed hunk"}},
+			{Change: event.Change{Revision: goodRevision, Message: "Bump deps", Author: "Bob"}, Probability: 0.06},
+		}},
+		Impact: event.Impact{Requests: 1240, Share: 0.046, Users: 310},
+	}
+}
+
+func anomaly() event.Anomaly {
+	v, e := verdict(), errorsUp()
+	return event.Anomaly{
+		Kind: event.KindSymptom, Service: "checkout", Environment: "production", Deployment: v.Deployment.ID,
+		Commit: badRevision, Signal: e.Signal, Operation: e.Operation, Severity: event.SeverityCritical,
+		StartsAt: started.Add(15 * time.Second), Verdict: &v, Evidence: &e, Open: true,
+	}
+}
+
+func TestSummary(t *testing.T) {
+	rollUp := anomaly()
+	rollUp.Kind, rollUp.Evidence = event.KindDeployment, nil
+
+	exception := anomaly()
+	exception.Evidence = &event.Evidence{Signal: event.SignalException, Detail: "f00d", Unit: "1", After: 0.05, FirstEver: true, New: event.Count{Events: 5, Exposure: 100}, Harm: true}
+
+	latency := anomaly()
+	latency.Evidence = &event.Evidence{Signal: event.SignalLatency, Operation: "GET /search", Detail: "> 250ms", Unit: "1", Before: 0.03, After: 0.18, Ratio: 6, Harm: true}
+
+	noDeploy := anomaly()
+	noDeploy.Kind, noDeploy.Commit, noDeploy.Verdict = event.KindAlwaysOn, "", nil
+
+	long := anomaly()
+	long.Service = strings.Repeat("cart", 30)
+	long.Evidence.Operation = strings.Repeat("/näive/path", 40)
+
+	bare := event.Anomaly{Service: "checkout", Commit: badRevision}
+
+	fromNothing := anomaly()
+	fromNothing.Evidence.Before, fromNothing.Evidence.Ratio = 0, math.Inf(1)
+
+	for name, c := range map[string]struct {
+		anomaly event.Anomaly
+		want    string
+	}{
+		"symptom":            {anomaly(), "checkout POST /cart/checkout errors 0.21% → 4.8% (×23) since 9f2c1ab went out at 14:03Z"},
+		"roll-up":            {rollUp, "checkout POST /cart/checkout errors 0.21% → 4.8% (×23) since 9f2c1ab went out at 14:03Z"},
+		"first exception":    {exception, "checkout new TypeError: total is undefined (5×) since 9f2c1ab went out at 14:03Z"},
+		"latency":            {latency, "checkout GET /search requests slower than 250ms 3% → 18% (×6) since 9f2c1ab went out at 14:03Z"},
+		"no deployment":      {noDeploy, "checkout POST /cart/checkout errors 0.21% → 4.8% (×23) since 14:03Z"},
+		"long names are cut": {long, "cartcartcartcartcartcartcartcartcart… /näive/path… errors 0.21% → 4.8% (×23) since 9f2c1ab went out at 14:03Z"},
+		"nothing known":      {bare, "checkout got worse since 9f2c1ab went out"},
+		"from nothing":       {fromNothing, "checkout POST /cart/checkout errors 0% → 4.8% since 9f2c1ab went out at 14:03Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Summary(c.anomaly)
+			assert.LessOrEqual(t, utf8.RuneCountInString(got), SummaryLimit)
+			if name == "long names are cut" {
+				assert.Contains(t, got, "errors 0.21% → 4.8% (×23) since 9f2c1ab went out at 14:03Z", "numbers, commit and time stay")
+				assert.True(t, strings.HasPrefix(got, "cartcart"), got)
+				return
+			}
+			assert.Equal(t, c.want, got)
+		})
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{Percent(0.0021), "0.21%"},
+		{Percent(0.048), "4.8%"},
+		{Percent(0.2), "20%"},
+		{Percent(0.000012), "0.0012%"},
+		{Percent(0), "0%"},
+		{Percent(1), "100%"},
+		{Percent(0.99996), "99.99%"},
+		{Percent(math.NaN()), "unknown"},
+		{Value(182, "ms"), "182 ms"},
+		{Value(1840, "ms"), "1.8 s"},
+		{Value(0.42, "ms"), "0.42 ms"},
+		{Value(3.14, "1/s"), "3.1/s"},
+		{Value(12.5, "By"), "12.5 By"},
+		{Value(math.Inf(1), "ms"), "unknown"},
+		{Ratio(22.86), "×23"},
+		{Ratio(1.43), "×1.4"},
+		{Ratio(0.4), "×0.4"},
+		{Ratio(math.Inf(1)), ""},
+		{Ratio(0), ""},
+		{Difference(0.046, "1"), "+4.6 pp"},
+		{Difference(-0.3, "ms"), "−0.3 ms"},
+		{Interval([2]float64{0.041, 0.052}, "1"), "95% CI +4.1 pp … +5.2 pp"},
+		{Interval([2]float64{-0.14, -0.08}, "1"), "95% CI −14 pp … −8 pp"},
+		{Interval([2]float64{}, "1"), ""},
+		{Count(1240), "1,240"},
+		{Count(1234567), "1,234,567"},
+		{Count(999), "999"},
+		{Count(2.5), "2.5"},
+		{Count(-1), "unknown"},
+		{Elapsed(8 * time.Second), "8s"},
+		{Elapsed(-220 * time.Second), "3m40s"},
+		{Elapsed(4 * time.Minute), "4m"},
+		{Elapsed(125 * time.Minute), "2h5m"},
+		{Elapsed(76 * time.Hour), "3d4h"},
+		{Clock(started), "14:03Z"},
+		{Clock(time.Time{}), ""},
+		{OneLine("a\n\tb\x00c\xff d", 80), "a bc d"},
+		{OneLine("\u202egnp.exe", 80), "gnp.exe"},
+		{Clip("ähnlich", 4), "ähn…"},
+	} {
+		assert.Equal(t, c.want, c.got)
+	}
+}
+
+func TestReason(t *testing.T) {
+	change := func(edit func(*event.Verdict)) event.Verdict {
+		v := verdict()
+		edit(&v)
+		return v
+	}
+	for name, c := range map[string]struct {
+		verdict event.Verdict
+		want    string
+	}{
+		"regressed": {verdict(), "POST /cart/checkout errors 0.21% → 4.8% (×23), compared with instances of 1.41.3 serving beside it. It began 14:03:20Z, 15s after the rollout started. Evidence 9.3 nats, 6.91 needed."},
+		"calibrating": {change(func(v *event.Verdict) { v.Calibrating = true; v.Onset = nil; v.Nats = 0 }),
+			"POST /cart/checkout errors 0.21% → 4.8% (×23), compared with instances of 1.41.3 serving beside it. The threshold is provisional: still calibrating."},
+		"watching": {change(func(v *event.Verdict) {
+			v.State, v.Reason, v.ETA, v.MinimumEffectAbs = event.Watching, event.ReasonCollecting, 4*time.Minute, 0.019
+		}), "Nothing is proven yet. A rise of 1.9 points or more would have been seen. A decision is expected in 4m."},
+		"healthy": {change(func(v *event.Verdict) {
+			v.State, v.Reason = event.Healthy, event.ReasonWithinTolerance
+			v.Evidence[0].Harm, v.Evidence[0].Within = false, true
+		}), "Every critical indicator is within tolerance (1 shown), compared with instances of 1.41.3 serving beside it."},
+		"thin data": {change(func(v *event.Verdict) {
+			v.State, v.Reason = event.Inconclusive, event.ReasonThinData
+			v.At, v.WatchedFrom = started.Add(700*time.Second), started.Add(700*time.Second-322*time.Second)
+			v.Evidence[0].Harm = false
+			v.ETA, v.MinimumEffectAbs = 90*time.Second, 0.019
+		}), "Not enough traffic to tell: 3.1 req/s. I can rule out a rise of 1.9 points or more by 14:16Z."},
+		"no data": {change(func(v *event.Verdict) { v.State, v.Reason = event.Inconclusive, event.ReasonNoData }),
+			"No telemetry of 1.42.0 came, so nothing can be told. Does it carry service.version or vcs.ref.head.revision?"},
+		"no control": {change(func(v *event.Verdict) { v.State, v.Reason = event.Inconclusive, event.ReasonNoControl }),
+			"There is nothing to compare with: no old version serves beside it, and there is no history of this service yet."},
+		"data lost": {change(func(v *event.Verdict) {
+			v.State, v.Reason = event.Inconclusive, event.ReasonDataLost
+			v.Losses = []event.Loss{{Name: "shed", Count: 1204}, {Name: "late", Count: 0}}
+		}), "Telemetry was lost, so a pass would prove nothing: 1,204 shed."},
+		"superseded": {change(func(v *event.Verdict) { v.State, v.Reason = event.Inconclusive, event.ReasonSupersededWatch }),
+			"A newer deploy ended the watch before anything was proven."},
+		"began before": {change(func(v *event.Verdict) {
+			v.State, v.Reason = event.Exonerated, event.ReasonBeganBefore
+			v.Onset.At = started.Add(-220 * time.Second)
+		}), "Errors rose, but not because of this deploy: it began 3m40s before it."},
+		"old version too": {change(func(v *event.Verdict) { v.State, v.Reason = event.Exonerated, event.ReasonOldCohortAffected }),
+			"Errors rose, but not because of this deploy: 1.41.3 has the same."},
+		"upstream first": {change(func(v *event.Verdict) {
+			v.State, v.Reason, v.Detail = event.Exonerated, event.ReasonUpstreamFirst, "first to move: payments-db"
+		}), "Errors rose, but not because of this deploy: a service that it calls moved first. First to move: payments-db."},
+		"losses are said": {change(func(v *event.Verdict) {
+			v.State, v.Losses, v.Evidence[0].Harm = event.Healthy, []event.Loss{{Name: "late", Count: 3}}, false
+		}), "Every critical indicator is within tolerance, compared with instances of 1.41.3 serving beside it. Not counted: 3 late."},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, Reason(c.verdict)) })
+	}
+}
+
+func TestFix(t *testing.T) {
+	from := func(source string, edits ...func(*event.Deployment)) event.Deployment {
+		d := verdict().Deployment
+		d.Sources = []event.Source{{Name: source}, {Name: "telemetry"}}
+		for _, edit := range edits {
+			edit(&d)
+		}
+		return d
+	}
+	for name, c := range map[string]struct {
+		deployment event.Deployment
+		want       string
+	}{
+		"its own command": {from("argocd", func(d *event.Deployment) { d.RollbackCommand = " ./roll back " }), "./roll back"},
+		"argocd":          {from("argocd"), "argocd app set checkout --revision " + goodRevision + " && argocd app sync checkout"},
+		"flux":            {from("flux"), `kubectl -n flux-system patch gitrepository checkout --type merge -p '{"spec":{"ref":{"commit":"` + goodRevision + `"}}}' && flux reconcile kustomization checkout --with-source`},
+		"helm":            {from("helm"), "helm rollback checkout   # back to 1.41.3"},
+		"kubectl":         {from("kubectl"), "kubectl rollout undo deployment/checkout   # back to 1.41.3"},
+		"github": {from("github", func(d *event.Deployment) { d.Repository = "acme/shop" }),
+			"gh run list --commit " + goodRevision + " --repo acme/shop   # then: gh run rerun ID, of the run that deployed 1.41.3"},
+		"gitlab":           {from("gitlab"), "In GitLab: Operate › Environments › production, and press Rollback on 1.41.3"},
+		"in words":         {from("api"), "Deploy 1.41.3 (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed."},
+		"nothing before":   {from("api", func(d *event.Deployment) { d.PreviousRevision, d.PreviousVersion = "", "" }), "Deploy the last good version of checkout to production again; which one it was is not known here."},
+		"a hostile name":   {from("helm", func(d *event.Deployment) { d.Service = "x; rm -rf '/'" }), `helm rollback 'x; rm -rf '\''/'\'''   # back to 1.41.3`},
+		"a name as option": {from("helm", func(d *event.Deployment) { d.Service = "--all" }), "Deploy 1.41.3 (a1b2c3d) of --all to production again, the way 1.42.0 was deployed."},
+		"a newline inside": {from("kubectl", func(d *event.Deployment) { d.PreviousVersion = "1\nrm -rf /" }), "kubectl rollout undo deployment/checkout   # back to 1 rm -rf /"},
+		"no deployment":    {event.Deployment{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, Fix(c.deployment)) })
+	}
+}
+
+func TestSentencesOfAnAlert(t *testing.T) {
+	v, a := verdict(), anomaly()
+	abstained := *v.Suspicion
+	abstained.Abstained, abstained.RangeNote = true, "the branch was force-pushed"
+	merge := event.Suspicion{Suspects: []event.Suspect{{Change: event.Change{Revision: badRevision, Parents: []string{"a", "b"}}}}}
+
+	for name, c := range map[string]struct{ got, want string }{
+		"what changed":             {WhatChanged(v), "checkout 1.41.3 → 1.42.0 (9f2c1ab, 7 commits a1b2c3d..9f2c1ab) in production, from 14:03:05Z; told by api, telemetry"},
+		"why":                      {Why(a), "POST /cart/checkout errors: 0.21% → 4.8% (×23), 95% CI +4.1 pp … +5.2 pp. It began 14:03:20Z, 15s after the rollout started. Only the new version has TypeError: total is undefined at cart/total.ts:88. Compared with instances of 1.41.3 serving beside it."},
+		"evidence":                 {EvidenceLine(errorsUp()), "POST /cart/checkout errors: 0.21% → 4.8% (×23), 95% CI +4.1 pp … +5.2 pp; new 48 of 1,000, old 2 of 950; 12.1 nats of 6.91 needed"},
+		"suspect":                  {SuspectSentence(v.Suspicion), "9f2c1ab “Round totals to cents” by Ada, 83%: stack line cart/total.ts:88 inside a changed hunk"},
+		"others":                   {OtherSuspects(v.Suspicion, 2), "a1b2c3d “Bump deps” by Bob, 6%"},
+		"abstained":                {SuspectSentence(&abstained), "this deployment; the commit is not certain (7 commits in a1b2c3d..9f2c1ab); the branch was force-pushed"},
+		"abstained, others":        {OtherSuspects(&abstained, 1), "9f2c1ab “Round totals to cents” by Ada, 83%: stack line cart/total.ts:88 inside a changed hunk"},
+		"no range":                 {SuspectSentence(&event.Suspicion{}), "this deployment; its commits are not known"},
+		"no suspicion":             {SuspectSentence(nil), ""},
+		"fix forward":              {FixForward(v.Suspicion), "git revert " + badRevision},
+		"fix forward, a merge":     {FixForward(&merge), "git revert -m 1 " + badRevision},
+		"fix forward, not certain": {FixForward(&abstained), "git log -p a1b2c3d..9f2c1ab   # no single commit is certain"},
+		"impact":                   {ImpactLine(v.Impact), "about 310 users and 1,240 requests (4.6% of the new version's) so far"},
+		"no impact":                {ImpactLine(event.Impact{}), ""},
+		"headline":                 {Headline(v), "checkout got worse in production"},
+		"rolled back":              {Resolution(event.Closure{Reason: event.ClosedRolledBack, Detail: "rolled back to 1.41.3 at 14:09Z", At: started.Add(6 * time.Minute)}), "Rolled back to 1.41.3 at 14:09Z"},
+		"fixed":                    {Resolution(event.Closure{Reason: event.ClosedFixedBy, Revision: goodRevision, At: started}), "Fixed by a1b2c3d (closed 14:03Z)"},
+		"waived":                   {Resolution(event.Closure{Reason: event.ClosedWaived, By: "ada", Until: started, Detail: "known", At: started}), "Waived by ada until 2026-11-23 14:03Z; known"},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, c.got) })
+	}
+}
+
+// FuzzSentences: whatever comes from outside, each sentence is valid UTF-8 on
+// one line, without control characters, and bounded.
+func FuzzSentences(f *testing.F) {
+	f.Add("checkout", "POST /x", "boom\n at a", "1.42.0", 0.01, 0.2, 20.0)
+	f.Add("\xff\x00", strings.Repeat("é", 300), "\u202e", "", math.NaN(), math.Inf(1), -1.0)
+	f.Add("", "", "", "--force", 0.0, 1e308, 1e-308)
+	f.Fuzz(func(t *testing.T, service, operation, message, version string, before, after, ratio float64) {
+		a := anomaly()
+		a.Service, a.Operation, a.Commit = service, operation, version
+		d := &a.Verdict.Deployment
+		d.Service, d.Version, d.PreviousVersion, d.Environment = service, version, message, operation
+		e := a.Evidence
+		e.Operation, e.Before, e.After, e.Ratio, e.Detail, e.Nats = operation, before, after, ratio, message, after
+		e.New, e.Interval = event.Count{Events: before, Exposure: after}, [2]float64{before, after}
+		a.Verdict.Evidence[0] = *e
+		a.Verdict.Related[0].Message, a.Verdict.Detail = message, message
+		a.Verdict.Suspicion.Suspects[0].Change.Message = message
+		a.Verdict.Impact = event.Impact{Users: before, Requests: after, Share: ratio}
+
+		assertSentence(t, Summary(a), SummaryLimit)
+		for _, state := range []event.VerdictState{event.Watching, event.Healthy, event.Regressed, event.Inconclusive, event.Exonerated, "?"} {
+			a.Verdict.State = state
+			assertSentence(t, Reason(*a.Verdict), 2000)
+			assertSentence(t, Headline(*a.Verdict), 500)
+		}
+		for _, signal := range []event.Signal{event.SignalErrors, event.SignalLatency, event.SignalException, event.SignalLog, event.SignalGauge} {
+			a.Evidence.Signal = signal
+			assertSentence(t, Summary(a), SummaryLimit)
+			assertSentence(t, Why(a), 2000)
+			assertSentence(t, EvidenceLine(*a.Evidence), 2000)
+		}
+		assertSentence(t, WhatChanged(*a.Verdict), 2000)
+		assertSentence(t, SuspectSentence(a.Verdict.Suspicion), 2000)
+		assertSentence(t, ImpactLine(a.Verdict.Impact), 2000)
+		assertSentence(t, Fix(*d), 2000)
+		assertSentence(t, Resolution(event.Closure{Reason: event.ClosureReason(operation), Detail: message, By: service, Revision: version, At: started}), 2000)
+	})
+}
+
+func assertSentence(t *testing.T, text string, limit int) {
+	t.Helper()
+	require.True(t, utf8.ValidString(text), "%q", text)
+	require.LessOrEqual(t, utf8.RuneCountInString(text), limit, "%q", text)
+	require.Equal(t, -1, strings.IndexFunc(text, unicode.IsControl), "%q", text)
+}
