@@ -1,0 +1,296 @@
+package detect
+
+import "math"
+
+// A process is an anytime-valid e-process for "the rate of new is at most m
+// times the rate of old" (or, mirrored, at least 1/m times), as a mixture over
+// a grid of rate ratios and over the seconds at which a change may begin.
+//
+// For each grid cell, R_t = (R_{t−1} + π_t)·L_t, Σπ ≤ 1, and E = ΣR / #cells.
+// R is kept as a plain number: it is clamped at e^575, where every threshold
+// was passed long ago, and is free of drift below since π_t is added.
+type process struct {
+	r     [cells]float64
+	ticks int32 // with exposure, so far
+	track [trackers]tracker
+}
+
+const (
+	cells  = 8
+	maxR   = 1e250
+	maxLog = 600
+)
+
+// grid holds ln r of the ratios that are looked for, beyond the margin.
+var (
+	ratios   = [cells]float64{1.1, 1.25, 1.5, 2, 3, 5, 10, 30}
+	logRatio [cells]float64
+	logCells = math.Log(cells)
+)
+
+// onsetShare: π_1 = .5, the rest ∝ 1/(t·ln²(t+1)).
+var onsetScale float64
+
+func init() {
+	for i, r := range ratios {
+		logRatio[i] = math.Log(r)
+	}
+	sum := 0.
+	const n = 200000
+	for t := 2; t <= n; t++ {
+		l := math.Log(float64(t) + 1)
+		sum += 1 / (float64(t) * l * l)
+	}
+	sum += 1 / math.Log(n) // the integral of the tail, from above
+	onsetScale = .5 / sum
+}
+
+// onsetWeight is π_t, t from 1.
+func onsetWeight(t int32) float64 {
+	if t <= 1 {
+		return .5
+	}
+	l := math.Log(float64(t) + 1)
+	return onsetScale / (float64(t) * l * l)
+}
+
+// side is the direction of a test.
+type side bool
+
+const (
+	upper side = false // harm is a higher rate
+	lower side = true  // harm is a lower rate
+)
+
+// counts is one second's paired counts: events and exposure of the new cohort
+// and of its control.
+type counts struct{ xc, wc, xs, ws float64 }
+
+// pairLogs are the log-likelihood ratios of one second of paired counts, a cell
+// each: binomial, conditional on the events of both. margin > 1.
+func pairLogs(c counts, margin float64, s side, out *[cells]float64) {
+	if c.ws <= 0 || c.xc+c.xs == 0 {
+		*out = [cells]float64{}
+		return
+	}
+	m := margin
+	if s == lower {
+		m = 1 / m
+	}
+	base := m*c.wc + c.ws
+	for i, r := range ratios {
+		l := logRatio[i]
+		if s == lower {
+			r, l = 1/r, -l
+		}
+		d := math.Log(base / (m*r*c.wc + c.ws))
+		out[i] = c.xc*(l+d) + c.xs*d
+	}
+}
+
+// rateLogs are the log-likelihood ratios of one second against a known bound
+// of the control's rate: Poisson.
+func rateLogs(x, w, bound, margin float64, s side, out *[cells]float64) {
+	mean := bound * margin * w
+	if s == lower {
+		mean = bound / margin * w
+	}
+	for i, r := range ratios {
+		l := logRatio[i]
+		if s == lower {
+			r, l = 1/r, -l
+		}
+		out[i] = x*l - mean*(r-1)
+	}
+}
+
+// step adds one second with exposure. The logs are of that second.
+func (p *process) step(logs *[cells]float64, sec int64, c counts) {
+	p.ticks++
+	pi := onsetWeight(p.ticks)
+	for i := range p.r {
+		p.r[i] += pi
+		if l := logs[i]; l != 0 {
+			p.r[i] = math.Min(p.r[i]*math.Exp(math.Min(l, maxLog)), maxR)
+		}
+	}
+	for i := range p.track {
+		p.track[i].step(logs[trackedCells[i]], sec, p.ticks, c)
+	}
+}
+
+// logE is ln E.
+func (p *process) logE() float64 {
+	sum := 0.
+	for _, r := range p.r {
+		sum += r
+	}
+	return math.Log(sum) - logCells
+}
+
+// leading is the tracker nearest the winning cell.
+func (p *process) leading() *tracker {
+	best := 0
+	for i, r := range p.r {
+		if r > p.r[best] {
+			best = i
+		}
+	}
+	switch {
+	case best <= 2:
+		return &p.track[0]
+	case best <= 4:
+		return &p.track[1]
+	default:
+		return &p.track[2]
+	}
+}
+
+// tempered is ln E with its likelihood part divided by φ ≥ 1, the Pearson ratio
+// of counts in the window since the onset. Each term π·Λ of the mixture becomes
+// π·Λ^{1/φ}, whose mean is at most π by Jensen: tempering never weakens the
+// guarantee, and the prior's cost of having looked at every start and cell is
+// paid in full.
+func (p *process) tempered(phi float64) float64 {
+	e := p.logE()
+	if phi <= 1 {
+		return e
+	}
+	cost := logCells - math.Log(onsetWeight(p.leading().tick))
+	if e+cost <= 0 {
+		return e
+	}
+	return (e+cost)/phi - cost
+}
+
+const trackers = 3
+
+// trackedCells are the cells whose onset is followed: r = 1.5, 3, 10.
+var trackedCells = [trackers]int{2, 4, 6}
+
+// tracker follows G_t = max(0, G_{t−1}+ℓ_t) of one cell as S_t − min S: the
+// onset is the second after the minimum, and its confidence set holds the
+// seconds whose S lies within two nats of it.
+type tracker struct {
+	s, low float64
+	at     int64 // second of the minimum (the last before the change)
+	latest int64 // last second with S ≤ low+2
+	tick   int32 // of the process, first after the minimum
+	ladder [ladderSteps]rung
+	rungs  int32
+	before counts // totals up to the minimum
+	total  counts
+}
+
+type rung struct {
+	sec int64
+	s   float64
+}
+
+const (
+	ladderSteps = 8
+	ladderGap   = .28 // nats between rungs: eight cover two nats and a bit
+	onsetNats   = 2
+)
+
+func (t *tracker) step(l float64, sec int64, tick int32, c counts) {
+	t.s += l
+	t.total.xc += c.xc
+	t.total.wc += c.wc
+	t.total.xs += c.xs
+	t.total.ws += c.ws
+	if t.tick == 0 || t.s < t.low {
+		if t.tick == 0 {
+			// The process may have begun in the middle of the change.
+			t.low, t.at, t.tick, t.latest = 0, sec-1, 1, sec-1
+			t.push(sec-1, 0)
+		}
+		if t.s < t.low {
+			t.low, t.at, t.tick, t.before = t.s, sec, tick+1, t.total
+			t.push(sec, t.s)
+		}
+	}
+	if t.s <= t.low+onsetNats {
+		t.latest = sec
+	}
+}
+
+// push notes a new low when it is lower than the last rung by a gap.
+func (t *tracker) push(sec int64, s float64) {
+	if t.rungs > 0 && t.ladder[t.rungs-1].s-s < ladderGap {
+		return
+	}
+	if t.rungs == ladderSteps {
+		copy(t.ladder[:], t.ladder[1:])
+		t.rungs--
+	}
+	t.ladder[t.rungs] = rung{sec, s}
+	t.rungs++
+}
+
+// onset gives the best second and the confidence set's first and last.
+func (t *tracker) onset() (at, earliest, latest int64) {
+	at, earliest, latest = t.at+1, t.at+1, max(t.latest, t.at)+1
+	for _, r := range t.ladder[:t.rungs] {
+		if r.s <= t.low+onsetNats {
+			return at, min(earliest, r.sec+1), latest
+		}
+	}
+	return at, earliest, latest
+}
+
+// window is what was counted since the onset.
+func (t *tracker) window() counts {
+	return counts{t.total.xc - t.before.xc, t.total.wc - t.before.wc, t.total.xs - t.before.xs, t.total.ws - t.before.ws}
+}
+
+// upperRate is an upper confidence bound of a Poisson rate from x events
+// (inflated by φ) in w of exposure, at level α: Chernoff's bound solved by
+// bisection. +Inf without exposure.
+func upperRate(x, w, phi, alpha float64) float64 {
+	if w <= 0 {
+		return math.Inf(1)
+	}
+	x /= phi
+	target := math.Log(1 / alpha)
+	lo, hi := x, x+target+2*math.Sqrt(target*(x+1))+2
+	for hi-x+xlog(x, x/hi) < target {
+		hi *= 2
+	}
+	for range 50 {
+		mid := (lo + hi) / 2
+		if mid-x+xlog(x, x/mid) < target {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return hi * phi / w
+}
+
+// lowerRate is the mirror of upperRate; 0 without exposure or events.
+func lowerRate(x, w, phi, alpha float64) float64 {
+	if w <= 0 || x <= 0 {
+		return 0
+	}
+	x /= phi
+	target := math.Log(1 / alpha)
+	lo, hi := 0., x
+	for range 50 {
+		mid := (lo + hi) / 2
+		if mid > 0 && mid-x+xlog(x, x/mid) < target {
+			hi = mid
+		} else {
+			lo = mid
+		}
+	}
+	return lo * phi / w
+}
+
+// xlog is x·ln(y) with 0·ln(anything) = 0.
+func xlog(x, y float64) float64 {
+	if x == 0 {
+		return 0
+	}
+	return x * math.Log(y)
+}

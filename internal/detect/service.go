@@ -1,0 +1,180 @@
+package detect
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// otherIndex is where operations and patterns over the cap are counted.
+const otherIndex = 0
+
+type serviceKey struct{ name, environment string }
+
+// service is what is known of one service in one environment.
+type service struct {
+	key    serviceKey
+	engine *Engine
+	losses losses
+
+	mu        sync.Mutex // guards the registries below; leaf of the lock order
+	ops       []*operation
+	opIndex   map[string]int32
+	patterns  []*pattern
+	patIndex  map[patternKey]int32
+	sources   []*Source // in order of first sight
+	sourceMap map[sourceKey]*Source
+	overflow  *Source // takes what sources over the cap say
+	opFlood   uint64
+
+	// The rest belongs to Tick.
+	history    history
+	watches    []*watch // open ones, oldest first
+	lastActive int64    // last second with an item
+}
+
+// operation is one span name or route of a service.
+type operation struct {
+	name   string
+	index  int32
+	bounds atomic.Pointer[[latencyLevels]int16] // the latency bounds under test; nil: none yet
+}
+
+type patternKey struct {
+	kind event.Signal
+	id   uint64
+}
+
+// pattern is an exception fingerprint, a log template or a kind of inner work.
+// All but examples is fixed when it is first seen.
+type pattern struct {
+	kind                              event.Signal
+	id                                uint64
+	typ, message, template, operation string
+	frames                            []event.Frame
+	severity                          int
+	harm                              bool // more of it is harm
+	firstAt                           int64
+
+	examples []sourceExample // belongs to Tick
+}
+
+type sourceExample struct {
+	source  *Source
+	example event.Example
+}
+
+type sourceKey struct {
+	version, revision, instance string
+	started                     int64
+}
+
+func newService(e *Engine, key serviceKey) *service {
+	s := &service{key: key, engine: e, opIndex: map[string]int32{}, patIndex: map[patternKey]int32{}, sourceMap: map[sourceKey]*Source{}}
+	s.ops = []*operation{{name: "other"}}
+	s.patterns = []*pattern{{kind: signalWork, operation: "other"}}
+	return s
+}
+
+// operation registers a name, within the cap.
+func (s *service) operation(name string) (int32, *operation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if index, ok := s.opIndex[name]; ok {
+		return index, s.ops[index]
+	}
+	if len(s.ops) > s.engine.cfg.Limits.Operations {
+		return otherIndex, s.ops[otherIndex]
+	}
+	o := &operation{name: clip(name, maxText), index: int32(len(s.ops))}
+	s.ops = append(s.ops, o)
+	s.opIndex[o.name] = o.index
+	return o.index, o
+}
+
+// pattern registers a pattern, within the cap.
+func (s *service) pattern(key patternKey, make func() *pattern) int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if index, ok := s.patIndex[key]; ok {
+		return index
+	}
+	if len(s.patterns) > s.engine.cfg.Limits.Patterns {
+		return otherIndex
+	}
+	index := int32(len(s.patterns))
+	s.patterns = append(s.patterns, make())
+	s.patIndex[key] = index
+	return index
+}
+
+// source finds or makes the source of an origin, within the cap.
+func (s *service) source(o Origin) *Source {
+	key := o.sourceKey()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if found := s.sourceMap[key]; found != nil {
+		return found
+	}
+	if len(s.sources) >= s.engine.cfg.Limits.Sources || s.key.name == overflowService {
+		if s.overflow == nil {
+			s.overflow = newSource(s, Origin{Service: o.Service, Environment: o.Environment, Instance: "over the limit"})
+		}
+		return s.overflow
+	}
+	made := newSource(s, o)
+	made.live.Store(true)
+	s.sourceMap[key] = made
+	s.sources = append(s.sources, made)
+	return made
+}
+
+func (o Origin) sourceKey() sourceKey {
+	key := sourceKey{version: o.Version, revision: o.Revision, instance: o.Instance}
+	if !o.StartedAt.IsZero() {
+		key.started = o.StartedAt.UnixNano()
+	}
+	return key
+}
+
+func newSource(s *service, o Origin) *Source {
+	return &Source{engine: s.engine, service: s, origin: o, lastOp: -1, lastPat: otherIndex,
+		opIndex: map[string]int32{}, patIndex: map[patternKey]int32{}, patTrace: make([]uint64, 1), patKept: make([]uint8, 1), lastActive: s.engine.open.Load()}
+}
+
+// revive takes an evicted source back when it speaks again and there is room.
+func (s *service) revive(source *Source) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if source == s.overflow || len(s.sources) >= s.engine.cfg.Limits.Sources {
+		return false
+	}
+	key := source.origin.sourceKey()
+	if s.sourceMap[key] != nil {
+		return false // its successor counts
+	}
+	s.sourceMap[key] = source
+	s.sources = append(s.sources, source)
+	source.lastActive = s.engine.open.Load()
+	source.live.Store(true)
+	return true
+}
+
+// evict forgets sources that were silent since before the given second; a
+// holder of one may go on using it, see revive.
+func (s *service) evict(before int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.sources[:0]
+	for _, source := range s.sources {
+		if source.lastActive >= before {
+			kept = append(kept, source)
+			continue
+		}
+		source.live.Store(false)
+		delete(s.sourceMap, source.origin.sourceKey())
+	}
+	clear(s.sources[len(kept):])
+	s.sources = kept
+}
