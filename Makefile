@@ -1,0 +1,53 @@
+# deployloop: `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# One build cache for ordinary builds, tests and ocb.
+export GOFLAGS := -trimpath -buildvcs=false
+# As ocb builds; static, and no C compiler is needed.
+export CGO_ENABLED := 0
+TOOLS := $(CURDIR)/.tools/bin
+export PATH := $(TOOLS):$(PATH)
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Play the loop, live: a bad deploy, its alert, the rollback (FAULT=errors|latency|exception|vanished|slow-leak)
+	@bin/deployloop demo $(if $(FAULT),--fault $(FAULT))
+
+.PHONY: demo-faults
+demo-faults: build ## Play every fault to its end, headless
+	@for fault in errors exception vanished latency slow-leak; do \
+		bin/deployloop demo --headless --fault $$fault || exit 1; done
+
+.PHONY: build
+build: ## Build bin/deployloop
+	@go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/deployloop ./cmd/deployloop
+
+.PHONY: test
+test: tools ## Run all tests, the live loop included; the slowest are listed at the end
+	@scripts/test.sh
+
+.PHONY: tools
+tools: ## Install what the tests run against into .tools (a real Alertmanager; Chromium from the system)
+	@scripts/install-tools.sh
+
+.PHONY: lint
+lint: ## Format, vet, golangci-lint, module and generated-file checks
+	@scripts/lint.sh
+
+.PHONY: bench
+bench: ## Run the benchmarks of the hot paths
+	@go test -run '^$$' -bench . -benchmem -count 1 ./... | grep -Ev '^(\?|PASS|ok )'
+
+.PHONY: generate
+generate: ## Write cmd/deployloop/components.go from builder-config.yaml
+	@scripts/generate.sh
+
+.PHONY: ocb
+ocb: ## Compile the same manifest with upstream's builder, and compare its components with bin/deployloop
+	@scripts/ocb.sh
