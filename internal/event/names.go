@@ -134,3 +134,12 @@ var (
 
 // DefaultEnvironment is the environment of whatever names none.
 const DefaultEnvironment = "default"
+
+// Metric names of pipeline runs; those without the deployloop. prefix are
+// semantic conventions.
+const (
+	MetricRunDuration  = "cicd.pipeline.run.duration"
+	MetricRunActive    = "cicd.pipeline.run.active"
+	MetricRunErrors    = "cicd.pipeline.run.errors"
+	MetricTaskDuration = "deployloop.pipeline.task.duration"
+)

@@ -1,0 +1,121 @@
+package forge
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// DeploymentRequest is the body of POST /v1/deployments: what deployloop mark
+// sends and what any script can.
+type DeploymentRequest struct {
+	Service          string    `json:"service"`
+	Environment      string    `json:"environment,omitempty"`
+	Revision         string    `json:"revision,omitempty"`
+	PreviousRevision string    `json:"previous_revision,omitempty"`
+	Version          string    `json:"version,omitempty"`
+	PreviousVersion  string    `json:"previous_version,omitempty"`
+	Status           string    `json:"status,omitempty"`
+	StartedAt        time.Time `json:"started_at,omitzero"`
+	FinishedAt       time.Time `json:"finished_at,omitzero"`
+	ID               string    `json:"id,omitempty"`
+	URL              string    `json:"url,omitempty"`
+	Repository       string    `json:"repository,omitempty"`
+	RollbackCommand  string    `json:"rollback_command,omitempty"`
+}
+
+const deploymentKeys = "service, environment, revision, previous_revision, version, previous_version, status, started_at, finished_at, id, url, repository, rollback_command"
+
+// ParseDeploymentRequest reads and checks the body of POST /v1/deployments. Its
+// errors are one line each and name the fix.
+func ParseDeploymentRequest(body []byte) (DeploymentRequest, error) {
+	var request DeploymentRequest
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&request); err != nil {
+		if name, found := strings.CutPrefix(err.Error(), "json: unknown field "); found {
+			return DeploymentRequest{}, fmt.Errorf("unknown key %s; the keys are %s", cut(name, 64), deploymentKeys)
+		}
+		if errors.Is(err, io.EOF) {
+			return DeploymentRequest{}, errors.New(`empty body; send JSON like {"service":"checkout","version":"1.42.0","environment":"production"}`)
+		}
+		return DeploymentRequest{}, fmt.Errorf("bad JSON: %s", cut(err.Error(), 256))
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return DeploymentRequest{}, errors.New("bad JSON: something follows the object; send one deployment per request")
+	}
+	return request, request.Validate()
+}
+
+// Validate checks what a request says; the error names the key and the fix.
+func (r DeploymentRequest) Validate() error {
+	switch {
+	case strings.TrimSpace(r.Service) == "":
+		return errors.New("service is missing: name the deployed service as its telemetry does in service.name")
+	case r.Revision == "" && r.Version == "":
+		return errors.New("revision or version is missing: give the deployed commit id, or the version as telemetry tells it in service.version")
+	case r.URL != "" && webURL(r.URL) == "":
+		return errors.New("url must begin with http:// or https://")
+	case !r.FinishedAt.IsZero() && !r.StartedAt.IsZero() && r.FinishedAt.Before(r.StartedAt):
+		return errors.New("finished_at is before started_at")
+	}
+	switch event.DeploymentStatus(r.Status) {
+	case "", event.DeploymentStarted, event.DeploymentSucceeded, event.DeploymentFailed, event.DeploymentRolledBack:
+	default:
+		return fmt.Errorf("status %q is none of started, succeeded, failed, rolled_back", cut(r.Status, 64))
+	}
+	for _, field := range []struct {
+		name, value string
+		limit       int
+	}{
+		{"service", r.Service, 256}, {"environment", r.Environment, 256}, {"id", r.ID, 256},
+		{"revision", r.Revision, 256}, {"previous_revision", r.PreviousRevision, 256},
+		{"version", r.Version, 256}, {"previous_version", r.PreviousVersion, 256},
+		{"repository", r.Repository, 2048}, {"url", r.URL, 2048}, {"rollback_command", r.RollbackCommand, maxText},
+	} {
+		if len(field.value) > field.limit {
+			return fmt.Errorf("%s is longer than %d bytes", field.name, field.limit)
+		}
+	}
+	return nil
+}
+
+// Deployment is what the request says, as an event; now stands in for a missing
+// start. id is the alias under which the deployment can be found.
+func (r DeploymentRequest) Deployment(id string, now time.Time) event.Deployment {
+	d := event.Deployment{
+		Aliases:          []string{id},
+		Service:          r.Service,
+		Environment:      firstText(r.Environment, event.DefaultEnvironment),
+		Revision:         r.Revision,
+		PreviousRevision: r.PreviousRevision,
+		Version:          r.Version,
+		PreviousVersion:  r.PreviousVersion,
+		Status:           event.DeploymentStatus(firstText(r.Status, string(event.DeploymentStarted))),
+		StartedAt:        r.StartedAt.UTC(),
+		FinishedAt:       r.FinishedAt.UTC(),
+		URL:              r.URL,
+		Repository:       r.Repository,
+		RollbackCommand:  r.RollbackCommand,
+		Sources:          []event.Source{{Name: "api", ID: id, At: now}},
+	}
+	if r.Status == "" && !r.FinishedAt.IsZero() {
+		d.Status = event.DeploymentSucceeded
+	}
+	if d.FinishedAt.IsZero() && d.Status != event.DeploymentStarted {
+		d.FinishedAt = now
+	}
+	if d.StartedAt.IsZero() {
+		d.StartedAt = now
+		if !d.FinishedAt.IsZero() && d.FinishedAt.Before(now) {
+			d.StartedAt = d.FinishedAt
+		}
+	}
+	return d
+}

@@ -1,0 +1,513 @@
+package forge
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// GitHubOptions say what a GitHub payload cannot.
+type GitHubOptions struct {
+	// ReleaseEnvironment makes a published release a deployment to this
+	// environment; "" ignores releases, since a release need not run anywhere.
+	ReleaseEnvironment string
+}
+
+// GitHub reads a webhook of GitHub or GitHub Enterprise Server; Delivery.Event
+// is X-GitHub-Event.
+// https://docs.github.com/en/webhooks/webhook-events-and-payloads
+func GitHub(d Delivery, options GitHubOptions) (Intake, error) {
+	switch d.Event {
+	case "push", "deployment", "deployment_status", "release", "workflow_run", "workflow_job",
+		"pull_request", "check_run", "code_scanning_alert":
+	default:
+		if !json.Valid(d.Body) {
+			return Intake{}, fmt.Errorf("the github payload is not JSON")
+		}
+		return ignored("event %s says nothing about a change on its way", cut(d.Event, 64)), nil
+	}
+	var hook githubHook
+	if err := unmarshal("github "+d.Event, d.Body, &hook); err != nil {
+		return Intake{}, err
+	}
+	switch d.Event {
+	case "push":
+		return hook.push(), nil
+	case "deployment", "deployment_status":
+		return hook.deployment(d.ReceivedAt), nil
+	case "release":
+		return hook.release(d.ReceivedAt, options.ReleaseEnvironment), nil
+	case "workflow_run":
+		return hook.workflowRun(), nil
+	case "workflow_job":
+		return hook.workflowJob(), nil
+	case "pull_request":
+		return hook.pullRequest(), nil
+	case "check_run":
+		return hook.checkRun(), nil
+	default:
+		return hook.codeScanningAlert(d.ReceivedAt), nil
+	}
+}
+
+type githubHook struct {
+	Action     string
+	Repository githubRepository
+
+	// push
+	Ref, Before, After       string
+	Created, Deleted, Forced bool
+	Compare                  string
+	Commits                  []githubCommit
+	HeadCommit               *githubCommit `json:"head_commit"`
+
+	Deployment       githubDeployment
+	DeploymentStatus *githubDeploymentStatus `json:"deployment_status"`
+	Release          githubRelease
+	Workflow         struct{ Name, Path string }
+	WorkflowRun      githubRun   `json:"workflow_run"`
+	WorkflowJob      githubJob   `json:"workflow_job"`
+	PullRequest      githubPull  `json:"pull_request"`
+	CheckRun         githubCheck `json:"check_run"`
+	Alert            githubAlert `json:"alert"`
+	CommitOID        string      `json:"commit_oid"`
+}
+
+type githubRepository struct {
+	Name     string
+	FullName string `json:"full_name"`
+}
+
+type githubPerson struct{ Name, Email, Login string }
+
+type githubCommit struct {
+	ID, Message, URL         string
+	Timestamp                moment
+	Author                   githubPerson
+	Added, Removed, Modified []string
+}
+
+type githubDeployment struct {
+	ID                    int64
+	SHA, Ref, Environment string
+	Payload               json.RawMessage
+	CreatedAt             moment `json:"created_at"`
+}
+
+type githubDeploymentStatus struct {
+	State          string
+	Environment    string
+	EnvironmentURL string `json:"environment_url"`
+	TargetURL      string `json:"target_url"`
+	LogURL         string `json:"log_url"`
+	CreatedAt      moment `json:"created_at"`
+	UpdatedAt      moment `json:"updated_at"`
+}
+
+type githubRelease struct {
+	ID              int64
+	TagName         string `json:"tag_name"`
+	TargetCommitish string `json:"target_commitish"`
+	HTMLURL         string `json:"html_url"`
+	Draft           bool
+	PublishedAt     moment `json:"published_at"`
+}
+
+type githubRun struct {
+	ID           int64
+	Name         string
+	HeadBranch   string `json:"head_branch"`
+	HeadSHA      string `json:"head_sha"`
+	Status       string
+	Conclusion   string
+	HTMLURL      string `json:"html_url"`
+	Attempt      int    `json:"run_attempt"`
+	CreatedAt    moment `json:"created_at"`
+	RunStartedAt moment `json:"run_started_at"`
+	UpdatedAt    moment `json:"updated_at"`
+}
+
+type githubJob struct {
+	ID           int64
+	RunID        int64 `json:"run_id"`
+	Attempt      int   `json:"run_attempt"`
+	Name         string
+	WorkflowName string `json:"workflow_name"`
+	HeadBranch   string `json:"head_branch"`
+	HeadSHA      string `json:"head_sha"`
+	Status       string
+	Conclusion   string
+	HTMLURL      string `json:"html_url"`
+	RunnerName   string `json:"runner_name"`
+	CreatedAt    moment `json:"created_at"`
+	StartedAt    moment `json:"started_at"`
+	CompletedAt  moment `json:"completed_at"`
+	Steps        []struct {
+		Name, Status, Conclusion string
+		StartedAt                moment `json:"started_at"`
+		CompletedAt              moment `json:"completed_at"`
+	}
+}
+
+type githubPull struct {
+	Title          string
+	HTMLURL        string `json:"html_url"`
+	Merged         bool
+	MergeCommitSHA string `json:"merge_commit_sha"`
+	MergedAt       moment `json:"merged_at"`
+	User           githubPerson
+	Base           struct{ Ref string }
+}
+
+type githubCheck struct {
+	ID          int64
+	Name        string
+	HeadSHA     string `json:"head_sha"`
+	Status      string
+	Conclusion  string
+	HTMLURL     string `json:"html_url"`
+	DetailsURL  string `json:"details_url"`
+	StartedAt   moment `json:"started_at"`
+	CompletedAt moment `json:"completed_at"`
+	App         struct{ Slug, Name string }
+	CheckSuite  struct {
+		ID         int64
+		HeadBranch string `json:"head_branch"`
+	} `json:"check_suite"`
+}
+
+type githubAlert struct {
+	Number    int64
+	CreatedAt moment `json:"created_at"`
+	HTMLURL   string `json:"html_url"`
+	Rule      struct{ ID, Severity, Description string }
+	Tool      struct{ Name string }
+	Instance  struct {
+		CommitSHA string `json:"commit_sha"`
+		Message   struct{ Text string }
+		Location  struct {
+			Path      string
+			StartLine int `json:"start_line"`
+		}
+	} `json:"most_recent_instance"`
+}
+
+// push gives the commits in push order, each pointing to the one before it, so
+// that a range can be walked back without a clone.
+func (h *githubHook) push() Intake {
+	branch, isBranch := strings.CutPrefix(h.Ref, "refs/heads/")
+	switch {
+	case !isBranch:
+		return ignored("%s is no branch", cut(h.Ref, 128))
+	case h.Deleted || isZeroRevision(h.After):
+		return ignored("branch %s was deleted", cut(branch, 128))
+	}
+	commits := h.Commits
+	if len(commits) == 0 && h.HeadCommit != nil && !h.Forced {
+		// A branch moved to commits that the forge knew already.
+		commits = []githubCommit{*h.HeadCommit}
+	}
+	if len(commits) == 0 {
+		return ignored("branch %s moved to a commit that was known", cut(branch, 128))
+	}
+	previous := h.Before
+	if h.Created || isZeroRevision(previous) {
+		previous = ""
+	}
+	commits = commits[max(0, len(commits)-maxCommits):]
+	in := Intake{Changes: make([]event.Change, 0, len(commits))}
+	for i, c := range commits {
+		in.Changes = append(in.Changes, event.Change{
+			Repository: cut(h.Repository.FullName, maxText),
+			Ref:        cut(branch, maxText),
+			Revision:   cut(c.ID, 64),
+			Previous:   cut(previous, 64),
+			Forced:     h.Forced && i == 0,
+			Message:    cut(c.Message, maxMessage),
+			Author:     cut(firstText(c.Author.Name, c.Author.Login), maxText),
+			Email:      cut(c.Author.Email, maxText),
+			At:         c.Timestamp.Time,
+			URL:        webURL(c.URL),
+			CompareURL: webURL(h.Compare),
+			Added:      cutList(c.Added, maxPaths),
+			Modified:   cutList(c.Modified, maxPaths),
+			Removed:    cutList(c.Removed, maxPaths),
+		})
+		previous = c.ID
+	}
+	return in
+}
+
+func (h *githubHook) deployment(now time.Time) Intake {
+	gh := h.Deployment
+	if gh.SHA == "" {
+		return ignored("the deployment names no commit")
+	}
+	d := event.Deployment{
+		Aliases:     []string{"github:" + strconv.FormatInt(gh.ID, 10)},
+		Service:     cut(h.Repository.Name, maxText),
+		Environment: cut(firstText(gh.Environment, event.DefaultEnvironment), maxText),
+		Revision:    cut(gh.SHA, 64),
+		Version:     versionOf(gh.Ref),
+		Status:      event.DeploymentStarted,
+		StartedAt:   firstTime(gh.CreatedAt.Time, now),
+		Repository:  cut(h.Repository.FullName, maxText),
+	}
+	applyDeploymentPayload(&d, gh.Payload)
+	at := d.StartedAt
+	if status := h.DeploymentStatus; status != nil {
+		at = firstTime(status.UpdatedAt.Time, status.CreatedAt.Time, now)
+		switch status.State {
+		case "in_progress":
+			// Between its creation and this a deployment waits for runners and approvals.
+			d.StartedAt = at
+		case "success":
+			d.Status, d.FinishedAt = event.DeploymentSucceeded, at
+		case "failure", "error":
+			d.Status, d.FinishedAt = event.DeploymentFailed, at
+		default: // pending, queued, waiting: announced already; inactive: a newer one took over
+			return ignored("deployment status %s changes nothing that is watched", cut(status.State, 32))
+		}
+		d.Environment = cut(firstText(status.Environment, d.Environment), maxText)
+		d.URL = firstText(webURL(status.LogURL), webURL(status.TargetURL), webURL(status.EnvironmentURL))
+	}
+	d.Sources = []event.Source{{Name: "github", ID: d.Aliases[0], At: at}}
+	return Intake{Deployments: []event.Deployment{d}}
+}
+
+// applyDeploymentPayload takes what the creator of a deployment put into its free
+// payload, an object or the same as text. This is how a repository with several
+// services says which one it deploys.
+func applyDeploymentPayload(d *event.Deployment, raw json.RawMessage) {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		raw = json.RawMessage(text)
+	}
+	var payload struct {
+		Service          string
+		Version          string
+		PreviousRevision string `json:"previous_revision"`
+		PreviousVersion  string `json:"previous_version"`
+		RollbackCommand  string `json:"rollback_command"`
+	}
+	if json.Unmarshal(raw, &payload) != nil {
+		return // it is theirs: any shape is right
+	}
+	d.Service = cut(firstText(payload.Service, d.Service), maxText)
+	d.Version = cut(firstText(payload.Version, d.Version), maxText)
+	d.PreviousRevision = cut(payload.PreviousRevision, 64)
+	d.PreviousVersion = cut(payload.PreviousVersion, maxText)
+	d.RollbackCommand = cut(payload.RollbackCommand, maxText)
+}
+
+func (h *githubHook) release(now time.Time, environment string) Intake {
+	r := h.Release
+	switch {
+	case environment == "":
+		return ignored("a release is a deployment only where github.release_environment names its environment")
+	case h.Action != "published" || r.Draft || r.TagName == "":
+		return ignored("release %s", cut(h.Action, 32))
+	}
+	at := firstTime(r.PublishedAt.Time, now)
+	d := event.Deployment{
+		Aliases:     []string{"github-release:" + strconv.FormatInt(r.ID, 10)},
+		Service:     cut(h.Repository.Name, maxText),
+		Environment: environment,
+		Version:     cut(r.TagName, maxText),
+		Status:      event.DeploymentSucceeded,
+		StartedAt:   at,
+		FinishedAt:  at,
+		URL:         webURL(r.HTMLURL),
+		Repository:  cut(h.Repository.FullName, maxText),
+	}
+	if len(r.TargetCommitish) == 40 { // else it is the name of a branch
+		d.Revision = r.TargetCommitish
+	}
+	d.Sources = []event.Source{{Name: "github", ID: d.Aliases[0], At: at}}
+	return Intake{Deployments: []event.Deployment{d}}
+}
+
+func (h *githubHook) workflowRun() Intake {
+	r := h.WorkflowRun
+	if r.ID == 0 {
+		return ignored("the workflow run has no id")
+	}
+	run := event.PipelineRun{
+		ID:         strconv.FormatInt(r.ID, 10),
+		Pipeline:   cut(firstText(r.Name, h.Workflow.Name), maxText),
+		Attempt:    max(r.Attempt, 1),
+		Stage:      stageOf(r.Name, h.Workflow.Name),
+		State:      githubState(r.Status),
+		Repository: cut(h.Repository.FullName, maxText),
+		Ref:        cut(r.HeadBranch, maxText),
+		Revision:   cut(r.HeadSHA, 64),
+		URL:        webURL(r.HTMLURL),
+		QueuedAt:   r.CreatedAt.Time,
+		StartedAt:  firstTime(r.RunStartedAt.Time, r.CreatedAt.Time),
+		Source:     "github",
+	}
+	if run.Attempt > 1 {
+		run.QueuedAt = run.StartedAt // created_at is the first attempt's
+	}
+	if run.State == "finished" {
+		run.Result, run.FinishedAt = githubResult(r.Conclusion), r.UpdatedAt.Time
+	}
+	return Intake{Runs: []Run{{PipelineRun: run}}}
+}
+
+func (h *githubHook) workflowJob() Intake {
+	j := h.WorkflowJob
+	if j.ID == 0 {
+		return ignored("the workflow job has no id")
+	}
+	run := Run{PipelineRun: event.PipelineRun{
+		ID:         strconv.FormatInt(j.RunID, 10),
+		Pipeline:   cut(j.WorkflowName, maxText),
+		Task:       cut(j.Name, maxText),
+		TaskID:     strconv.FormatInt(j.ID, 10),
+		Attempt:    max(j.Attempt, 1),
+		Stage:      stageOf(j.Name, j.WorkflowName),
+		State:      githubState(j.Status),
+		Repository: cut(h.Repository.FullName, maxText),
+		Ref:        cut(j.HeadBranch, maxText),
+		Revision:   cut(j.HeadSHA, 64),
+		URL:        webURL(j.HTMLURL),
+		Worker:     cut(j.RunnerName, maxText),
+		QueuedAt:   firstTime(j.CreatedAt.Time, j.StartedAt.Time),
+		Source:     "github",
+	}}
+	if h.Deployment.ID != 0 {
+		run.Stage = event.StageDeploy
+	}
+	if run.State != "pending" { // of a queued job started_at is when it was queued
+		run.StartedAt = j.StartedAt.Time
+	}
+	if run.State == "finished" {
+		run.Result, run.FinishedAt = githubResult(j.Conclusion), j.CompletedAt.Time
+		for _, s := range j.Steps[:min(len(j.Steps), maxSteps)] {
+			run.Steps = append(run.Steps, Step{
+				Name:      cut(s.Name, maxText),
+				Result:    githubResult(s.Conclusion),
+				StartedAt: s.StartedAt.Time, FinishedAt: s.CompletedAt.Time,
+			})
+		}
+	}
+	return Intake{Runs: []Run{run}}
+}
+
+// pullRequest ties a merge commit to its pull request.
+func (h *githubHook) pullRequest() Intake {
+	p := h.PullRequest
+	if h.Action != "closed" || !p.Merged || p.MergeCommitSHA == "" {
+		return ignored("pull request %s: nothing was merged", cut(h.Action, 32))
+	}
+	return Intake{Changes: []event.Change{{
+		Repository: cut(h.Repository.FullName, maxText),
+		Ref:        cut(p.Base.Ref, maxText),
+		Revision:   cut(p.MergeCommitSHA, 64),
+		Message:    cut(p.Title, maxMessage),
+		Author:     cut(p.User.Login, maxText),
+		At:         p.MergedAt.Time,
+		PullURL:    webURL(p.HTMLURL),
+	}}}
+}
+
+// checkRun takes the checks of other apps; those of Actions are told as jobs.
+func (h *githubHook) checkRun() Intake {
+	c := h.CheckRun
+	switch {
+	case c.App.Slug == "github-actions":
+		return ignored("checks of GitHub Actions are told as workflow jobs")
+	case c.ID == 0 || h.Action != "created" && h.Action != "completed":
+		return ignored("check run %s", cut(h.Action, 32))
+	}
+	run := event.PipelineRun{
+		ID:         strconv.FormatInt(firstID(c.CheckSuite.ID, c.ID), 10),
+		Pipeline:   cut(firstText(c.App.Name, c.App.Slug, "checks"), maxText),
+		Task:       cut(c.Name, maxText),
+		TaskID:     strconv.FormatInt(c.ID, 10),
+		Attempt:    1,
+		Stage:      stageOf(c.Name),
+		State:      githubState(c.Status),
+		Repository: cut(h.Repository.FullName, maxText),
+		Ref:        cut(c.CheckSuite.HeadBranch, maxText),
+		Revision:   cut(c.HeadSHA, 64),
+		URL:        firstText(webURL(c.DetailsURL), webURL(c.HTMLURL)),
+		StartedAt:  c.StartedAt.Time,
+		Source:     "github",
+	}
+	if run.State == "finished" {
+		run.Result, run.FinishedAt = githubResult(c.Conclusion), c.CompletedAt.Time
+	}
+	return Intake{Runs: []Run{{PipelineRun: run}}}
+}
+
+func (h *githubHook) codeScanningAlert(now time.Time) Intake {
+	a := h.Alert
+	switch h.Action {
+	case "created", "reopened", "reopened_by_user", "appeared_in_branch":
+	default:
+		return ignored("code scanning alert %s", cut(h.Action, 32))
+	}
+	if a.Rule.ID == "" {
+		return ignored("the code scanning alert names no rule")
+	}
+	level := a.Rule.Severity
+	if level != "none" && level != "note" && level != "warning" && level != "error" {
+		level = "warning"
+	}
+	return Intake{Findings: []event.Finding{{
+		Tool:        cut(a.Tool.Name, maxText),
+		Rule:        cut(a.Rule.ID, maxText),
+		Level:       level,
+		Message:     cut(firstText(a.Instance.Message.Text, a.Rule.Description), maxMessage),
+		File:        cut(a.Instance.Location.Path, maxText),
+		Line:        a.Instance.Location.StartLine,
+		Fingerprint: "github-alert:" + strconv.FormatInt(a.Number, 10),
+		Repository:  cut(h.Repository.FullName, maxText),
+		Revision:    cut(firstText(a.Instance.CommitSHA, h.CommitOID), 64),
+		At:          firstTime(a.CreatedAt.Time, now),
+	}}}
+}
+
+func githubState(status string) string {
+	switch status {
+	case "completed":
+		return "finished"
+	case "in_progress":
+		return "executing"
+	default: // queued, requested, waiting, pending
+		return "pending"
+	}
+}
+
+// githubResult is GitHub's conclusion in the words of semantic conventions.
+func githubResult(conclusion string) string {
+	switch conclusion {
+	case "success", "failure":
+		return conclusion
+	case "timed_out":
+		return "timeout"
+	case "cancelled", "stale":
+		return "cancellation"
+	case "skipped", "neutral":
+		return "skip"
+	case "":
+		return ""
+	default: // startup_failure, action_required
+		return "error"
+	}
+}
+
+func firstID(ids ...int64) int64 {
+	for _, id := range ids {
+		if id != 0 {
+			return id
+		}
+	}
+	return 0
+}
