@@ -1,0 +1,248 @@
+package loopmetrics
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
+)
+
+// Limits of a Tracker.
+const (
+	maxSeries      = 5000                // of a family; further label sets are counted as lost
+	maxTracked     = 10_000              // deployments, anomalies and runs looked at, newest first
+	settledAfter   = 25 * time.Hour      // a verdict older than its longest watch does not change any more
+	evidenceFresh  = 5 * time.Minute     // a verdict that was not repeated for so long shows no evidence
+	longestLatency = 30 * 24 * time.Hour // a longer step is a clock or an import, no latency
+)
+
+// Tracker keeps the counters and histograms; it observes each fact of the
+// ledger once. Counters start from what the ledger holds, so that a restart
+// continues them. Not safe for concurrent use.
+type Tracker struct {
+	ledger ledger.Reader
+	lost   uint64
+
+	deployments map[string]*deploymentProgress
+	anomalies   map[string]bool // by id: closure counted
+	runs        map[string]bool // by id and task: finish counted
+
+	deployed, rollbacks, verdicts, suspicions, closed, runResults *series
+	latency, recovery, runDuration                                *series
+}
+
+// deploymentProgress is what of a deployment was counted already.
+type deploymentProgress struct {
+	verdict                                    event.VerdictState
+	settled, lead, built, seen, decided, found bool
+	suspicion                                  bool
+}
+
+// NewTracker counts what the ledger holds and will hold.
+func NewTracker(l ledger.Reader) *Tracker {
+	t := &Tracker{ledger: l, deployments: map[string]*deploymentProgress{}, anomalies: map[string]bool{}, runs: map[string]bool{}}
+	family := func(kind Kind, name, unit, description string) *series {
+		return newSeries(kind, name, unit, description, maxSeries, &t.lost)
+	}
+	t.deployed = family(Counter, "deployloop.deployments", "{deployment}", "Deployments that were seen")
+	t.rollbacks = family(Counter, "deployloop.rollbacks", "{deployment}", "Deployments that undid another one")
+	t.verdicts = family(Counter, "deployloop.verdicts", "{verdict}", "Times that a deployment's verdict became this")
+	t.suspicions = family(Counter, "deployloop.suspicions", "{deployment}", "Regressed deployments by whether a commit was named")
+	t.closed = family(Counter, "deployloop.anomalies.closed", "{anomaly}", "Anomalies that ended, by the reason")
+	t.runResults = family(Counter, "deployloop.pipeline.runs", "{run}", "Finished pipeline runs and tasks, by result")
+	t.latency = family(Histogram, "deployloop.loop.latency", "s", "Duration of each step of the loop")
+	t.recovery = family(Histogram, "deployloop.recovery.duration", "s", "From a regression's onset to its closure (time to restore)")
+	t.runDuration = family(Histogram, "deployloop.pipeline.run.duration", "s", "Duration of finished pipeline runs and tasks, queue time apart")
+	return t
+}
+
+// Collect brings the counters up to date and gives all families.
+func (t *Tracker) Collect(now time.Time) []Family {
+	family := func(name, unit, description string) *series {
+		return newSeries(Gauge, name, unit, description, maxSeries, &t.lost)
+	}
+	started := family("deployloop.deployment.start_time", "s", "Unix time at which the latest deployment of a service started: the deploy marker")
+	nats := family("deployloop.evidence", "{nat}", "Evidence of harm against a watched deployment (log E)")
+	threshold := family("deployloop.evidence.threshold", "{nat}", "Evidence at which a watched deployment is called regressed")
+	effect := family("deployloop.effect.ratio", "1", "Strongest indicator of a signal: rate after the deployment over before")
+	open := family("deployloop.anomalies.open", "{anomaly}", "Anomalies that are open")
+	oldest := family("deployloop.anomalies.open.age", "s", "Age of the oldest open anomaly")
+
+	watching := family("deployloop.deployments.watched", "{deployment}", "Deployments under watch")
+
+	newest := map[string]bool{}
+	live := map[string]*deploymentProgress{}
+	for _, d := range t.ledger.Deployments(ledger.Query{Limit: maxTracked}) {
+		p, known := t.deployments[d.ID]
+		if !known {
+			p = &deploymentProgress{}
+			t.deployed.add(1, "service", d.Service, "environment", d.Environment)
+			if d.RollbackOf != "" {
+				t.rollbacks.add(1, "service", d.Service, "environment", d.Environment)
+			}
+		}
+		live[d.ID] = p
+		if place := d.Service + "\xff" + d.Environment; !newest[place] {
+			newest[place] = true
+			started.set(float64(d.StartedAt.UnixNano())/1e9, "service", d.Service, "environment", d.Environment,
+				"deployment", d.ID, "version", d.Label())
+		}
+		if p.settled {
+			continue
+		}
+		p.settled = now.Sub(d.StartedAt) > settledAfter
+		t.steps(d, p)
+		v, ok := t.ledger.Verdict(d.ID)
+		if !ok {
+			continue
+		}
+		t.verdict(d, v, p)
+		if v.State == event.Watching {
+			watching.add(1, "service", d.Service, "environment", d.Environment)
+		}
+		if now.Sub(v.At) < evidenceFresh {
+			nats.set(v.Nats, "service", d.Service, "environment", d.Environment, "deployment", d.ID)
+			threshold.set(v.Threshold, "service", d.Service, "environment", d.Environment, "deployment", d.ID)
+			told := map[event.Signal]bool{}
+			for _, e := range v.Evidence {
+				if !told[e.Signal] && e.Ratio > 0 {
+					told[e.Signal] = true
+					effect.set(e.Ratio, "service", d.Service, "environment", d.Environment, "deployment", d.ID, "signal", string(e.Signal))
+				}
+			}
+		}
+	}
+	t.deployments = live
+	t.collectAnomalies(now, open, oldest)
+	t.collectRuns()
+
+	lost := family("deployloop.metrics.lost", "{series}", "Label sets that did not fit into a family")
+	lost.set(float64(t.lost))
+	var out []Family
+	for _, s := range []*series{
+		t.deployed, t.rollbacks, watching, t.verdicts, t.suspicions, started, nats, threshold, effect,
+		open, oldest, t.closed, t.runResults, t.runDuration, t.latency, t.recovery, lost,
+	} {
+		out = append(out, s.copied())
+	}
+	return out
+}
+
+// steps observes how long the loop took up to the first telemetry.
+func (t *Tracker) steps(d event.Deployment, p *deploymentProgress) {
+	observe := func(done *bool, step string, from, to time.Time) {
+		if !*done && !from.IsZero() && !to.IsZero() {
+			*done = t.step(d, nil, step, from, to)
+		}
+	}
+	if change, ok := t.ledger.Change(d.Repository, d.Revision); ok && d.Revision != "" {
+		observe(&p.lead, "commit_to_deploy", change.At, d.StartedAt)
+	}
+	if d.Revision != "" && !p.built {
+		for _, run := range t.ledger.PipelineRuns(ledger.RunQuery{Revision: d.Revision, Limit: 1}) {
+			observe(&p.built, "build_to_deploy", run.FinishedAt, d.StartedAt)
+		}
+	}
+	observe(&p.seen, "deploy_to_first_telemetry", d.StartedAt, d.FirstSeenAt)
+}
+
+// verdict observes the verdict's transitions and how long they took.
+func (t *Tracker) verdict(d event.Deployment, v event.Verdict, p *deploymentProgress) {
+	if v.State != p.verdict {
+		p.verdict = v.State
+		t.verdicts.add(1, "service", d.Service, "environment", d.Environment, "verdict", string(v.State))
+	}
+	decided := v.RegressedAt
+	if decided.IsZero() {
+		decided = v.HealthyAt
+	}
+	exemplar := exemplarOf(v)
+	if !p.decided && !decided.IsZero() && !d.FirstSeenAt.IsZero() {
+		p.decided = t.step(d, exemplar, "first_telemetry_to_verdict", d.FirstSeenAt, decided)
+	}
+	if !p.found && !v.RegressedAt.IsZero() && !v.FirstBadAt.IsZero() {
+		p.found = t.step(d, exemplar, "first_bad_to_verdict", v.FirstBadAt, v.RegressedAt)
+	}
+	if v.Suspicion != nil && !p.suspicion && v.State == event.Regressed {
+		p.suspicion = true
+		outcome := "named"
+		if v.Suspicion.Abstained {
+			outcome = "abstained"
+		}
+		t.suspicions.add(1, "service", d.Service, "environment", d.Environment, "outcome", outcome)
+	}
+}
+
+func (t *Tracker) step(d event.Deployment, exemplar *Exemplar, step string, from, to time.Time) bool {
+	took := to.Sub(from)
+	if took < 0 || took > longestLatency {
+		return true // a clock that is off says nothing about the loop
+	}
+	if exemplar == nil {
+		exemplar = &Exemplar{Deployment: d.ID}
+	}
+	e := *exemplar
+	e.Value, e.AtUnixNano = took.Seconds(), to.UnixNano()
+	t.latency.observe(took.Seconds(), &e, "service", d.Service, "environment", d.Environment, "step", step)
+	return true
+}
+
+func exemplarOf(v event.Verdict) *Exemplar {
+	e := &Exemplar{Deployment: v.Deployment.ID}
+	for _, related := range v.Related {
+		for _, example := range related.Examples {
+			if example.TraceID != "" {
+				e.TraceID = example.TraceID
+				return e
+			}
+		}
+	}
+	return e
+}
+
+func (t *Tracker) collectAnomalies(now time.Time, open, oldest *series) {
+	live := map[string]bool{}
+	for _, a := range t.ledger.Anomalies(ledger.Query{Limit: maxTracked}) {
+		live[a.ID] = t.anomalies[a.ID]
+		if a.Open {
+			open.add(1, "service", a.Service, "environment", a.Environment, "kind", string(a.Kind), "severity", string(a.Severity))
+			if p := oldest.at("service", a.Service, "environment", a.Environment); p != nil {
+				p.Value = max(p.Value, now.Sub(a.StartsAt).Seconds())
+			}
+			continue
+		}
+		if live[a.ID] || a.Closure == nil {
+			continue
+		}
+		live[a.ID] = true
+		t.closed.add(1, "service", a.Service, "environment", a.Environment, "kind", string(a.Kind), "reason", string(a.Closure.Reason))
+		if took := a.Closure.At.Sub(a.StartsAt); a.Kind == event.KindDeployment && took >= 0 && took <= longestLatency {
+			t.recovery.observe(took.Seconds(), &Exemplar{Deployment: a.Deployment, Value: took.Seconds(), AtUnixNano: a.Closure.At.UnixNano()},
+				"service", a.Service, "environment", a.Environment)
+		}
+	}
+	t.anomalies = live
+}
+
+func (t *Tracker) collectRuns() {
+	live := map[string]bool{}
+	for _, r := range t.ledger.PipelineRuns(ledger.RunQuery{Limit: maxTracked}) {
+		key := r.ID + "\xff" + r.TaskID + "\xff" + r.Task + "\xff" + strconv.Itoa(r.Attempt)
+		live[key] = t.runs[key]
+		if live[key] || r.FinishedAt.IsZero() {
+			continue
+		}
+		live[key] = true
+		level := "run"
+		if r.Task != "" {
+			level = "task"
+		}
+		labels := []string{"pipeline", r.Pipeline, "level", level, "stage", string(r.Stage), "result", r.Result}
+		t.runResults.add(1, labels...)
+		if took := r.FinishedAt.Sub(r.StartedAt); !r.StartedAt.IsZero() && took >= 0 && took <= longestLatency {
+			t.runDuration.observe(took.Seconds(), nil, labels...)
+		}
+	}
+	t.runs = live
+}

@@ -1,0 +1,131 @@
+package loopmetrics
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
+)
+
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+
+// value sums the points of a family whose labels hold all of the pairs.
+func value(t *testing.T, families []Family, name string, labels ...string) float64 {
+	t.Helper()
+	for _, f := range families {
+		if f.Name != name {
+			continue
+		}
+		sum := 0.0
+		for _, p := range f.Points {
+			matched := 0
+			for i := 0; i < len(labels); i += 2 {
+				for _, l := range p.Labels {
+					if l.Key == labels[i] && l.Text == labels[i+1] {
+						matched++
+					}
+				}
+			}
+			if matched == len(labels)/2 {
+				if f.Kind == Histogram {
+					sum += p.Sum
+				} else {
+					sum += p.Value
+				}
+			}
+		}
+		return sum
+	}
+	t.Fatalf("no family %s", name)
+	return 0
+}
+
+func deployed(t *testing.T, l *ledger.Ledger, service, version string, at time.Time) event.Deployment {
+	t.Helper()
+	d, _ := l.RecordDeployment(event.Deployment{
+		Service: service, Environment: "production", Version: version, Revision: fmt.Sprintf("%040x", len(version)*1000+int(at.Unix()%997)),
+		Repository: "acme/shop", StartedAt: at, FirstSeenAt: at.Add(4 * time.Second), Sources: []event.Source{{Name: "api", At: at}},
+	})
+	return d
+}
+
+func TestALoopIsCountedOnce(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	l.RecordSighting(ledger.Sighting{Service: "checkout", Environment: "production", Version: "1.41.3", At: noon.Add(-time.Hour)}) // the baseline
+	d := deployed(t, l, "checkout", "1.42.0", noon)
+	l.RecordChange(event.Change{Repository: "acme/shop", Revision: d.Revision, At: noon.Add(-10 * time.Minute)})
+	l.RecordPipelineRun(event.PipelineRun{ID: "7", Pipeline: "ci", Revision: d.Revision, Repository: "acme/shop", Stage: event.StageBuild, Result: "success",
+		State: "finished", StartedAt: noon.Add(-8 * time.Minute), FinishedAt: noon.Add(-5 * time.Minute)})
+	tracker := NewTracker(l)
+
+	v := event.Verdict{Deployment: d, State: event.Watching, At: noon.Add(10 * time.Second), Nats: 2, Threshold: 7.6}
+	l.RecordVerdict(v)
+	got := tracker.Collect(noon.Add(10 * time.Second))
+	assert.Equal(t, 1.0, value(t, got, "deployloop.deployments"))
+	assert.Equal(t, 1.0, value(t, got, "deployloop.deployments.watched", "service", "checkout"))
+	assert.Equal(t, 2.0, value(t, got, "deployloop.evidence", "deployment", d.ID))
+	assert.Equal(t, 600.0, value(t, got, "deployloop.loop.latency", "step", "commit_to_deploy"))
+	assert.Equal(t, 300.0, value(t, got, "deployloop.loop.latency", "step", "build_to_deploy"))
+	assert.Equal(t, 4.0, value(t, got, "deployloop.loop.latency", "step", "deploy_to_first_telemetry"))
+	assert.Equal(t, 180.0, value(t, got, "deployloop.pipeline.run.duration", "result", "success"))
+
+	v.State, v.At, v.RegressedAt, v.FirstBadAt = event.Regressed, noon.Add(20*time.Second), noon.Add(20*time.Second), noon.Add(12*time.Second)
+	v.Related = []event.RelatedError{{Examples: []event.Example{{TraceID: "0af7651916cd43dd8448eb211c80319c"}}}}
+	v.Suspicion = &event.Suspicion{Suspects: []event.Suspect{{}}}
+	v.Evidence = []event.Evidence{{Signal: event.SignalErrors, Ratio: 23}}
+	l.RecordVerdict(v)
+	l.RecordAnomaly(event.Anomaly{ID: "a1", Kind: event.KindDeployment, Service: "checkout", Environment: "production", Deployment: d.ID,
+		Severity: event.SeverityCritical, StartsAt: noon.Add(12 * time.Second), At: noon.Add(20 * time.Second), Open: true})
+	for range 3 {
+		got = tracker.Collect(noon.Add(30 * time.Second))
+	}
+	assert.Equal(t, 1.0, value(t, got, "deployloop.verdicts", "verdict", "regressed"))
+	assert.Equal(t, 8.0, value(t, got, "deployloop.loop.latency", "step", "first_bad_to_verdict"))
+	assert.Equal(t, 16.0, value(t, got, "deployloop.loop.latency", "step", "first_telemetry_to_verdict"))
+	assert.Equal(t, 23.0, value(t, got, "deployloop.effect.ratio", "signal", "errors"))
+	assert.Equal(t, 1.0, value(t, got, "deployloop.suspicions", "outcome", "named"))
+	assert.Equal(t, 1.0, value(t, got, "deployloop.anomalies.open"))
+	assert.Equal(t, 18.0, value(t, got, "deployloop.anomalies.open.age"))
+	for _, f := range got {
+		for _, p := range f.Points {
+			if f.Name == "deployloop.loop.latency" && p.Labels[2].Text == "first_bad_to_verdict" {
+				require.NotNil(t, p.Exemplar)
+				assert.Equal(t, Exemplar{Value: 8, AtUnixNano: noon.Add(20 * time.Second).UnixNano(), Deployment: d.ID, TraceID: "0af7651916cd43dd8448eb211c80319c"}, *p.Exemplar)
+			}
+		}
+	}
+
+	require.True(t, l.CloseAnomaly("a1", event.Closure{Reason: event.ClosedRolledBack, At: noon.Add(72 * time.Second)}))
+	for range 2 {
+		got = tracker.Collect(noon.Add(80 * time.Second))
+	}
+	assert.Equal(t, 0.0, value(t, got, "deployloop.anomalies.open"))
+	assert.Equal(t, 1.0, value(t, got, "deployloop.anomalies.closed", "reason", "rolled_back"))
+	assert.Equal(t, 60.0, value(t, got, "deployloop.recovery.duration"))
+}
+
+func TestSeriesAreBoundedAndSaidSo(t *testing.T) {
+	var lost uint64
+	s := newSeries(Counter, "x", "1", "", 2, &lost)
+	for i := range 10 {
+		s.add(1, "service", fmt.Sprint(i))
+	}
+	assert.Len(t, s.copied().Points, 2)
+	assert.Equal(t, uint64(8), lost)
+}
+
+func BenchmarkCollect10000Deployments(b *testing.B) {
+	l := ledger.New(ledger.Limits{})
+	for i := range 10_000 {
+		l.RecordDeployment(event.Deployment{Service: fmt.Sprint("s", i%100), Environment: "production", Version: fmt.Sprint("1.", i), StartedAt: noon.Add(time.Duration(i) * time.Minute)})
+	}
+	tracker := NewTracker(l)
+	for b.Loop() {
+		tracker.Collect(noon.Add(10_000 * time.Minute))
+	}
+}
