@@ -1,6 +1,7 @@
 package loopmetrics
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,6 +15,8 @@ const (
 	maxTracked     = 10_000              // deployments, anomalies and runs looked at, newest first
 	settledAfter   = 25 * time.Hour      // a verdict older than its longest watch does not change any more
 	evidenceFresh  = 5 * time.Minute     // a verdict that was not repeated for so long shows no evidence
+	silentAfter    = 10 * time.Minute // a told deployment whose telemetry did not come for so long leaves the loop deaf
+	untrackedAfter = 15 * time.Minute // a new version that no deploy source told of for so long is untracked
 	longestLatency = 30 * 24 * time.Hour // a longer step is a clock or an import, no latency
 )
 
@@ -28,7 +31,7 @@ type Tracker struct {
 	anomalies   map[string]bool // by id: closure counted
 	runs        map[string]bool // by id and task: finish counted
 
-	deployed, rollbacks, verdicts, suspicions, closed, runResults *series
+	deployed, untracked, rollbacks, verdicts, suspicions, closed, runResults *series
 	latency, recovery, runDuration                                *series
 }
 
@@ -36,7 +39,7 @@ type Tracker struct {
 type deploymentProgress struct {
 	verdict                                    event.VerdictState
 	settled, lead, built, seen, decided, found bool
-	suspicion                                  bool
+	suspicion, untracked                       bool
 }
 
 // NewTracker counts what the ledger holds and will hold.
@@ -46,6 +49,7 @@ func NewTracker(l ledger.Reader) *Tracker {
 		return newSeries(kind, name, unit, description, maxSeries, &t.lost)
 	}
 	t.deployed = family(Counter, "deployloop.deployments", "{deployment}", "Deployments that were seen")
+	t.untracked = family(Counter, "deployloop.deployments.untracked", "{deployment}", "New versions in telemetry that no deploy source told of")
 	t.rollbacks = family(Counter, "deployloop.rollbacks", "{deployment}", "Deployments that undid another one")
 	t.verdicts = family(Counter, "deployloop.verdicts", "{verdict}", "Times that a deployment's verdict became this")
 	t.suspicions = family(Counter, "deployloop.suspicions", "{deployment}", "Regressed deployments by whether a commit was named")
@@ -71,6 +75,8 @@ func (t *Tracker) Collect(now time.Time) []Family {
 
 	watching := family("deployloop.deployments.watched", "{deployment}", "Deployments under watch")
 
+	silent := family("deployloop.deployments.silent", "{deployment}", "Deployments that were told, but whose telemetry does not arrive")
+
 	newest := map[string]bool{}
 	live := map[string]*deploymentProgress{}
 	for _, d := range t.ledger.Deployments(ledger.Query{Limit: maxTracked}) {
@@ -93,6 +99,14 @@ func (t *Tracker) Collect(now time.Time) []Family {
 		}
 		p.settled = now.Sub(d.StartedAt) > settledAfter
 		t.steps(d, p)
+		age := now.Sub(d.StartedAt)
+		if age > silentAfter && d.FirstSeenAt.IsZero() && d.Status != event.DeploymentFailed {
+			silent.add(1, "service", d.Service, "environment", d.Environment)
+		}
+		if !p.untracked && age > untrackedAfter && inferred(d) {
+			p.untracked = true
+			t.untracked.add(1, "service", d.Service, "environment", d.Environment)
+		}
 		v, ok := t.ledger.Verdict(d.ID)
 		if !ok {
 			continue
@@ -121,12 +135,17 @@ func (t *Tracker) Collect(now time.Time) []Family {
 	lost.set(float64(t.lost))
 	var out []Family
 	for _, s := range []*series{
-		t.deployed, t.rollbacks, watching, t.verdicts, t.suspicions, started, nats, threshold, effect,
+		t.deployed, t.untracked, t.rollbacks, watching, silent, t.verdicts, t.suspicions, started, nats, threshold, effect,
 		open, oldest, t.closed, t.runResults, t.runDuration, t.latency, t.recovery, lost,
 	} {
 		out = append(out, s.copied())
 	}
 	return out
+}
+
+// inferred tells a deployment that only telemetry speaks of.
+func inferred(d event.Deployment) bool {
+	return !slices.ContainsFunc(d.Sources, func(s event.Source) bool { return s.Name != ledger.SourceTelemetry })
 }
 
 // steps observes how long the loop took up to the first telemetry.

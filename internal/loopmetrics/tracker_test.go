@@ -129,3 +129,20 @@ func BenchmarkCollect10000Deployments(b *testing.B) {
 		tracker.Collect(noon.Add(10_000 * time.Minute))
 	}
 }
+
+func TestWhatNobodySaid(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	l.RecordSighting(ledger.Sighting{Service: "cart", Environment: "production", Version: "1", At: noon.Add(-2 * time.Hour)})
+	l.RecordSighting(ledger.Sighting{Service: "cart", Environment: "production", Version: "2", At: noon})
+	l.RecordDeployment(event.Deployment{Service: "mail", Environment: "production", Version: "7", StartedAt: noon, Sources: []event.Source{{Name: "api", At: noon}}})
+	tracker := NewTracker(l)
+	early := tracker.Collect(noon.Add(5 * time.Minute))
+	assert.Zero(t, value(t, early, "deployloop.deployments.silent"))
+	assert.Zero(t, value(t, early, "deployloop.deployments.untracked"))
+	for range 2 {
+		late := tracker.Collect(noon.Add(20 * time.Minute))
+		assert.Equal(t, 1.0, value(t, late, "deployloop.deployments.silent", "service", "mail"))
+		assert.Equal(t, 1.0, value(t, late, "deployloop.deployments.untracked", "service", "cart"))
+		assert.Equal(t, 1.0, value(t, late, "deployloop.deployments.untracked"))
+	}
+}
