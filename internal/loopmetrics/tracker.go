@@ -15,8 +15,8 @@ const (
 	maxTracked     = 10_000              // deployments, anomalies and runs looked at, newest first
 	settledAfter   = 25 * time.Hour      // a verdict older than its longest watch does not change any more
 	evidenceFresh  = 5 * time.Minute     // a verdict that was not repeated for so long shows no evidence
-	silentAfter    = 10 * time.Minute // a told deployment whose telemetry did not come for so long leaves the loop deaf
-	untrackedAfter = 15 * time.Minute // a new version that no deploy source told of for so long is untracked
+	silentAfter    = 10 * time.Minute    // a told deployment whose telemetry did not come for so long leaves the loop deaf
+	untrackedAfter = 15 * time.Minute    // a new version that no deploy source told of for so long is untracked
 	longestLatency = 30 * 24 * time.Hour // a longer step is a clock or an import, no latency
 )
 
@@ -32,7 +32,7 @@ type Tracker struct {
 	runs        map[string]bool // by id and task: finish counted
 
 	deployed, untracked, rollbacks, verdicts, suspicions, closed, runResults *series
-	latency, recovery, runDuration                                *series
+	latency, recovery, runDuration                                           *series
 }
 
 // deploymentProgress is what of a deployment was counted already.
