@@ -1,0 +1,315 @@
+package consoleextension
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/wording"
+)
+
+const (
+	// loopRows is how many rows the timeline shows; ?rows= asks for more, up to loopMaxRows.
+	loopRows    = 40
+	loopMaxRows = 400
+	// everything asks the ledger for all it keeps: its own limit is lower.
+	everything = 1 << 20
+	// recentSpan is what the summary calls recent: it also holds the longest watch.
+	recentSpan = 25 * time.Hour
+	// recentRunsLimit is how many pipeline runs and tasks the timeline looks at.
+	recentRunsLimit = 4000
+)
+
+// summary is the strip above the timeline, and part of the API's status.
+type summary struct {
+	Services    int            `json:"services"`
+	Deployments int            `json:"deployments"` // baselines are none
+	OpenAlerts  int            `json:"open_alerts"` // roll-ups and symptoms that stand alone
+	Watching    int            `json:"watching"`
+	Recent      map[string]int `json:"recent_verdicts"`           // of the last 25 h, by state
+	Sources     []string       `json:"deployment_sources"`        // other than telemetry
+	Changes     int            `json:"changes"`                   // 1: at least one
+	Median      time.Duration  `json:"median_time_to_verdict_ns"` // of the recent; 0: none yet
+}
+
+// summarize counts over what the ledger keeps.
+func (s *site) summarize() summary {
+	now := s.now()
+	sum := summary{Recent: map[string]int{}, Changes: len(s.reader.Changes(ledger.ChangeQuery{Limit: 1}))}
+	services := map[string]struct{}{}
+	sources := map[string]struct{}{}
+	var took []time.Duration
+	for _, d := range s.reader.Deployments(ledger.Query{Limit: everything, Baselines: true}) {
+		services[d.Service] = struct{}{}
+		if d.Baseline {
+			continue
+		}
+		sum.Deployments++
+		for _, src := range d.Sources {
+			if src.Name != sourceTelemetry {
+				sources[src.Name] = struct{}{}
+			}
+		}
+		if now.Sub(d.StartedAt) > recentSpan {
+			continue
+		}
+		v, ok := s.reader.Verdict(d.ID)
+		if !ok {
+			continue
+		}
+		if v.State == event.Watching {
+			sum.Watching++
+			continue
+		}
+		sum.Recent[string(v.State)]++
+		if t := decidedAt(v); !t.IsZero() && !v.WatchedFrom.IsZero() {
+			took = append(took, t.Sub(v.WatchedFrom))
+		}
+	}
+	sum.Services = len(services)
+	for name := range sources {
+		sum.Sources = append(sum.Sources, name)
+	}
+	slices.Sort(sum.Sources)
+	if len(took) > 0 {
+		slices.Sort(took)
+		sum.Median = took[len(took)/2]
+	}
+	sum.OpenAlerts = s.openAlerts()
+	return sum
+}
+
+// sourceTelemetry is the provenance of a deployment inferred from telemetry.
+const sourceTelemetry = "telemetry"
+
+// decidedAt is when a verdict was first given; zero while there is none.
+func decidedAt(v event.Verdict) time.Time {
+	switch v.State {
+	case event.Regressed:
+		return v.RegressedAt
+	case event.Healthy:
+		return v.HealthyAt
+	}
+	return time.Time{}
+}
+
+// runsByRevision holds the newest pipeline runs, listed once for a whole
+// page, by the first digits of their revision.
+type runsByRevision map[string][]event.PipelineRun
+
+func (s *site) recentRuns() runsByRevision {
+	runs := runsByRevision{}
+	for _, run := range s.reader.PipelineRuns(ledger.RunQuery{Limit: recentRunsLimit}) {
+		key := revisionKey(run.Revision)
+		runs[key] = append(runs[key], run)
+	}
+	return runs
+}
+
+func (r runsByRevision) of(revision string) []event.PipelineRun {
+	if revision == "" {
+		return nil
+	}
+	return r[revisionKey(revision)]
+}
+
+// revisionKey makes a full and an abbreviated commit id meet.
+func revisionKey(revision string) string { return strings.ToLower(revision[:min(7, len(revision))]) }
+
+// row is one commit's way round the loop; without a deployment, as far as it came.
+type row struct {
+	At          time.Time
+	Deployment  *event.Deployment
+	Change      *event.Change
+	State       string // of the verdict
+	Verdict     *event.Verdict
+	Words       string // one line: what the verdict says
+	Revision    string
+	Steps       []step
+	Calibrating bool
+}
+
+// step is one stage of the loop. State is done, failed, running or none.
+type step struct {
+	Name, State, Text, URL string
+	At                     time.Time
+}
+
+// loopView is the front page.
+type loopView struct {
+	Summary      summary
+	Rows         []row
+	First        bool // nothing was deployed yet: show the checklist
+	Checklist    []check
+	Addresses    []address
+	Services     []string
+	Environments []string
+	Service      string
+	Environment  string
+	More         string // query of the link to more rows; "" when all are shown
+}
+
+func (s *site) loopPage(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	v := loopView{Service: q.Get("service"), Environment: q.Get("environment"), Summary: s.summarize()}
+	rows := loopRows
+	if n, err := strconv.Atoi(q.Get("rows")); err == nil {
+		rows = max(loopRows, min(n, loopMaxRows))
+	}
+	v.Rows = s.timeline(v.Service, v.Environment, rows)
+	if len(v.Rows) == rows && rows < loopMaxRows {
+		q.Set("rows", strconv.Itoa(min(rows*2, loopMaxRows)))
+		v.More = "?" + q.Encode()
+	}
+	v.Services, v.Environments = s.places()
+	v.First = v.Summary.Deployments == 0
+	v.Checklist = s.checklist(v.Summary)
+	v.Addresses = s.addresses()
+	s.render(w, r, http.StatusOK, "loop", page{Title: "The loop", Nav: "loop", View: v})
+}
+
+// places lists what the filters offer.
+func (s *site) places() (services, environments []string) {
+	for _, d := range s.reader.Deployments(ledger.Query{Limit: everything, Baselines: true}) {
+		services = append(services, d.Service)
+		environments = append(environments, d.Environment)
+	}
+	slices.Sort(services)
+	slices.Sort(environments)
+	return slices.Compact(services), slices.Compact(environments)
+}
+
+// timeline gives the newest rows: each deployment, and each commit that is
+// not deployed yet.
+func (s *site) timeline(service, environment string, limit int) []row {
+	var rows []row
+	runs := s.recentRuns()
+	deployed := map[string]bool{}
+	for _, d := range s.reader.Deployments(ledger.Query{Service: service, Environment: environment, Limit: limit, Baselines: true}) {
+		rows = append(rows, s.deploymentRow(d, runs))
+		deployed[d.Revision] = true
+		if d.PreviousRevision != "" && !d.Baseline {
+			// Commits in between went out with this deployment.
+			changes, _, _ := s.reader.ChangeRange(d.Repository, d.PreviousRevision, d.Revision)
+			for _, c := range changes {
+				deployed[c.Revision] = true
+			}
+		}
+	}
+	if service == "" && environment == "" { // a commit alone belongs to no service
+		for _, c := range s.reader.Changes(ledger.ChangeQuery{Limit: limit}) {
+			if !deployed[c.Revision] {
+				rows = append(rows, row{At: c.At, Change: &c, State: stateNone, Revision: c.Revision, Words: "Not deployed yet",
+					Steps: steps(c.Revision, &c, nil, nil, runs.of(c.Revision))})
+			}
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return b.At.Compare(a.At) })
+	return rows[:min(limit, len(rows))]
+}
+
+func (s *site) deploymentRow(d event.Deployment, runs runsByRevision) row {
+	rw := row{At: d.StartedAt, Deployment: &d, Revision: d.Revision, State: stateNone, Words: "No verdict yet"}
+	if c, ok := s.change(d); ok {
+		rw.Change = &c
+	}
+	if v, ok := s.reader.Verdict(d.ID); ok {
+		rw.Verdict, rw.State, rw.Calibrating, rw.Words = &v, string(v.State), v.Calibrating, inOneLine(v)
+	} else if d.Baseline {
+		rw.State, rw.Words = stateBaseline, "The first version seen here; later ones are compared with it"
+	}
+	rw.Steps = steps(d.Revision, rw.Change, &d, rw.Verdict, runs.of(d.Revision))
+	return rw
+}
+
+// change finds the commit that a deployment put out.
+func (s *site) change(d event.Deployment) (event.Change, bool) {
+	if d.Revision == "" {
+		return event.Change{}, false
+	}
+	return s.reader.Change(d.Repository, d.Revision)
+}
+
+// steps draws commit → build → test → deploy → verdict as far as it is known.
+func steps(revision string, c *event.Change, d *event.Deployment, v *event.Verdict, runs []event.PipelineRun) []step {
+	commit := step{Name: "Commit", State: "none", Text: "not known"}
+	if c != nil {
+		commit = step{"Commit", "done", event.ShortRevision(c.Revision), safeURL(c.URL), c.At}
+	} else if revision != "" {
+		commit.Text = event.ShortRevision(revision)
+	}
+	list := []step{commit, runStep("Build", event.StageBuild, runs), runStep("Test", event.StageTest, runs)}
+	deploy, verdict := runStep("Deploy", event.StageDeploy, runs), step{Name: "Verdict", State: "none", Text: "none yet"}
+	if d != nil {
+		deploy = deployStep(*d)
+		if d.Baseline {
+			verdict.Text = "baseline"
+		}
+	}
+	if v != nil {
+		verdict = step{"Verdict", string(v.State), stateLabel(string(v.State)), "", cmp.Or(decidedAt(*v), v.At)}
+	}
+	return append(list, deploy, verdict)
+}
+
+// runStep sums up the runs of one stage: whatever failed, else runs, else passed.
+func runStep(name string, stage event.Stage, runs []event.PipelineRun) step {
+	out := step{Name: name, State: "none", Text: "not told"}
+	rank := map[string]int{"none": 0, "skipped": 1, "done": 2, "running": 3, "failed": 4}
+	seen := map[string]bool{}
+	for _, run := range runs { // newest first: of each task only its last run counts
+		key := run.Pipeline + "\x00" + run.Task
+		if run.Stage != stage || seen[key] {
+			continue
+		}
+		seen[key] = true
+		st := runState(run)
+		if rank[st] <= rank[out.State] {
+			continue
+		}
+		out.State, out.URL, out.At = st, safeURL(run.URL), cmp.Or(run.FinishedAt, run.StartedAt, run.QueuedAt)
+		out.Text = map[string]string{"done": "passed", "failed": cmp.Or(run.Result, "failed"), "running": "running", "skipped": "skipped"}[st]
+		if !run.FinishedAt.IsZero() && !run.StartedAt.IsZero() {
+			out.Text += " in " + wording.Elapsed(run.FinishedAt.Sub(run.StartedAt))
+		}
+	}
+	return out
+}
+
+func runState(run event.PipelineRun) string {
+	switch run.Result {
+	case "success":
+		return "done"
+	case "skip", "cancellation":
+		return "skipped"
+	case "":
+		return "running"
+	}
+	return "failed"
+}
+
+func deployStep(d event.Deployment) step {
+	out := step{"Deploy", "done", "seen", safeURL(d.URL), d.StartedAt}
+	switch d.Status {
+	case event.DeploymentStarted:
+		out.State, out.Text = "running", "rolling out"
+	case event.DeploymentSucceeded:
+		out.Text = "done"
+		if !d.FinishedAt.IsZero() && d.FinishedAt.After(d.StartedAt) {
+			out.Text = "done in " + wording.Elapsed(d.FinishedAt.Sub(d.StartedAt))
+		}
+	case event.DeploymentFailed:
+		out.State, out.Text = "failed", "failed"
+	case event.DeploymentRolledBack:
+		out.State, out.Text = "undone", "rolled back"
+	}
+	if d.RollbackOf != "" {
+		out.Text = "rollback"
+	}
+	return out
+}
