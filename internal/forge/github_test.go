@@ -174,7 +174,7 @@ func TestGitHubDeploymentStates(t *testing.T) {
 		"pending": "", "queued": "", "waiting": "", "inactive": "", "unheard_of": "",
 	}
 	for state, status := range want {
-		in, err := GitHub(Delivery{Event: "deployment_status", Body: []byte(`{"deployment":{"id":7,"sha":"abc","ref":"v1.2.3","created_at":"2026-11-23T10:00:00Z"},"deployment_status":{"state":"` + state + `","updated_at":"2026-11-23T12:00:00Z","log_url":"javascript:alert(1)","target_url":"https://ci.example/7"},"repository":{"name":"shop"}}`)}, GitHubOptions{})
+		in, err := GitHub(Delivery{Event: "deployment_status", Body: []byte(`{"deployment":{"id":7,"sha":"abc","ref":"checkout/v1.2.3","created_at":"2026-11-23T10:00:00Z"},"deployment_status":{"state":"` + state + `","updated_at":"2026-11-23T12:00:00Z","log_url":"javascript:alert(1)","target_url":"https://ci.example/7"},"repository":{"name":"shop"}}`)}, GitHubOptions{})
 		require.NoError(t, err)
 		if status == "" {
 			require.Contains(t, in.Ignored, state)

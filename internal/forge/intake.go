@@ -141,15 +141,16 @@ func isZeroRevision(revision string) bool {
 	return strings.Trim(revision, "0") == ""
 }
 
-// versionOf reads a version out of a git ref: a tag that looks like one, with or
-// without refs/tags/ and a component's prefix ("checkout/v1.2.3"). Branches and
-// commit ids are none.
+// versionOf reads a version out of a git ref: a tag that looks like one, without
+// refs/tags/ and a component's prefix ("checkout/v1.2.3" is v1.2.3, since that is
+// what telemetry calls it). Branches and commit ids are none.
 func versionOf(ref string) string {
 	tag := strings.TrimPrefix(ref, "refs/tags/")
 	if strings.HasPrefix(tag, "refs/") {
 		return ""
 	}
-	number := strings.TrimPrefix(tag[strings.LastIndexByte(tag, '/')+1:], "v")
+	tag = tag[strings.LastIndexByte(tag, '/')+1:]
+	number := strings.TrimPrefix(tag, "v")
 	head, rest, dotted := strings.Cut(number, ".")
 	if !dotted || head == "" || strings.Trim(head, "0123456789") != "" || rest == "" || rest[0] < '0' || rest[0] > '9' {
 		return ""
