@@ -19,22 +19,30 @@ type Symptom struct {
 // Commit is a candidate and what it changed.
 type Commit struct {
 	event.Change
-	Files []FileDiff // empty when only names are known (then Added/Modified/Removed serve)
+	Files      []FileDiff // empty when only names are known (then Added/Modified/Removed serve)
+	Merge      bool       // more than one parent; Files then hold only what the merge itself changed
+	Reverts    []string   // commit ids that its message says it reverts
+	PickedFrom string     // commit id that its message says it was cherry-picked from
 }
 
 // FileDiff is one changed file.
 type FileDiff struct {
 	Path, OldPath string
+	Added         int  // lines; counted past the limits too
+	Removed       int  // lines
+	Submodule     bool // a moved submodule pointer
 	Binary        bool
-	Truncated     bool // the diff was larger than the limit
+	Truncated     bool // the diff was larger than the limit: Hunks or their texts are not whole
 	Hunks         []Hunk
 }
 
-// Hunk is one changed place of a file.
+// Hunk is one changed place of a file: a run of removed and added lines
+// without unchanged ones between. As in a diff without context, a start with
+// no lines names the line before the place.
 type Hunk struct {
 	NewStart, NewLines int
 	OldStart, OldLines int
 	Function           string // enclosing function, from the hunk header or the language
 	Added, Removed     []string
-	Text               string // unified diff, cut to a limit
+	Text               string // unified diff with up to three lines around, cut to a limit
 }
