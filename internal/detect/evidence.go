@@ -63,8 +63,22 @@ const (
 )
 
 // counts is one second's paired counts: events and exposure of the new cohort
-// and of its control.
-type counts struct{ xc, wc, xs, ws float64 }
+// and of its control. Against a bound from history instead of a partner, wh is
+// the exposure of the new cohort so tested, and eh the events expected in it.
+type counts struct{ xc, wc, xs, ws, wh, eh float64 }
+
+func (c *counts) add(d counts) {
+	c.xc += d.xc
+	c.wc += d.wc
+	c.xs += d.xs
+	c.ws += d.ws
+	c.wh += d.wh
+	c.eh += d.eh
+}
+
+func (c counts) minus(d counts) counts {
+	return counts{c.xc - d.xc, c.wc - d.wc, c.xs - d.xs, c.ws - d.ws, c.wh - d.wh, c.eh - d.eh}
+}
 
 // pairLogs are the log-likelihood ratios of one second of paired counts, a cell
 // each: binomial, conditional on the events of both. margin > 1.
@@ -117,6 +131,34 @@ func (p *process) step(logs *[cells]float64, sec int64, c counts) {
 	for i := range p.track {
 		p.track[i].step(logs[trackedCells[i]], sec, p.ticks, c)
 	}
+}
+
+// stepPlain is step without the mixture over starts, for processes that speak
+// of the whole watch; they begin at one.
+func (p *process) stepPlain(logs *[cells]float64) {
+	if p.ticks == 0 {
+		for i := range p.r {
+			p.r[i] = 1
+		}
+	}
+	p.ticks++
+	for i, l := range logs {
+		if l != 0 {
+			p.r[i] = math.Max(math.Min(p.r[i]*math.Exp(math.Min(l, maxLog)), maxR), 1e-280)
+		}
+	}
+}
+
+// temperedPlain is tempered for stepPlain.
+func (p *process) temperedPlain(phi float64) float64 {
+	if p.ticks == 0 {
+		return 0
+	}
+	e := p.logE()
+	if e+logCells > 0 {
+		e = (e+logCells)/math.Max(phi, 1) - logCells
+	}
+	return e
 }
 
 // logE is ln E.
@@ -195,10 +237,7 @@ const (
 
 func (t *tracker) step(l float64, sec int64, tick int32, c counts) {
 	t.s += l
-	t.total.xc += c.xc
-	t.total.wc += c.wc
-	t.total.xs += c.xs
-	t.total.ws += c.ws
+	t.total.add(c)
 	if t.tick == 0 || t.s < t.low {
 		if t.tick == 0 {
 			// The process may have begun in the middle of the change.
@@ -241,7 +280,7 @@ func (t *tracker) onset() (at, earliest, latest int64) {
 
 // window is what was counted since the onset.
 func (t *tracker) window() counts {
-	return counts{t.total.xc - t.before.xc, t.total.wc - t.before.wc, t.total.xs - t.before.xs, t.total.ws - t.before.ws}
+	return t.total.minus(t.before)
 }
 
 // upperRate is an upper confidence bound of a Poisson rate from x events

@@ -64,52 +64,92 @@ func latencyBin(d int64) int {
 	return bin
 }
 
-// quantileBounds returns the indexes into latencyBounds nearest the wanted tail
-// shares of a sketch, ascending and distinct; -1 fills what is left over. A
-// bound serves only where the control's tail lies in [5e-4, .95].
-func quantileBounds(sketch *[latencyBins]float64) (bounds [latencyLevels]int16, ok bool) {
-	var total float64
+// latencyLevels is how many bounds an operation's latency is counted at: one
+// for each of latencyTails, and one for the tolerance.
+const latencyLevels = 6
+
+// latencyTails are the control's tail shares whose bounds are sought: its q50,
+// q75, q90, q95 and q99.
+var latencyTails = [latencyLevels - 1]float64{.5, .25, .1, .05, .01}
+
+// latencyTest is where an operation's latency is tested.
+type latencyTest struct {
+	bounds [latencyLevels]int16 // indexes into latencyBounds, ascending, distinct
+	n      int                  // of them
+	tail   [latencyLevels]float64
+	q95    int // the level nearest the control's q95
+	limit  int // the level at 1.25 times that bound: the tolerance
+}
+
+// latencyTolerance is how far q95 may rise and be well still.
+const latencyTolerance = 1.25
+
+// newLatencyTest finds the bounds nearest the wanted tail shares of a sketch.
+// A bound serves only where the control's tail lies in [5e-4, .95].
+func newLatencyTest(sketch *[latencyBins]float64) (*latencyTest, bool) {
+	total := 0.
 	for _, c := range sketch {
 		total += c
 	}
 	if total <= 0 {
-		return bounds, false
+		return nil, false
 	}
-	for i := range bounds {
-		bounds[i] = -1
+	var share [latencyBins - 1]float64
+	rest := total
+	for i := range share {
+		rest -= sketch[i]
+		share[i] = rest / total
 	}
-	found, last := 0, -1
+	distance := func(got, want float64) float64 { return max(got, want)/min(got, want) - 1 }
+	wanted := map[int]bool{}
+	at95 := -1
 	for _, want := range latencyTails {
-		best, bestDistance := -1, 2.0
-		tail := total
-		for i := range latencyBounds {
-			tail -= sketch[i]
-			share := tail / total
-			if share > .95 || share < 5e-4 {
+		best := -1
+		for i := range share {
+			if share[i] > .95 || share[i] < 5e-4 {
 				continue
 			}
-			distance := share/want - 1
-			if distance < 0 {
-				distance = want/share - 1
-			}
-			if distance < bestDistance {
-				best, bestDistance = i, distance
+			if best < 0 || distance(share[i], want) < distance(share[best], want) {
+				best = i
 			}
 		}
-		if best > last {
-			bounds[found], last = int16(best), best
-			found++
+		if best < 0 {
+			// All of the control is in one bin: its upper end is the only bound.
+			for i := range share {
+				if share[i] < .5 {
+					best = i
+					break
+				}
+			}
+		}
+		if best < 0 {
+			return nil, false
+		}
+		wanted[best] = true
+		if want == .05 {
+			at95 = best
 		}
 	}
-	return bounds, found > 0
+	limit := at95
+	for limit < len(latencyBounds)-1 && float64(latencyBounds[limit]) < latencyTolerance*float64(latencyBounds[at95]) {
+		limit++
+	}
+	wanted[limit] = true
+	t := &latencyTest{}
+	for i := range share {
+		if wanted[i] && t.n < latencyLevels {
+			t.bounds[t.n], t.tail[t.n] = int16(i), share[i]
+			if i == at95 {
+				t.q95 = t.n
+			}
+			if i == limit {
+				t.limit = t.n
+			}
+			t.n++
+		}
+	}
+	return t, true
 }
-
-// latencyLevels is how many bounds an operation's latency is tested at.
-const latencyLevels = 5
-
-// latencyTails are the control's tail shares whose bounds are sought: its q50,
-// q75, q90, q95 and q99.
-var latencyTails = [latencyLevels]float64{.5, .25, .1, .05, .01}
 
 // boundText is how a bound reads: "> 250ms".
 func boundText(bound int16) string {

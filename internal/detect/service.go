@@ -29,16 +29,17 @@ type service struct {
 	opFlood   uint64
 
 	// The rest belongs to Tick.
-	history    history
+	history    *history
 	watches    []*watch // open ones, oldest first
 	lastActive int64    // last second with an item
 }
 
 // operation is one span name or route of a service.
 type operation struct {
-	name   string
-	index  int32
-	bounds atomic.Pointer[[latencyLevels]int16] // the latency bounds under test; nil: none yet
+	name  string
+	index int32
+	test  atomic.Pointer[latencyTest] // nil: none yet
+	kept  []sourceExample             // of failed requests; belongs to Tick
 }
 
 type patternKey struct {
@@ -71,7 +72,7 @@ type sourceKey struct {
 }
 
 func newService(e *Engine, key serviceKey) *service {
-	s := &service{key: key, engine: e, opIndex: map[string]int32{}, patIndex: map[patternKey]int32{}, sourceMap: map[sourceKey]*Source{}}
+	s := &service{key: key, engine: e, opIndex: map[string]int32{}, patIndex: map[patternKey]int32{}, sourceMap: map[sourceKey]*Source{}, history: &history{}}
 	s.ops = []*operation{{name: "other"}}
 	s.patterns = []*pattern{{kind: signalWork, operation: "other"}}
 	return s

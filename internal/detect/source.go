@@ -57,8 +57,9 @@ type Source struct {
 	lastOp    int32
 	opIndex   map[string]int32
 	ops       []*operation
-	sketches  []*[latencyBins]uint32 // by operation; drained every ten seconds
-	opKept    []uint8                // examples given, by operation
+	sketches  []*sketch // by operation; drained every ten seconds
+	sketched  []int32   // indexes of sketches with content
+	opKept    []uint8   // examples given, by operation
 	lastKey   patternKey
 	lastPat   int32
 	patIndex  map[patternKey]int32
@@ -72,7 +73,16 @@ type Source struct {
 	firstItem int64 // event time of its first item, 0: none yet
 
 	// The rest belongs to Tick.
-	lastActive int64 // last second with an item
+	lastActive int64     // last second with an item
+	first      int64     // second of its first item, 0: none yet
+	opTotal    []float64 // requests by operation, for the spread of work over instances
+	patTotal   []float32 // occurrences by pattern, likewise
+}
+
+// sketch is the latency histogram of one source's operation in ten seconds.
+type sketch struct {
+	bins  [latencyBins]uint32
+	dirty bool
 }
 
 type keptExample struct {
@@ -153,16 +163,20 @@ func (s *Source) Request(r Request, ex Exampler) {
 	slot.squares += w * w
 	if r.Duration >= 0 {
 		c.timed += float32(w)
-		sketch := s.sketches[op]
-		if sketch == nil {
-			sketch = new([latencyBins]uint32)
-			s.sketches[op] = sketch
+		k := s.sketches[op]
+		if k == nil {
+			k = new(sketch)
+			s.sketches[op] = k
+		}
+		if !k.dirty {
+			k.dirty = true
+			s.sketched = append(s.sketched, op)
 		}
 		bin := latencyBin(r.Duration)
-		sketch[bin]++
-		if bounds := s.ops[op].bounds.Load(); bounds != nil && bin > int(bounds[0]) {
+		k.bins[bin]++
+		if t := s.ops[op].test.Load(); t != nil && bin > int(t.bounds[0]) {
 			level := 1
-			for level < latencyLevels && bounds[level] >= 0 && bin > int(bounds[level]) {
+			for level < t.n && bin > int(t.bounds[level]) {
 				level++
 			}
 			c.beyond[level-1] += float32(w)

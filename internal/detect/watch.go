@@ -1,29 +1,529 @@
 package detect
 
 import (
+	"math"
+	"slices"
+	"sort"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
 
-type scratch struct{}
-type history struct{}
-type indicator struct{}
+type cohort uint8
+
+const (
+	cohortUnknown cohort = iota
+	cohortOld
+	cohortNew
+	cohortApart // of another deployment: neither
+)
+
+// watch is one deployment under watch.
 type watch struct {
-	ended      bool
+	engine  *Engine
+	service *service
+	d       event.Deployment
+	mode    event.Mode
+	watches []time.Duration
+	signals []event.Signal // nil: all
+
+	minRatio, minError float64
+	alpha              float64
+
+	opened  int64 // second
+	started int64 // second of the deployment's start
+	ready   int64 // first second of the new cohort, 0: none yet
+	ended   bool
+	endedAt int64
+
+	base  *history // the control's past, as it stood when the watch opened
+	fresh *history // what the new cohort does; nil once it was adopted or discarded
+	olds  []*[latencyBins]float64
+
+	members                map[*Source]cohort
+	spoken                 map[*Source]bool
+	newSources, oldSources float64
+	lastNew, lastOld       int64 // last second with a request
+	lastItem               int64 // last second of the new cohort with any item
+	paceNew, paceOld       float64
+	items, lost            uint64 // of the new cohort
+	weights, squares       float64
+	lossesBefore           map[string]uint64
+	testsFrom              int64 // latency counts from this second on
+
+	pairs     []pair // by operation, of this second
+	touched   []int32
+	all       pair
+	hits      []patternPair // by pattern
+	hot       []int32       // patterns with hits in this second
+	newTotal  float64       // requests
+	oldTotal  float64
+	lineTotal float64
+	lines     [2]float64 // of this second: old, new
+
 	indicators []*indicator
+	errors     *indicator // of the whole service
+	traffic    *indicator
+	byOp       map[int32]*opIndicators
+	byPattern  map[int32]*indicator
+	counts     [classes]int
+
+	state       event.VerdictState
+	reason      event.Reason
+	detail      string
+	checkpoint  time.Duration
+	regressedAt int64
+	healthyAt   int64
+	nats        float64
+	peak        float64
+	slope       float64
+	threshold   float64
+	leader      *indicator
+	undo        *undoing
+	changed     bool
+	toldAt      int64
 }
 
-func (w *watch) verdict(time.Time) event.Verdict { return event.Verdict{} }
-func (w *watch) recovery() Recovery              { return Recovery{} }
+// pair is one second of one operation in both cohorts.
+type pair struct{ new, old seconds }
 
-// Watch opens the watch of a deployment, or tells an open one more of it.
-func (e *Engine) Watch(d event.Deployment, mode event.Mode) {}
+type seconds struct {
+	n, failed, settled, timed float64
+	beyond                    [latencyLevels]float64
+	firstFailed               int64
+}
 
-// Tick closes the seconds up to now − AllowedLateness, and returns the verdicts
-// that changed materially or are due, in order of their watches' opening.
-func (e *Engine) Tick(now time.Time) []event.Verdict { return nil }
+func (s *seconds) add(c *cell, settled bool) {
+	s.n += float64(c.n)
+	s.failed += float64(c.failed)
+	if c.firstFailed != 0 && (s.firstFailed == 0 || c.firstFailed < s.firstFailed) {
+		s.firstFailed = c.firstFailed
+	}
+	if !settled {
+		return
+	}
+	s.settled += float64(c.n)
+	s.timed += float64(c.timed)
+	for i, n := range c.beyond {
+		s.beyond[i] += float64(n)
+	}
+}
 
-// Snapshot encodes histories and watches; Restore takes them back into a new engine.
-func (e *Engine) Snapshot() ([]byte, error)     { return nil, nil }
-func (e *Engine) Restore(snapshot []byte) error { return nil }
+// over is how many exceeded the bound of a level.
+func (s *seconds) over(level int) float64 {
+	sum := 0.
+	for i := level; i < latencyLevels; i++ {
+		sum += s.beyond[i]
+	}
+	return sum
+}
+
+type patternPair struct {
+	new, old   float64 // totals of the watch
+	sec        [2]float64
+	firstNewAt int64 // ns, second precision
+}
+
+type opIndicators struct {
+	errors, latency, vanish *indicator
+}
+
+// Watch opens the watch of a deployment, or tells an open one more about it
+// (its status, its instances, its mode). A baseline (the first version ever
+// seen) is not watched.
+func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
+	if d.ID == "" || d.Baseline {
+		return
+	}
+	e.work.Lock()
+	defer e.work.Unlock()
+	if w := e.watches[d.ID]; w != nil {
+		w.d, w.mode, w.changed = d, mode, true
+		clear(w.members)
+		return
+	}
+	e.makeRoom()
+	s := e.serviceOf(d.Service, d.Environment)
+	w := &watch{engine: e, service: s, d: d, mode: mode,
+		members: map[*Source]cohort{}, spoken: map[*Source]bool{}, byOp: map[int32]*opIndicators{}, byPattern: map[int32]*indicator{},
+		opened: e.open.Load(), base: s.history, fresh: &history{}, alpha: e.cfg.FalseAlarms / 1000,
+		minRatio: e.cfg.MinRateRatio, minError: e.cfg.MinErrorRatio, watches: e.cfg.Watches,
+		state: event.Watching, reason: event.ReasonCollecting, lossesBefore: s.losses.snapshot(), changed: true}
+	if c, ok := e.cfg.Services[d.Service]; ok {
+		if own := sortedWatches(c.Watches); len(own) > 0 {
+			w.watches = own
+		}
+		if c.MinErrorRatio > 0 {
+			w.minError = c.MinErrorRatio
+		}
+		if c.MinRateRatio > 1 {
+			w.minRatio = c.MinRateRatio
+		}
+		w.signals = c.Signals
+	}
+	w.started = w.opened
+	if !d.StartedAt.IsZero() {
+		w.started = d.StartedAt.Unix()
+	}
+	w.threshold = math.Log(1/w.alpha) + math.Ln2
+	if len(s.watches) == 0 {
+		for _, o := range s.operations() {
+			o.test.Store(nil)
+		}
+	}
+	w.prepare()
+	e.watches[d.ID] = w
+	e.queue = append(e.queue, w)
+	s.watches = append(s.watches, w)
+	for _, other := range s.watches {
+		clear(other.members)
+	}
+	w.setTests(w.opened)
+}
+
+// makeRoom lets the oldest ended watch go, else the oldest, when the cap is reached.
+func (e *Engine) makeRoom() {
+	if len(e.queue) < e.cfg.Limits.Watches {
+		return
+	}
+	victim := 0
+	for i, w := range e.queue {
+		if w.ended {
+			victim = i
+			break
+		}
+	}
+	w := e.queue[victim]
+	if !w.ended {
+		w.service.losses.add("watches_over_limit", 1)
+	}
+	w.leave()
+	e.queue = append(e.queue[:victim], e.queue[victim+1:]...)
+	delete(e.watches, w.d.ID)
+}
+
+// leave takes a watch out of its service's.
+func (w *watch) leave() {
+	w.service.watches = slices.DeleteFunc(w.service.watches, func(o *watch) bool { return o == w })
+}
+
+func (s *service) operations() []*operation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ops)
+}
+
+// frozen says whether the history stands still: a deployment is undecided, or
+// known to be bad and not undone.
+func (s *service) frozen() bool {
+	for _, w := range s.watches {
+		if w.holds() {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *watch) holds() bool {
+	switch {
+	case w.ended:
+		return false
+	case w.state == event.Healthy:
+		return false
+	case w.state == event.Regressed:
+		return w.undo == nil || w.undo.since == 0
+	default:
+		return true
+	}
+}
+
+// prepare makes the indicators that history already knows of, so that their
+// shares do not depend on what the new version does.
+func (w *watch) prepare() {
+	w.errors = w.newIndicator(event.SignalErrors, -1, -1, classGolden)
+	w.errors.critical = true
+	w.errors.old, w.errors.now = &process{}, &process{}
+	type volume struct {
+		op int32
+		n  float64
+	}
+	var ops []volume
+	for i := range w.base.Ops {
+		if n := w.base.Ops[i].N; n > 0 {
+			ops = append(ops, volume{int32(i), n})
+		}
+	}
+	sort.SliceStable(ops, func(i, j int) bool { return ops[i].n > ops[j].n })
+	for k, o := range ops {
+		w.opIndicators(o.op)
+		if k == 0 {
+			w.traffic = w.newIndicator(event.SignalThroughput, -1, -1, classGolden)
+		}
+	}
+	const maxVanish = 50
+	left := maxVanish
+	for _, o := range ops {
+		if left > 0 && w.base.Ops[o.op].Recent.regular() && w.spread(o.op, false) {
+			w.opIndicators(o.op).vanish = w.newIndicator(event.SignalThroughput, o.op, -1, classTail)
+			left--
+		}
+	}
+	for i := range w.base.Patterns {
+		p := &w.base.Patterns[i]
+		if i != otherIndex && left > 0 && w.base.Bins >= 6 && p.Bins >= .8*w.base.Bins && w.patternAt(int32(i)).kind == signalWork && w.spread(int32(i), true) {
+			w.byPattern[int32(i)] = w.newIndicator(event.SignalThroughput, -1, int32(i), classTail)
+			left--
+		}
+	}
+}
+
+// spread says whether work is shared by the instances: what one of many does
+// (a leader, a cron job) would seem to vanish in every new one.
+func (w *watch) spread(index int32, isPattern bool) bool {
+	w.service.mu.Lock()
+	defer w.service.mu.Unlock()
+	total, top, speakers := 0., 0., 0
+	for _, s := range w.service.sources {
+		n, busy := 0., false
+		for _, t := range s.opTotal {
+			busy = busy || t > 0
+		}
+		if isPattern {
+			if int(index) < len(s.patTotal) {
+				n = float64(s.patTotal[index])
+			}
+		} else if int(index) < len(s.opTotal) {
+			n = s.opTotal[index]
+		}
+		if busy {
+			speakers++
+		}
+		total += n
+		top = math.Max(top, n)
+	}
+	return speakers < 2 || top <= .8*total
+}
+
+func (w *watch) patternAt(index int32) *pattern {
+	w.service.mu.Lock()
+	defer w.service.mu.Unlock()
+	return w.service.patterns[index]
+}
+
+func (w *watch) operationAt(index int32) *operation {
+	w.service.mu.Lock()
+	defer w.service.mu.Unlock()
+	return w.service.ops[index]
+}
+
+// newIndicator makes an indicator with the class's next share.
+func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *indicator {
+	w.counts[c]++
+	i := &indicator{signal: signal, op: op, pattern: pattern, class: c, share: classShare[c] * arrivalShare(w.counts[c]),
+		margin: w.minRatio, noise: priorNoise, persist: priorInstance, drift: priorInstance, started: w.opened}
+	if w.signals != nil && !slices.Contains(w.signals, signal) {
+		i.cleared = true
+	}
+	w.indicators = append(w.indicators, i)
+	switch {
+	case signal == event.SignalErrors:
+		i.floor = w.minError
+		i.levels = make([]level, 1)
+		n, failed := w.base.total()
+		if op >= 0 && int(op) < len(w.base.Ops) {
+			n, failed = w.base.Ops[op].N, w.base.Ops[op].Failed
+		} else if op >= 0 {
+			n, failed = 0, 0
+		}
+		i.levels[0].setBase(failed, n, i.noise, w.base.Seconds, w.alpha)
+		i.levels[0].tolRatio, i.levels[0].tolLevel, i.levels[0].better = &process{}, &process{}, &process{}
+	case signal == event.SignalThroughput:
+		i.side, i.noise, i.persist, i.drift = lower, vanishNoise, vanishNoise/2, vanishNoise/2
+		i.levels = []level{{side: lower}}
+		i.margin = vanishMargin
+		switch {
+		case op >= 0:
+			i.levels[0].setBase(w.base.Ops[op].N, w.base.Requests, i.noise, w.base.Seconds, w.alpha)
+		case pattern >= 0:
+			i.levels[0].setBase(w.base.Patterns[pattern].Count, w.base.Requests, i.noise, w.base.Seconds, w.alpha)
+		default:
+			i.margin = trafficMargin
+			x, t := 0., 0.
+			w.base.Recent.course(func(n, failed float64) { x, t = x+n-failed, t+binSeconds })
+			i.levels[0].setBase(x, t, i.noise, t, w.alpha)
+		}
+	case pattern >= 0:
+		i.noise, i.persist, i.drift, i.floor = patternNoise, patternNoise/2, patternNoise/2, patternFloor
+		i.levels = make([]level, 1)
+		x := 0.
+		if int(pattern) < len(w.base.Patterns) {
+			x = w.base.Patterns[pattern].Count
+		}
+		exposure := w.base.Requests
+		if exposure == 0 {
+			exposure = w.base.Lines
+		}
+		i.levels[0].setBase(x, exposure, i.noise, w.base.Seconds, w.alpha)
+		i.firstEver = x == 0
+	}
+	return i
+}
+
+// opIndicators are the indicators of an operation, made when it is first seen.
+func (w *watch) opIndicators(op int32) *opIndicators {
+	found := w.byOp[op]
+	if found == nil {
+		found = &opIndicators{}
+		found.latency = w.newIndicator(event.SignalLatency, op, -1, classGolden)
+		found.errors = w.newIndicator(event.SignalErrors, op, -1, classGolden)
+		w.byOp[op] = found
+	}
+	return found
+}
+
+// setTests fixes the latency bounds of operations that have none yet, from
+// history or, without one, from the old cohort.
+func (w *watch) setTests(sec int64) {
+	const enough = 200
+	for _, o := range w.service.operations() {
+		t := o.test.Load()
+		if t == nil {
+			var from *[latencyBins]float64
+			if int(o.index) < len(w.base.Ops) {
+				from = w.base.Ops[o.index].Sketch
+			}
+			if from == nil && int(o.index) < len(w.olds) {
+				from = w.olds[o.index]
+			}
+			if from == nil {
+				continue
+			}
+			total := 0.
+			for _, n := range from {
+				total += n
+			}
+			if total < enough {
+				continue
+			}
+			made, ok := newLatencyTest(from)
+			if !ok {
+				continue
+			}
+			t = made
+			o.test.Store(t)
+		}
+		if int(o.index) < len(w.base.Ops) && w.base.Ops[o.index].N > 0 || w.byOp[o.index] != nil {
+			w.setTest(w.opIndicators(o.index).latency, t, sec)
+		}
+	}
+}
+
+func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
+	if i.test == t {
+		return
+	}
+	i.test, i.floor, i.started = t, latencyFloor, sec+slots // seconds open now hold requests that were not classed
+	i.levels = make([]level, t.n)
+	i.persist = 0
+	for k := range i.levels {
+		l := &i.levels[k]
+		var x, n float64
+		if int(i.op) < len(w.base.Ops) {
+			x, n = w.base.Ops[i.op].beyond(t.bounds[k])
+		}
+		if t.tail[k] > .5 {
+			l.complement, l.side, x = true, lower, n-x
+		}
+		i.persist = math.Max(i.persist, latencySpread(t.tail[k]))
+		l.setBase(x, n, i.noise, w.base.Seconds, w.alpha)
+		if k == t.limit {
+			l.tolRatio, l.tolLevel = &process{}, &process{}
+		}
+		if k == t.q95 {
+			l.better = &process{}
+		}
+	}
+}
+
+// cohortOf tells to which side of the deployment a source belongs.
+func (w *watch) cohortOf(s *Source) cohort {
+	c := w.members[s]
+	if c != cohortUnknown {
+		return c
+	}
+	c = cohortOld
+	if w.isNew(s) {
+		c = cohortNew
+	}
+	for _, other := range w.service.watches {
+		if other == w || !other.isNew(s) {
+			continue
+		}
+		// A later deployment's instances are no control, nor are those of a
+		// deployment that is known to be bad.
+		if other.opened > w.opened || other.opened == w.opened && other.started > w.started || other.state == event.Regressed && c == cohortOld {
+			c = cohortApart
+		}
+	}
+	if s.first != 0 {
+		w.members[s] = c
+	}
+	return c
+}
+
+// isNew: told by the list of instances, else by version and revision, and where
+// these do not distinguish, by when the instance started or was first seen.
+func (w *watch) isNew(s *Source) bool {
+	d, o := &w.d, &s.origin
+	if len(d.Instances) > 0 && o.Instance != "" {
+		return slices.Contains(d.Instances, o.Instance)
+	}
+	if d.Version != "" && o.Version != "" && d.Version != d.PreviousVersion {
+		return d.Version == o.Version && (d.Revision == "" || o.Revision == "" || d.Revision == o.Revision)
+	}
+	if d.Revision != "" && o.Revision != "" && d.Revision != d.PreviousRevision {
+		return d.Revision == o.Revision
+	}
+	since := o.StartedAt.Unix()
+	if o.StartedAt.IsZero() {
+		since = s.first
+	}
+	return since >= w.started
+}
+
+// addSketch gathers the old cohort's latencies while history has none.
+func (w *watch) addSketch(s *Source, op int32, k *sketch) {
+	switch w.cohortOf(s) {
+	case cohortNew:
+		if w.fresh != nil {
+			w.fresh.addSketch(op, k)
+		}
+	case cohortOld:
+		if int(op) < len(w.base.Ops) && w.base.Ops[op].Sketch != nil || w.ended {
+			return
+		}
+		w.olds = growTo(w.olds, max(len(w.olds), int(op)+1))
+		if w.olds[op] == nil {
+			w.olds[op] = new([latencyBins]float64)
+		}
+		for i, n := range k.bins {
+			w.olds[op][i] += float64(n)
+		}
+	}
+}
+
+// design is the design effect of sampling weights: 1 without.
+func (w *watch) design() float64 {
+	if w.weights <= 0 {
+		return 1
+	}
+	return math.Max(1, w.squares/w.weights)
+}
+
+// controlSources is how many instances the control has.
+func (w *watch) controlSources(c counts) float64 {
+	if c.ws > 0 {
+		return w.oldSources
+	}
+	return float64(w.base.Sources)
+}

@@ -1,0 +1,226 @@
+package detect
+
+import (
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// sample is one source's second of one operation; hit of one pattern.
+type sample struct {
+	source *Source
+	op     int32
+	cell   cell
+}
+
+type hit struct {
+	source  *Source
+	pattern int32
+	n       float64
+}
+
+// speaker is what one source did in one second, beside samples and hits.
+type speaker struct {
+	source          *Source
+	items, lost     uint64
+	weight, squares float64
+}
+
+// scratch is reused from second to second.
+type scratch struct {
+	sources  []*Source
+	samples  []sample
+	hits     []hit
+	speakers []speaker
+}
+
+// Tick closes the seconds up to now − AllowedLateness, and returns the verdicts
+// that changed materially or are due, in order of their watches' opening. One
+// call a second; when the clock jumps by more than an hour, the seconds between
+// are not gone through one by one.
+func (e *Engine) Tick(now time.Time) []event.Verdict {
+	e.work.Lock()
+	defer e.work.Unlock()
+	e.now = max(e.now, now.UnixNano())
+	target := floorSecond(e.now - int64(e.cfg.AllowedLateness))
+	services := e.list()
+	for sec := e.open.Load(); sec < target; sec++ {
+		if target-sec > 3600 && sec-e.open.Load() > slots {
+			sec = target - 1
+		}
+		e.advance(sec + 1)
+		for _, s := range services {
+			e.close(s, sec)
+		}
+		for _, w := range e.queue {
+			w.endSecond(sec)
+		}
+	}
+	at := time.Unix(0, e.now).UTC()
+	var out []event.Verdict
+	for _, w := range e.queue {
+		if w.due(e.now) {
+			out = append(out, w.verdict(at))
+		}
+	}
+	return out
+}
+
+// close takes one second of a service from its sources, and counts it.
+func (e *Engine) close(s *service, sec int64) {
+	k := &e.scratch
+	s.mu.Lock()
+	k.sources = append(k.sources[:0], s.sources...)
+	overflow := s.overflow
+	s.mu.Unlock()
+	k.samples, k.hits, k.speakers = k.samples[:0], k.hits[:0], k.speakers[:0]
+	drain := sec%binSeconds == binSeconds-1
+	frozen := s.frozen()
+	for _, source := range k.sources {
+		k.take(s, source, sec)
+	}
+	if overflow != nil {
+		overflow.mu.Lock()
+		s.losses.addFixed(&overflow.losses)
+		overflow.losses, overflow.items = [lossCount]uint64{}, 0
+		overflow.mu.Unlock()
+	}
+	if len(k.speakers) > 0 {
+		s.lastActive = sec
+	}
+	for _, w := range s.watches {
+		w.observe(sec, k)
+	}
+	if !frozen {
+		for i := range k.samples {
+			x := &k.samples[i]
+			s.history.add(x.op, &x.cell, x.source.settled(sec))
+		}
+		for i := range k.hits {
+			h := &k.hits[i]
+			s.history.addPattern(h.pattern, h.n, s.isLine(h.pattern))
+		}
+		s.history.tick(len(k.speakers))
+	}
+	if drain {
+		for _, source := range k.sources {
+			e.drainSketches(s, source, sec, frozen)
+		}
+		for _, w := range s.watches {
+			w.setTests(sec)
+		}
+	}
+	if sec%60 == 59 {
+		s.evict(sec - int64(e.cfg.Limits.SourceIdle/time.Second))
+	}
+}
+
+// take moves one second of one source out, under the source's lock.
+func (k *scratch) take(s *service, source *Source, sec int64) {
+	source.mu.Lock()
+	defer source.mu.Unlock()
+	if source.items == 0 && len(source.slots[sec&slotMask].ops) == 0 && len(source.slots[sec&slotMask].seen) == 0 {
+		return
+	}
+	slot := &source.slots[sec&slotMask]
+	if source.first == 0 && source.firstItem != 0 {
+		source.first = floorSecond(source.firstItem)
+	}
+	for _, op := range slot.ops {
+		c := &slot.cells[op]
+		k.samples = append(k.samples, sample{source, op, *c})
+		source.opTotal = growTo(source.opTotal, max(len(source.opTotal), int(op)+1))
+		source.opTotal[op] += float64(c.n)
+		*c = cell{}
+	}
+	for _, p := range slot.seen {
+		k.hits = append(k.hits, hit{source, p, float64(slot.patterns[p])})
+		source.patTotal = growTo(source.patTotal, max(len(source.patTotal), int(p)+1))
+		source.patTotal[p] += slot.patterns[p]
+		slot.patterns[p] = 0
+	}
+	talk := speaker{source: source, items: source.items, weight: slot.weight, squares: slot.squares}
+	for i, n := range source.losses {
+		if i < lostItems {
+			talk.lost += n
+		}
+	}
+	if source.items > 0 {
+		source.lastActive = sec
+	}
+	slot.ops, slot.seen, slot.weight, slot.squares = slot.ops[:0], slot.seen[:0], 0, 0
+	s.losses.addFixed(&source.losses)
+	source.losses, source.items = [lossCount]uint64{}, 0
+	k.speakers = append(k.speakers, talk)
+	for i := range source.kept {
+		s.keep(source, &source.kept[i])
+	}
+	clear(source.kept)
+	source.kept = source.kept[:0]
+}
+
+// keep gives an example to its group: three a group, where one of a watched
+// new cohort takes the place of one that is not. Tick is the only caller, but
+// the group's own list may grow meanwhile.
+func (s *service) keep(source *Source, k *keptExample) {
+	s.mu.Lock()
+	var list *[]sourceExample
+	if k.pattern {
+		list = &s.patterns[k.index].examples
+	} else {
+		list = &s.ops[k.index].kept
+	}
+	s.mu.Unlock()
+	if len(*list) < maxExamples {
+		*list = append(*list, sourceExample{source, k.example})
+		return
+	}
+	if !s.isFresh(source) {
+		return
+	}
+	for i := range *list {
+		if !s.isFresh((*list)[i].source) {
+			(*list)[i] = sourceExample{source, k.example}
+			return
+		}
+	}
+}
+
+// isFresh says whether a source is in the new cohort of the latest watch.
+func (s *service) isFresh(source *Source) bool {
+	return len(s.watches) > 0 && s.watches[len(s.watches)-1].cohortOf(source) == cohortNew
+}
+
+func (s *service) isLine(pattern int32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.patterns[pattern].kind != signalWork
+}
+
+// settled says whether a source's latency and throughput may be counted.
+func (s *Source) settled(sec int64) bool {
+	since := s.first
+	if !s.origin.StartedAt.IsZero() {
+		since = s.origin.StartedAt.Unix()
+	}
+	return sec-since >= int64(s.engine.cfg.Warmup/time.Second)
+}
+
+func (e *Engine) drainSketches(s *service, source *Source, sec int64, frozen bool) {
+	source.mu.Lock()
+	defer source.mu.Unlock()
+	settled := source.settled(sec)
+	for _, op := range source.sketched {
+		k := source.sketches[op]
+		if settled {
+			if !frozen {
+				s.history.addSketch(op, k)
+			}
+			for _, w := range s.watches {
+				w.addSketch(source, op, k)
+			}
+		}
+		*k = sketch{}
+	}
+	source.sketched = source.sketched[:0]
+}

@@ -1,0 +1,365 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+const (
+	healthyAlpha  = .05
+	lossMaterial  = .05
+	affectedNats  = 6.9   // ln 1000: the old cohort is as bad as the new one
+	criticalShare = .2    // of the requests: operations whose latency and errors healthy needs
+	enoughControl = 30.   // requests, below which there is no control
+	silentFor     = 60    // seconds after which a superseded cohort is gone
+	undoFor       = 86400 // seconds that an ended, regressed watch still looks for recovery
+)
+
+// endSecond weighs the evidence and decides, once a second.
+func (w *watch) endSecond(sec int64) {
+	if w.ended {
+		if w.state != event.Regressed || w.undo == nil || w.undo.since != 0 || sec-w.endedAt > undoFor {
+			w.leave()
+		}
+		return
+	}
+	w.weighAll(sec)
+	w.decide(sec)
+	w.passCheckpoints(sec)
+}
+
+func (w *watch) decide(sec int64) {
+	for w.state != event.Regressed && w.nats >= w.threshold && w.leader != nil {
+		if reason, detail := w.exoneration(w.leader); reason != "" {
+			w.leader.cleared = true
+			w.set(event.Exonerated, reason, detail)
+			w.weighAll(sec)
+			continue
+		}
+		w.regressedAt = sec
+		w.set(event.Regressed, event.ReasonEvidenceOfHarm, "")
+		w.undo = newUndoing(w, sec)
+		w.fresh = nil
+	}
+	if w.state == event.Regressed || w.state == event.Exonerated {
+		return
+	}
+	if w.oldAffected() {
+		l := &w.errors.levels[0]
+		w.set(event.Exonerated, event.ReasonOldCohortAffected, fmt.Sprintf(
+			"errors rose in the old version too: %s there and %s in the new one, %s before the deployment",
+			percent(l.total.xs/l.total.ws), percent(l.total.xc/l.total.wc), percent(l.base.xs/l.base.ws)))
+		return
+	}
+	if w.state == event.Healthy {
+		return
+	}
+	if w.within() && w.ready != 0 && sec-w.ready >= int64(w.watches[0]/time.Second) {
+		w.healthyAt = sec
+		w.set(event.Healthy, event.ReasonWithinTolerance, "")
+		if w.fresh != nil && w.fresh.Requests+w.fresh.Lines > 0 {
+			w.service.history = w.service.history.adopt(w.fresh)
+		}
+		w.fresh = nil
+	}
+}
+
+func (w *watch) set(state event.VerdictState, reason event.Reason, detail string) {
+	if w.state != state || w.reason != reason {
+		w.changed = true
+	}
+	w.state, w.reason, w.detail = state, reason, detail
+}
+
+// lossy says whether so much of the new cohort's telemetry was lost that its
+// silence proves nothing.
+func (w *watch) lossy() bool {
+	return w.items > 0 && float64(w.lost) > lossMaterial*float64(w.items)
+}
+
+// controlled says whether there is anything to compare with.
+func (w *watch) controlled() bool {
+	return w.base.Requests+w.base.Lines >= enoughControl || w.oldTotal >= enoughControl
+}
+
+// criticals are the indicators that healthy needs: errors of the whole service,
+// and errors and latency of the operations that make up most of it.
+func (w *watch) criticals() []*indicator {
+	out := []*indicator{w.errors}
+	total, source := w.base.Requests, 0
+	if total < enoughControl {
+		total, source = w.oldTotal, 1
+	}
+	for _, i := range w.indicators {
+		if i.op < 0 || i.signal != event.SignalErrors && i.signal != event.SignalLatency {
+			continue
+		}
+		n := 0.
+		if source == 1 {
+			if o := w.byOp[i.op].errors; o != nil {
+				n = o.levels[0].total.ws
+			}
+		} else if int(i.op) < len(w.base.Ops) {
+			n = w.base.Ops[i.op].N
+		}
+		if n >= criticalShare*total && n > 0 {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// isWithin says whether an indicator is shown to be within its tolerance.
+func (i *indicator) isWithin(w *watch) bool {
+	return i.toleranceNats(w) >= -math.Log(healthyAlpha)
+}
+
+func (i *indicator) toleranceNats(w *watch) float64 {
+	best := 0.
+	for k := range i.levels {
+		if i.levels[k].tolRatio != nil {
+			best = math.Max(best, i.tolerated(w, &i.levels[k]))
+		}
+	}
+	return best
+}
+
+func (w *watch) within() bool {
+	if w.newTotal == 0 || !w.controlled() || w.lossy() || w.nats > w.threshold/2 {
+		return false
+	}
+	for _, i := range w.criticals() {
+		if !i.isWithin(w) {
+			return false
+		}
+	}
+	return true
+}
+
+// oldAffected: both cohorts are far above what the service did before, and the
+// new one is no worse than the old one.
+func (w *watch) oldAffected() bool {
+	l := &w.errors.levels[0]
+	if l.total.ws == 0 || l.base.ws == 0 || w.errors.old.ticks == 0 {
+		return false
+	}
+	weigh := func(p *process) float64 {
+		t := p.leading()
+		return p.tempered(w.errors.inflation(w, l, t.window(), float64(p.ticks-t.tick+1)))
+	}
+	return weigh(w.errors.old) >= affectedNats && weigh(w.errors.now) >= affectedNats && w.nats < 1
+}
+
+// exoneration looks for proof that the harm is not the deployment's: against
+// history only, for beside a concurrent cohort a change that befell both is no
+// evidence in the first place.
+func (w *watch) exoneration(i *indicator) (event.Reason, string) {
+	if i.signal != event.SignalErrors || i.levels[0].total.ws > 0 {
+		return "", ""
+	}
+	r := &w.base.Recent
+	if i.op >= 0 && int(i.op) < len(w.base.Ops) && w.base.Ops[i.op].Recent != nil {
+		r = w.base.Ops[i.op].Recent
+	}
+	const pastBins = 30
+	if r.Filled < pastBins/2 {
+		return "", ""
+	}
+	// The rate in the older half is what was normal; then G_t over the bins.
+	var n, x float64
+	bin, past := 0, r.Filled/2
+	r.course(func(dn, dx float64) {
+		if bin < past {
+			n, x = n+dn, x+dx
+		}
+		bin++
+	})
+	if n == 0 {
+		return "", ""
+	}
+	bound := upperRate(x, n, 1+x*priorNoise*priorNoise, w.alpha/2)
+	s, low, last := 0., 0., 0
+	bin = 0
+	var course []float64
+	r.course(func(dn, dx float64) {
+		s += dx*math.Ln2 - i.margin*bound*dn
+		course = append(course, s)
+		if s <= low {
+			low, last = s, bin
+		}
+		bin++
+	})
+	for at, v := range course {
+		if v <= low+onsetNats {
+			last = max(last, at)
+		}
+	}
+	gain := s - low
+	phi := 1 + bound*n/float64(past)*float64(r.Filled-last)*2*priorNoise*priorNoise
+	if gain/phi < affectedNats || last >= r.Filled-1 {
+		return "", ""
+	}
+	at := time.Unix(w.opened-int64(r.Filled-1-last)*binSeconds, 0).UTC()
+	return event.ReasonBeganBefore, fmt.Sprintf("errors rose by %s at the latest, %s before the first instance of the new version was seen",
+		at.Format("15:04:05Z"), time.Duration((w.opened-at.Unix())*int64(time.Second)))
+}
+
+// passCheckpoints notes the watches that ended, and ends the last one.
+func (w *watch) passCheckpoints(sec int64) {
+	from := w.ready
+	if from == 0 {
+		from = max(w.started, w.opened)
+	}
+	elapsed := time.Duration(sec-from) * time.Second
+	for k, d := range w.watches {
+		if elapsed < d || w.checkpoint >= d {
+			continue
+		}
+		w.checkpoint, w.changed = d, true
+		last := k == len(w.watches)-1
+		if w.state == event.Watching || w.state == event.Inconclusive {
+			w.inconclusive(k, last)
+		}
+		if last {
+			w.end(sec)
+		}
+	}
+	if w.ended {
+		return
+	}
+	for _, other := range w.service.watches {
+		if other.opened > w.opened && other.ready != 0 && sec-max(w.lastItem, w.opened) > silentFor {
+			if w.state == event.Watching {
+				w.set(event.Inconclusive, event.ReasonSupersededWatch, "a newer deployment took its place before there was enough evidence")
+			}
+			w.end(sec)
+			return
+		}
+	}
+}
+
+// inconclusive names why nothing is known at a checkpoint. Thin data is a
+// reason only when the last watch ended; no data and no control are sooner.
+func (w *watch) inconclusive(k int, last bool) {
+	silent := w.items == 0
+	switch {
+	case silent && (k >= 1 || last):
+		w.set(event.Inconclusive, event.ReasonNoData, "no telemetry of the new version has come")
+	case silent:
+	case !w.controlled():
+		w.set(event.Inconclusive, event.ReasonNoControl, "there is nothing to compare with: no instance of an old version serves, and no history was recorded")
+	case last && w.lossy():
+		w.set(event.Inconclusive, event.ReasonDataLost, fmt.Sprintf("%d of %d items of the new version were not usable", w.lost, w.items))
+	case last:
+		w.set(event.Inconclusive, event.ReasonThinData, "")
+	default:
+		w.set(event.Watching, event.ReasonCollecting, "")
+	}
+}
+
+// end closes the watch. What was not found bad becomes the new normal.
+func (w *watch) end(sec int64) {
+	w.ended, w.endedAt, w.changed = true, sec, true
+	if w.state != event.Regressed {
+		if w.fresh != nil && w.reason != event.ReasonSupersededWatch && w.fresh.Requests+w.fresh.Lines > 0 {
+			w.service.history = w.service.history.adopt(w.fresh)
+		}
+		w.leave()
+	}
+	w.fresh, w.olds = nil, nil
+}
+
+// due says whether Tick should give this verdict now.
+func (w *watch) due(now int64) bool {
+	if !w.changed && (w.ended || now-w.toldAt < int64(w.engine.cfg.Refresh)) {
+		return false
+	}
+	w.changed, w.toldAt = false, now
+	return true
+}
+
+// powered is the smallest rate ratio of the service's errors that the exposure
+// so far could have shown, and the same as an absolute rise; 0 when unknown.
+func (w *watch) powered() (ratio, rise float64) {
+	l := &w.errors.levels[0]
+	if l.total.wc == 0 {
+		return 0, 0
+	}
+	p := math.Max(l.controlRate(), 1/math.Max(l.total.ws+l.base.ws, 1))
+	mu := p * l.total.wc
+	phi := w.errors.inflation(w, l, l.total, float64(l.harm.ticks))
+	need := (w.threshold-math.Log(w.errors.share))*phi + logCells + math.Ln2
+	gain := func(r float64) float64 { // nats that a ratio r would give
+		x, m := r*mu, w.errors.margin*mu
+		if r <= w.errors.margin {
+			return 0
+		}
+		if ws := l.total.ws; ws > 0 {
+			th0 := w.errors.margin * l.total.wc / (w.errors.margin*l.total.wc + ws)
+			th := r * l.total.wc / (r*l.total.wc + ws)
+			return x*math.Log(th/th0) + p*ws*math.Log((1-th)/(1-th0))
+		}
+		return x*math.Log(x/m) - (x - m)
+	}
+	lo, hi := w.errors.margin, 2*w.errors.margin
+	for gain(hi) < need {
+		if hi *= 2; hi > 1e9 {
+			return 0, 0
+		}
+	}
+	for range 40 {
+		if mid := (lo + hi) / 2; gain(mid) < need {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	if p*hi > 1 {
+		return 0, 0
+	}
+	return hi, p * (hi - 1)
+}
+
+// eta is when a decision may be expected; 0 when that is not known.
+func (w *watch) eta(sec int64) time.Duration {
+	if w.state != event.Watching && w.state != event.Inconclusive || w.ready == 0 {
+		return 0
+	}
+	if w.nats > 1 && w.slope > .01 {
+		return seconded((w.threshold - w.nats) / w.slope)
+	}
+	elapsed, need, longest := float64(sec-w.ready), -math.Log(healthyAlpha), 0.
+	longest = math.Max(w.watches[0].Seconds()-elapsed, 0)
+	for _, i := range w.criticals() {
+		have := i.toleranceNats(w)
+		if have >= need {
+			continue
+		}
+		if have <= 0.1 || elapsed < 10 {
+			return 0
+		}
+		longest = math.Max(longest, elapsed*(need-have)/(have+logCells))
+	}
+	return seconded(longest)
+}
+
+func seconded(s float64) time.Duration {
+	if !finite(s) || s < 0 || s > 30*86400 {
+		return 0
+	}
+	return time.Duration(math.Ceil(s)) * time.Second
+}
+
+func percent(p float64) string {
+	switch p *= 100; {
+	case p != 0 && math.Abs(p) < .1:
+		return fmt.Sprintf("%.3f%%", p)
+	case math.Abs(p) < 10:
+		return fmt.Sprintf("%.2f%%", p)
+	default:
+		return fmt.Sprintf("%.1f%%", p)
+	}
+}

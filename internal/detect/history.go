@@ -1,0 +1,241 @@
+package detect
+
+// History is what a service did before a deployment: sums that forget a sixth
+// every ten minutes (so they speak of about the last hour), and ten minutes of
+// ten-second bins for what needs a course. It stands still while a deployment
+// is watched and undecided; a healthy deployment becomes the new normal; what
+// a regressed one did is never added.
+type history struct {
+	Seconds  float64 // watched
+	Requests float64
+	Lines    float64          // log lines and exceptions
+	Ops      []opHistory      // by operation
+	Patterns []patternHistory // by pattern
+	Recent   ring             // of the whole service
+	Bins     float64          // ten-second bins, for Patterns[i].Bins
+	Age      int              // bins since it last forgot
+	Ticks    int              // seconds in the current bin
+	Sources  int              // instances that served, at most
+}
+
+type opHistory struct {
+	N, Failed, Timed float64
+	Sketch           *[latencyBins]float64
+	Recent           *ring
+}
+
+type patternHistory struct {
+	Count, Bins float64
+	lastBin     int32
+}
+
+const (
+	ringBins   = 60
+	binSeconds = 10
+	forget     = 5. / 6
+)
+
+// ring is the last ten minutes in ten-second bins; At is the current one.
+type ring struct {
+	At, Filled int
+	N, Failed  [ringBins]float32
+}
+
+func (r *ring) turn() {
+	r.At = (r.At + 1) % ringBins
+	r.Filled = min(r.Filled+1, ringBins-1)
+	r.N[r.At], r.Failed[r.At] = 0, 0
+}
+
+// course calls f for the full bins, oldest first.
+func (r *ring) course(f func(n, failed float64)) {
+	for i := r.Filled; i >= 1; i-- {
+		at := (r.At - i + ringBins) % ringBins
+		f(float64(r.N[at]), float64(r.Failed[at]))
+	}
+}
+
+// regular says whether an operation was busy in nearly every full bin of at least a minute.
+func (r *ring) regular() bool {
+	if r == nil || r.Filled < 6 {
+		return false
+	}
+	busy := 0
+	r.course(func(n, _ float64) {
+		if n > 0 {
+			busy++
+		}
+	})
+	return float64(busy) >= .8*float64(r.Filled)
+}
+
+func (h *history) op(index int32) *opHistory {
+	h.Ops = growTo(h.Ops, max(len(h.Ops), int(index)+1))
+	return &h.Ops[index]
+}
+
+// add counts one source's second of one operation; settled says that its
+// latency may be counted.
+func (h *history) add(index int32, c *cell, settled bool) {
+	o := h.op(index)
+	n, failed := float64(c.n), float64(c.failed)
+	o.N += n
+	o.Failed += failed
+	if settled {
+		o.Timed += float64(c.timed)
+	}
+	if o.Recent == nil {
+		o.Recent = &ring{At: h.Recent.At, Filled: 0}
+	}
+	o.Recent.N[o.Recent.At] += c.n
+	o.Recent.Failed[o.Recent.At] += c.failed
+	h.Recent.N[h.Recent.At] += c.n
+	h.Recent.Failed[h.Recent.At] += c.failed
+	h.Requests += n
+}
+
+func (h *history) addPattern(index int32, n float64, line bool) {
+	h.Patterns = growTo(h.Patterns, max(len(h.Patterns), int(index)+1))
+	p := &h.Patterns[index]
+	p.Count += n
+	if bin := int32(h.Recent.At) + 1; p.lastBin != bin {
+		p.lastBin = bin
+		p.Bins++
+	}
+	if line {
+		h.Lines += n
+	}
+}
+
+func (h *history) addSketch(index int32, s *sketch) {
+	o := h.op(index)
+	if o.Sketch == nil {
+		o.Sketch = new([latencyBins]float64)
+	}
+	for i, n := range s.bins {
+		o.Sketch[i] += float64(n)
+	}
+}
+
+// tick ends a second.
+func (h *history) tick(sources int) {
+	h.Seconds++
+	h.Sources = max(h.Sources, sources)
+	if h.Ticks++; h.Ticks < binSeconds {
+		return
+	}
+	h.Ticks = 0
+	h.Bins++
+	h.Recent.turn()
+	for i := range h.Ops {
+		if r := h.Ops[i].Recent; r != nil {
+			r.turn()
+		}
+	}
+	if h.Age++; h.Age >= ringBins {
+		h.Age = 0
+		h.scale(forget)
+	}
+}
+
+func (h *history) scale(by float64) {
+	h.Seconds *= by
+	h.Requests *= by
+	h.Lines *= by
+	h.Bins *= by
+	for i := range h.Ops {
+		o := &h.Ops[i]
+		o.N *= by
+		o.Failed *= by
+		o.Timed *= by
+		if o.Sketch != nil {
+			for j := range o.Sketch {
+				o.Sketch[j] *= by
+			}
+		}
+	}
+	for i := range h.Patterns {
+		h.Patterns[i].Count *= by
+		h.Patterns[i].Bins *= by
+	}
+}
+
+// adopt is a history in which what a healthy deployment did counts in full and
+// what was before by a fifth. Neither argument is changed.
+func (h *history) adopt(fresh *history) *history {
+	out := h.clone()
+	out.scale(.2)
+	out.Seconds += fresh.Seconds
+	out.Requests += fresh.Requests
+	out.Lines += fresh.Lines
+	out.Bins += fresh.Bins
+	out.Sources = max(fresh.Sources, 1)
+	out.Recent, out.Ticks = fresh.Recent, fresh.Ticks
+	for i := range out.Ops {
+		out.Ops[i].Recent = nil
+	}
+	for i := range fresh.Ops {
+		from, o := &fresh.Ops[i], out.op(int32(i))
+		o.N += from.N
+		o.Failed += from.Failed
+		o.Timed += from.Timed
+		if from.Recent != nil {
+			r := *from.Recent
+			o.Recent = &r
+		}
+		if from.Sketch != nil {
+			if o.Sketch == nil {
+				o.Sketch = new([latencyBins]float64)
+			}
+			for j := range o.Sketch {
+				o.Sketch[j] += from.Sketch[j]
+			}
+		}
+	}
+	out.Patterns = growTo(out.Patterns, max(len(out.Patterns), len(fresh.Patterns)))
+	for i, p := range fresh.Patterns {
+		out.Patterns[i].Count += p.Count
+		out.Patterns[i].Bins += p.Bins
+	}
+	return out
+}
+
+func (h *history) clone() *history {
+	out := *h
+	out.Ops = append([]opHistory(nil), h.Ops...)
+	for i := range out.Ops {
+		if s := out.Ops[i].Sketch; s != nil {
+			c := *s
+			out.Ops[i].Sketch = &c
+		}
+		if r := out.Ops[i].Recent; r != nil {
+			c := *r
+			out.Ops[i].Recent = &c
+		}
+	}
+	out.Patterns = append([]patternHistory(nil), h.Patterns...)
+	return &out
+}
+
+// total is what the whole service did.
+func (h *history) total() (n, failed float64) {
+	for i := range h.Ops {
+		n += h.Ops[i].N
+		failed += h.Ops[i].Failed
+	}
+	return n, failed
+}
+
+// beyond is how many of an operation's timed requests exceeded a bound.
+func (o *opHistory) beyond(bound int16) (x, w float64) {
+	if o.Sketch == nil {
+		return 0, 0
+	}
+	for i, n := range o.Sketch {
+		w += n
+		if i > int(bound) {
+			x += n
+		}
+	}
+	return x, w
+}

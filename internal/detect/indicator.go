@@ -1,0 +1,314 @@
+package detect
+
+import (
+	"math"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// An indicator is one thing that may get worse: the paired counts of one
+// signal of one operation or pattern, with their evidence.
+type indicator struct {
+	signal  event.Signal
+	op      int32 // -1: the whole service
+	pattern int32 // -1: none
+	class   class
+	share   float64 // wᵢ, its share of the deployment's evidence
+
+	side     side
+	margin   float64 // m, from earlier seconds
+	floor    float64 // δ, the least absolute rise of the rate
+	noise    float64 // σ of the rate, with a memory of noiseMemory
+	persist  float64 // relative standard deviation between instances that stays
+	drift    float64 // the same between then and now, against history
+	critical bool    // healthy needs it
+
+	levels []level // one, or one a latency bound
+	test   *latencyTest
+
+	firstEver bool    // never seen before this watch: see novelty
+	slice     float64 // exposure of the new cohort that took its partner from history
+	carry     float64 // events that came in a second without exposure
+	firstBad  int64   // event time of the first bad item of the new cohort, ns
+	started   int64   // second from which it counts
+	cleared   bool    // exonerated: it counts no more
+
+	nats float64 // ln of its E, tempered
+	best int     // its strongest level
+	phi  float64 // of that level
+
+	old *process // the old cohort against history: "old version affected too"
+	now *process // the new cohort against history, whatever the control
+}
+
+// level is the evidence on one event definition of an indicator.
+type level struct {
+	side       side
+	complement bool // events are the requests within the bound
+	harm       process
+	better     *process // the same for the other side, of critical indicators
+	total      counts   // all seconds
+	base       counts   // of history: xs of ws
+	upper      float64  // of the history's rate at α/2
+	lower      float64
+
+	tolRatio, tolLevel *process // "worse than tolerance" rejected: by ratio, by absolute level
+}
+
+type class uint8
+
+// The classes of indicators and their shares of a deployment's evidence. The
+// direct callers' .2 is not yet spent: what is left over of one stays an
+// E of 1.
+const (
+	classGolden class = iota
+	classNovelty
+	classTail
+	classes
+)
+
+var classShare = [classes]float64{.5, .2, .1}
+
+// arrivalShare is the share of the j-th indicator of a class, from 1: ∝ 1/(j·ln²(j+1)),
+// never renormalised.
+func arrivalShare(j int) float64 {
+	const sum = 3.3877 // Σ over all j, rounded up
+	l := math.Log(float64(j) + 1)
+	return 1 / (float64(j) * l * l) / sum
+}
+
+// The prior of the variance–time curve; see docs/detection.md.
+const (
+	noiseMemory    = 20. // seconds
+	priorNoise     = .1
+	priorInstance  = .1
+	patternNoise   = .5
+	vanishNoise    = .12
+	errorTolerance = 1.5
+	errorRise      = .005
+	vanishMargin   = 3.
+	trafficMargin  = 2.
+	latencyFloor   = .005
+	patternFloor   = .0005
+	refreshMargin  = 8 // seconds
+	firstEverMin   = 3 // occurrences before a first-ever pattern is evidence
+)
+
+// latencySpread is the prior relative spread of the tail share between
+// instances of one version, by tail share: on real rollouts pods of one
+// version differ by 10 % in median latency and 65 % in p95.
+func latencySpread(tail float64) float64 {
+	switch {
+	case tail > .35:
+		return .15
+	case tail > .15:
+		return .25
+	case tail > .07:
+		return .4
+	case tail > .03:
+		return .55
+	default:
+		return .7
+	}
+}
+
+// novelSlices are how many times the new cohort's exposure is taken from the
+// history as its partner, a grid cell each, until the history is used up.
+var novelSlices = [cells]float64{3000, 1000, 300, 100, 30, 10, 3, 0}
+
+// novelRatio is r for first-ever events.
+const novelRatio = 1000
+
+// noveltyLogs is pairLogs for an event that history never saw: history's
+// exposure, with no events in it, joins the partner's. A cell spends it at its
+// own pace, each part once.
+func noveltyLogs(c counts, margin, spent, history float64, out *[cells]float64) {
+	if c.xc+c.xs == 0 {
+		*out = [cells]float64{}
+		return
+	}
+	for i, k := range novelSlices {
+		ws := c.ws
+		if k*(spent+c.wc) <= history {
+			ws += k * c.wc
+		}
+		if ws <= 0 {
+			out[i] = 0
+			continue
+		}
+		d := math.Log((margin*c.wc + ws) / (margin*novelRatio*c.wc + ws))
+		out[i] = c.xc*(math.Log(novelRatio)+d) + c.xs*d
+	}
+}
+
+// setBase takes the history's counts of a level.
+func (l *level) setBase(x, w, noise, seconds, alpha float64) {
+	l.base = counts{xs: x, ws: w}
+	if w <= 0 {
+		l.upper, l.lower = math.Inf(1), 0
+		return
+	}
+	phi := 1 + x*noise*noise*math.Min(1, 2*noiseMemory/math.Max(seconds, 1))
+	l.upper, l.lower = upperRate(x, w, phi, alpha/2), lowerRate(x, w, phi, alpha/2)
+}
+
+// controlRate is an estimate of the control's rate, concurrent before history.
+func (l *level) controlRate() float64 {
+	if l.total.ws > 0 && (l.total.wh < l.total.wc/2 || l.base.ws == 0) {
+		return l.total.xs / l.total.ws
+	}
+	if l.base.ws > 0 {
+		return l.base.xs / l.base.ws
+	}
+	return 0
+}
+
+// controlBound is a 95 % bound of the control's rate from all that is known.
+func (l *level) controlBound(up bool) float64 {
+	if up {
+		return math.Min(upperRate(l.total.xs, l.total.ws, 1, .05), upperRate(l.base.xs, l.base.ws, 1, .05))
+	}
+	if l.total.ws > 0 && (l.total.ws > l.base.ws || l.base.ws == 0) {
+		return lowerRate(l.total.xs, l.total.ws, 1, .05)
+	}
+	return lowerRate(l.base.xs, l.base.ws, 1, .05)
+}
+
+// refresh sets the margin from what earlier seconds said.
+func (i *indicator) refresh(l *level, ticks int32, least float64) {
+	if ticks%refreshMargin != 0 || l.side == lower || i.floor <= 0 {
+		return
+	}
+	i.margin = least
+	if p := l.controlBound(true); p > 0 && !math.IsInf(p, 1) {
+		i.margin = math.Max(least, 1+i.floor/p)
+	}
+}
+
+// step counts one second at one level. concurrent says whether the partner is
+// the old cohort; else it is history. It reports whether there was exposure.
+func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent bool) {
+	if c.wc <= 0 {
+		i.carry += c.xc
+		l.total.xs += c.xs
+		l.total.ws += c.ws
+		return
+	}
+	c.xc += i.carry
+	i.carry = 0
+	i.refresh(l, l.harm.ticks, w.minRatio)
+	var logs [cells]float64
+	switch {
+	case i.firstEver:
+		noveltyLogs(c, i.margin, i.slice, l.base.ws, &logs)
+		i.slice += c.wc
+	case concurrent:
+		pairLogs(c, i.margin, l.side, &logs)
+	case l.base.ws > 0:
+		bound := l.upper
+		if l.side == lower {
+			bound = l.lower
+		}
+		rateLogs(c.xc, c.wc, bound, i.margin, l.side, &logs)
+		c.wh, c.eh = c.wc, bound*c.wc
+	}
+	if concurrent || c.wh > 0 || i.firstEver {
+		l.harm.step(&logs, sec, c)
+	}
+	if l.better != nil {
+		switch {
+		case concurrent:
+			pairLogs(c, w.minRatio, !l.side, &logs)
+		case l.base.ws > 0 && l.side == upper:
+			rateLogs(c.xc, c.wc, l.lower, w.minRatio, lower, &logs)
+		default:
+			logs = [cells]float64{}
+		}
+		l.better.step(&logs, sec, c)
+	}
+	l.total.add(c)
+}
+
+// tolerate counts one second of "worse than tolerance": harm at a rate ratio
+// of tol or more and a rise of the rate by rise or more.
+func (l *level) tolerate(c counts, tol, rise float64, concurrent bool) {
+	if c.wc <= 0 {
+		return
+	}
+	var logs [cells]float64
+	low := l.controlBound(false)
+	if concurrent {
+		pairLogs(c, 1/tol, lower, &logs)
+		l.tolRatio.stepPlain(&logs)
+	} else if low > 0 {
+		rateLogs(c.xc, c.wc, low, 1/tol, lower, &logs)
+		l.tolRatio.stepPlain(&logs)
+	}
+	if rise > 0 {
+		rateLogs(c.xc, c.wc, low+rise, 1, lower, &logs)
+		l.tolLevel.stepPlain(&logs)
+	}
+}
+
+// tolerated is ln E of "worse than tolerance".
+func (i *indicator) tolerated(w *watch, l *level) float64 {
+	if l.tolRatio == nil {
+		return 0
+	}
+	phi := i.inflation(w, l, l.total, float64(l.harm.ticks))
+	a := l.tolRatio.temperedPlain(phi)
+	if l.tolLevel.ticks == 0 {
+		return a
+	}
+	b := l.tolLevel.temperedPlain(phi)
+	return logAddExp(a, b) - math.Ln2
+}
+
+// inflation is φ for counts over so many seconds: the Pearson ratio of the new
+// cohort's count given both, when rates are noisy. noise fades with the
+// window's length, differences between instances do not.
+func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64) float64 {
+	if i.firstEver {
+		return w.design()
+	}
+	paired := c.wc - c.wh
+	mu := c.eh
+	if c.ws > 0 && paired > 0 {
+		mu += (c.xs + 1) / c.ws * paired * c.ws / (c.ws + paired)
+	}
+	persist := i.persist * i.persist * (1/math.Max(w.newSources, 1) + 1/math.Max(w.controlSources(c), 1))
+	if c.wh > 0 {
+		persist += i.drift * i.drift
+	}
+	v := i.noise*i.noise*math.Min(1, 2*noiseMemory/math.Max(seconds, 1)) + persist
+	return w.design() * (1 + mu*v)
+}
+
+// weigh brings the indicator's evidence up to date.
+func (i *indicator) weigh(w *watch, sec int64) {
+	sum, best := 0., math.Inf(-1)
+	for k := range i.levels {
+		l := &i.levels[k]
+		e := 0.
+		if l.harm.ticks > 0 {
+			t := l.harm.leading()
+			phi := i.inflation(w, l, t.window(), float64(sec-t.at))
+			e = l.harm.tempered(phi)
+			if e > best {
+				best, i.best, i.phi = e, k, phi
+			}
+		}
+		sum += math.Exp(math.Min(e, maxLog))
+	}
+	i.nats = math.Log(sum / float64(len(i.levels)))
+	if i.firstEver && i.levels[0].total.xc < firstEverMin {
+		i.nats = math.Min(i.nats, 0)
+	}
+}
+
+func logAddExp(a, b float64) float64 {
+	if a < b {
+		a, b = b, a
+	}
+	return a + math.Log1p(math.Exp(b-a))
+}

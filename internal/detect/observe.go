@@ -1,0 +1,331 @@
+package detect
+
+import (
+	"math"
+	"slices"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+const (
+	maxPatternIndicators = 500 // of a watch
+	trafficFor           = 600 // seconds after readiness in which the whole service's traffic is compared with history
+)
+
+// observe takes one second of the service into the watch.
+func (w *watch) observe(sec int64, k *scratch) {
+	for _, op := range w.touched {
+		w.pairs[op] = pair{}
+	}
+	w.touched, w.all = w.touched[:0], pair{}
+	for _, p := range w.hot {
+		w.hits[p].sec = [2]float64{}
+	}
+	w.hot, w.lines = w.hot[:0], [2]float64{}
+	served := 0.
+	for i := range k.speakers {
+		x := &k.speakers[i]
+		switch c := w.cohortOf(x.source); c {
+		case cohortNew:
+			w.items += x.items
+			w.lost += x.lost
+			if x.items > x.lost {
+				w.lastItem = sec
+				if w.ready == 0 {
+					w.ready, w.changed = sec, true
+				}
+			}
+			w.weights += x.weight
+			w.squares += x.squares
+			if w.d.ID != "" && !x.source.keepUsers {
+				x.source.followUsers()
+			}
+			if x.weight > 0 && !w.spoken[x.source] {
+				w.spoken[x.source] = true
+				w.newSources++
+			}
+		case cohortOld:
+			if x.weight > 0 && !w.spoken[x.source] {
+				w.spoken[x.source] = true
+				w.oldSources++
+			}
+		}
+	}
+	for i := range k.samples {
+		x := &k.samples[i]
+		served += float64(x.cell.n - x.cell.failed)
+		c := w.cohortOf(x.source)
+		if c == cohortApart {
+			continue
+		}
+		w.pairs = growTo(w.pairs, max(len(w.pairs), int(x.op)+1))
+		p := &w.pairs[x.op]
+		if p.new.n == 0 && p.old.n == 0 {
+			w.touched = append(w.touched, x.op)
+		}
+		settled := x.source.settled(sec)
+		if c == cohortNew {
+			p.new.add(&x.cell, settled)
+			w.all.new.add(&x.cell, settled)
+			if w.fresh != nil {
+				w.fresh.add(x.op, &x.cell, settled)
+			}
+		} else {
+			p.old.add(&x.cell, settled)
+			w.all.old.add(&x.cell, settled)
+		}
+	}
+	slices.Sort(w.touched)
+	for i := range k.hits {
+		x := &k.hits[i]
+		c := w.cohortOf(x.source)
+		if c == cohortApart {
+			continue
+		}
+		w.hits = growTo(w.hits, max(len(w.hits), int(x.pattern)+1))
+		p := &w.hits[x.pattern]
+		if p.sec == [2]float64{} {
+			w.hot = append(w.hot, x.pattern)
+		}
+		line := w.service.isLine(x.pattern)
+		if c == cohortNew {
+			p.sec[1] += x.n
+			p.new += x.n
+			if p.firstNewAt == 0 {
+				p.firstNewAt = sec * second
+			}
+			if w.fresh != nil {
+				w.fresh.addPattern(x.pattern, x.n, line)
+			}
+			if line {
+				w.lines[1] += x.n
+			}
+		} else {
+			p.sec[0] += x.n
+			p.old += x.n
+			if line {
+				w.lines[0] += x.n
+			}
+		}
+	}
+	slices.Sort(w.hot)
+	if w.fresh != nil && w.all.new.n+w.lines[1] > 0 {
+		w.fresh.tick(int(w.newSources))
+	}
+	if w.undo != nil {
+		w.undo.observe(w, sec)
+	}
+	if !w.ended {
+		w.step(sec, served)
+	}
+}
+
+// concurrent says whether the old cohort serves enough to be the control: it
+// spoke within the last half minute, at a twentieth of the new one's pace or
+// more, or history has nothing.
+func (w *watch) concurrent(sec int64) bool {
+	if w.lastOld == 0 || sec-w.lastOld > 30 {
+		return false
+	}
+	return w.paceOld >= .05*w.paceNew || w.base.Requests == 0
+}
+
+// step gives every indicator its counts of this second.
+func (w *watch) step(sec int64, served float64) {
+	concurrent := w.concurrent(sec) // from earlier seconds
+	n, o := &w.all.new, &w.all.old
+	w.newTotal += n.n
+	w.oldTotal += o.n
+	w.lineTotal += w.lines[1]
+
+	c := counts{xc: n.failed, wc: n.n, xs: o.failed, ws: o.n}
+	w.stepErrors(w.errors, sec, c, concurrent, n.firstFailed)
+	w.stepOldCohort(sec, c)
+	for _, op := range w.touched {
+		p := &w.pairs[op]
+		i := w.opIndicators(op)
+		c := counts{xc: p.new.failed, wc: p.new.n, xs: p.old.failed, ws: p.old.n}
+		w.stepErrors(i.errors, sec, c, concurrent, p.new.firstFailed)
+		w.stepLatency(i.latency, sec, p, concurrent)
+	}
+	for _, i := range w.indicators {
+		if i.signal != event.SignalThroughput {
+			continue
+		}
+		c := counts{wc: n.settled, ws: o.settled}
+		switch {
+		case i.op >= 0:
+			if int(i.op) < len(w.pairs) {
+				c.xc, c.xs = w.pairs[i.op].new.settled, w.pairs[i.op].old.settled
+			}
+		case i.pattern >= 0:
+			if int(i.pattern) < len(w.hits) {
+				c.xc, c.xs = w.hits[i.pattern].sec[1], w.hits[i.pattern].sec[0]
+			}
+			c.wc, c.ws = n.n, o.n
+			if !w.warm(sec) {
+				c = counts{}
+			}
+		default:
+			w.stepTraffic(i, sec, served)
+			continue
+		}
+		i.step(w, &i.levels[0], sec, c, concurrent)
+	}
+	w.stepPatterns(sec, concurrent)
+
+	if n.n > 0 {
+		w.lastNew = sec
+	}
+	if o.n > 0 {
+		w.lastOld = sec
+	}
+	const keep = 1 - 1./30
+	w.paceNew = keep*w.paceNew + (1-keep)*n.n
+	w.paceOld = keep*w.paceOld + (1-keep)*o.n
+}
+
+// warm says whether the new cohort as a whole is past its warm-up.
+func (w *watch) warm(sec int64) bool {
+	return w.ready != 0 && sec-w.ready >= int64(w.engine.cfg.Warmup.Seconds())
+}
+
+func (w *watch) stepErrors(i *indicator, sec int64, c counts, concurrent bool, firstFailed int64) {
+	l := &i.levels[0]
+	l.tolerate(c, errorTolerance, errorRise, concurrent)
+	i.step(w, l, sec, c, concurrent)
+	if i.firstBad == 0 && firstFailed != 0 {
+		i.firstBad = firstFailed
+	}
+}
+
+func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
+	if i.test == nil || sec < i.started {
+		return
+	}
+	q95 := p.old.over(i.test.q95)
+	for k := range i.levels {
+		l := &i.levels[k]
+		c := counts{xc: p.new.over(k), wc: p.new.timed, xs: p.old.over(k), ws: p.old.timed}
+		if k == i.test.limit && !l.complement {
+			// Healthy means that q95 did not rise by a quarter: the new
+			// cohort's share beyond 1.25 times the bound is below the control's
+			// beyond the bound itself.
+			t := counts{xc: c.xc, wc: c.wc, xs: q95, ws: c.ws}
+			w.tolerateLatency(i, l, t, concurrent)
+		}
+		if l.complement {
+			c.xc, c.xs = c.wc-c.xc, c.ws-c.xs
+		}
+		if i.firstBad == 0 && k == i.test.q95 && c.xc > 0 {
+			i.firstBad = sec * second
+		}
+		i.step(w, l, sec, c, concurrent)
+	}
+}
+
+// tolerateLatency is tolerate with a ratio of one against another bound's share.
+func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent bool) {
+	if c.wc <= 0 {
+		return
+	}
+	var logs [cells]float64
+	if concurrent {
+		pairLogs(c, 1, lower, &logs)
+	} else {
+		base := &i.levels[i.test.q95]
+		if base.complement || base.lower <= 0 {
+			return
+		}
+		rateLogs(c.xc, c.wc, base.lower, 1, lower, &logs)
+	}
+	l.tolRatio.stepPlain(&logs)
+}
+
+// stepOldCohort asks whether the old version got as bad as the new one.
+func (w *watch) stepOldCohort(sec int64, c counts) {
+	l := &w.errors.levels[0]
+	if l.base.ws <= 0 {
+		return
+	}
+	var logs [cells]float64
+	step := func(p *process, x, n float64) {
+		if n > 0 {
+			rateLogs(x, n, l.upper, w.errors.margin, upper, &logs)
+			p.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: l.upper * n})
+		}
+	}
+	step(w.errors.old, c.xs, c.ws)
+	step(w.errors.now, c.xc, c.wc)
+}
+
+// stepTraffic compares the whole service's successes a second, whoever serves
+// them, with history: only while the new version lives, and only for ten
+// minutes, for a day has its own course.
+func (w *watch) stepTraffic(i *indicator, sec int64, served float64) {
+	l := &i.levels[0]
+	if !w.warm(sec) || sec-w.ready > trafficFor || sec-w.lastItem > 60 || l.base.ws < 60 || l.base.xs < 60 {
+		return
+	}
+	i.step(w, l, sec, counts{xc: served, wc: 1}, false)
+}
+
+// stepPatterns gives exceptions and log templates their counts.
+func (w *watch) stepPatterns(sec int64, concurrent bool) {
+	n, o := w.all.new.n, w.all.old.n
+	if w.newTotal+w.base.Requests == 0 {
+		n, o = w.lines[1], w.lines[0]
+	}
+	for _, index := range w.hot {
+		p := &w.hits[index]
+		if index == otherIndex || p.sec[1] == 0 || w.byPattern[index] != nil || w.counts[classNovelty] >= maxPatternIndicators {
+			continue
+		}
+		known := w.patternAt(index)
+		if !known.harm {
+			continue
+		}
+		i := w.newIndicator(known.kind, -1, index, classNovelty)
+		i.firstBad = p.firstNewAt
+		if known.firstAt >= (sec-1)*second {
+			i.firstBad = known.firstAt
+		}
+		w.byPattern[index] = i
+		if !i.firstEver || p.old > 0 {
+			// That it is looked at from now on was chosen by its first
+			// occurrence, which must not count as evidence then.
+			i.firstEver = false
+			i.started = sec + 1
+		}
+	}
+	for _, i := range w.indicators {
+		if i.pattern < 0 || i.signal == event.SignalThroughput || sec < i.started {
+			continue
+		}
+		s := w.hits[i.pattern].sec
+		i.step(w, &i.levels[0], sec, counts{xc: s[1], wc: n, xs: s[0], ws: o}, concurrent)
+	}
+}
+
+// weighAll brings the deployment's evidence up to date: the weighted mean of
+// its indicators' E, which is an e-process whatever their dependence.
+func (w *watch) weighAll(sec int64) {
+	sum, left := 0., 1.
+	w.leader = nil
+	top := math.Inf(-1)
+	for _, i := range w.indicators {
+		if len(i.levels) == 0 || i.cleared {
+			continue
+		}
+		i.weigh(w, sec)
+		left -= i.share
+		sum += i.share * math.Exp(math.Min(i.nats, maxLog))
+		if part := i.nats + math.Log(i.share); part > top {
+			top, w.leader = part, i
+		}
+	}
+	before := w.nats
+	w.nats = math.Log(sum + math.Max(left, 0))
+	w.peak = math.Max(w.peak, w.nats)
+	w.slope = .9*w.slope + .1*(w.nats-before)
+}

@@ -1,0 +1,181 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// undoing follows a regressed deployment till its harm is gone: for each
+// indicator that showed harm, the e-process against "it is still worse than
+// tolerated", on the traffic that serves now, with the control as it stood at
+// the verdict. It is a mixture over starts, so it needs not know when the
+// rollback came.
+type undoing struct {
+	parts []undonePart
+	since int64 // second in which all parts were back, 0: not yet
+	gone  bool
+	pace  float64 // requests a second of the new cohort before the verdict
+}
+
+type undonePart struct {
+	i       *indicator
+	level   int
+	bound   float64 // the rate at which it is still bad
+	side    side    // of "back to normal"
+	recent  counts  // of the last minute or so
+	process process
+}
+
+const (
+	recoverNats = 3.0 // ln 20
+	minRecovery = 10  // seconds of it
+)
+
+func newUndoing(w *watch, sec int64) *undoing {
+	u := &undoing{pace: w.paceNew}
+	bar := math.Log(float64(max(1, len(w.indicators))) / listFDR)
+	for _, i := range w.indicators {
+		if len(i.levels) == 0 || i.cleared || i != w.leader && i.nats < bar || len(u.parts) >= 16 {
+			continue
+		}
+		l := &i.levels[i.best]
+		p := l.controlRate()
+		bad := p
+		if win := l.harm.leading().window(); win.wc > 0 {
+			bad = win.xc / win.wc
+		}
+		part := undonePart{i: i, level: i.best, side: lower}
+		switch {
+		case l.side == lower:
+			part.side, part.bound = upper, math.Max((p+bad)/2, p/2)
+		case i.signal == event.SignalLatency:
+			part.bound = math.Min(math.Max(1.25*p, p+.05), (p+bad)/2)
+		default:
+			part.bound = math.Min(math.Max(errorTolerance*p, p+errorRise), (p+bad)/2)
+		}
+		u.parts = append(u.parts, part)
+	}
+	return u
+}
+
+// observe counts one second of the traffic that serves: the new cohort's while
+// it served in the last quarter minute, else everybody else's.
+func (u *undoing) observe(w *watch, sec int64) {
+	serving := sec-w.lastServed(sec) <= 15
+	all, pick := &w.all.old, func(p *pair) *seconds { return &p.old }
+	lines := 0
+	if serving {
+		all, pick, lines = &w.all.new, func(p *pair) *seconds { return &p.new }, 1
+	}
+	u.gone = !serving && u.pace*float64(sec-w.lastServed(sec)) > 5
+	back := len(u.parts) > 0
+	for k := range u.parts {
+		part := &u.parts[k]
+		i := part.i
+		var x, n float64
+		switch {
+		case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
+			x, n = w.all.new.n-w.all.new.failed+w.all.old.n-w.all.old.failed, 1
+		case i.pattern >= 0:
+			if int(i.pattern) < len(w.hits) {
+				x = w.hits[i.pattern].sec[lines]
+			}
+			n = all.n
+			if w.newTotal+w.base.Requests == 0 {
+				n = w.lines[lines]
+			}
+		case i.op >= 0:
+			if int(i.op) >= len(w.pairs) {
+				break
+			}
+			s := pick(&w.pairs[i.op])
+			switch i.signal {
+			case event.SignalThroughput:
+				x, n = s.n, all.n
+			case event.SignalLatency:
+				x, n = s.over(part.level), s.timed
+				if i.levels[part.level].complement {
+					x = n - x
+				}
+			default:
+				x, n = s.failed, s.n
+			}
+		default:
+			x, n = all.failed, all.n
+		}
+		if n > 0 {
+			var logs [cells]float64
+			rateLogs(x, n, part.bound, 1, part.side, &logs)
+			part.process.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: part.bound * n})
+			const keep = 1 - 1./60
+			part.recent = counts{xc: keep*part.recent.xc + x, wc: keep*part.recent.wc + n}
+		}
+		if part.process.ticks == 0 || !part.back(w, sec) {
+			back = false
+		}
+	}
+	if back && u.since == 0 {
+		u.since, w.changed = sec, true
+	}
+}
+
+func (p *undonePart) back(w *watch, sec int64) bool {
+	t := p.process.leading()
+	if sec-t.at < minRecovery {
+		return false
+	}
+	win := t.window()
+	seconds := float64(sec - t.at)
+	// Both sides of the comparison are noisy, and the mean is the bound's.
+	v := p.i.noise*p.i.noise*math.Min(1, 2*noiseMemory/seconds) + p.i.drift*p.i.drift
+	return p.process.tempered(1+win.eh*v*w.design()) >= recoverNats
+}
+
+// lastServed is the last second in which the new cohort served.
+func (w *watch) lastServed(sec int64) int64 {
+	if w.all.new.n > 0 {
+		w.lastNew = sec
+	}
+	return w.lastNew
+}
+
+func (w *watch) recovery() Recovery {
+	u := w.undo
+	if u == nil {
+		return Recovery{}
+	}
+	r := Recovery{Gone: u.gone, Within: u.since != 0}
+	if r.Within {
+		r.Since = time.Unix(u.since, 0).UTC()
+	}
+	var parts []string
+	for k := range u.parts {
+		p := &u.parts[k]
+		if p.recent.wc == 0 || len(parts) >= 3 {
+			continue
+		}
+		name := string(p.i.signal)
+		if p.i.op >= 0 {
+			name += " of " + w.operationAt(p.i.op).name
+		}
+		l := &p.i.levels[p.level]
+		now, before := p.recent.xc/p.recent.wc, l.controlRate()
+		if p.i.signal == event.SignalThroughput && p.i.op < 0 && p.i.pattern < 0 {
+			parts = append(parts, fmt.Sprintf("%s now %.3g/s, %.3g/s before", name, now, before))
+			continue
+		}
+		if l.complement {
+			now, before = 1-now, 1-before
+		}
+		parts = append(parts, fmt.Sprintf("%s now %s, %s before the deployment", name, percent(now), percent(before)))
+	}
+	if r.Gone {
+		parts = append([]string{"the new version serves no more"}, parts...)
+	}
+	r.Detail = strings.Join(parts, "; ")
+	return r
+}
