@@ -45,7 +45,7 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 	plainFlagHelp(root)
 	useDefaultConfig(root)
 
-	for _, c := range []*cobra.Command{} {
+	for _, c := range []*cobra.Command{newMarkCommand()} {
 		if c.GroupID == "" {
 			c.GroupID = groupLoop
 		}

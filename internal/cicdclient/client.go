@@ -1,0 +1,183 @@
+// Package cicdclient speaks to the cicd receiver for the commands that tell it
+// something.
+package cicdclient
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/forge"
+)
+
+// Where commands find their receiver.
+const (
+	EnvEndpoint     = "DEPLOYLOOP_CICD_URL"
+	EnvToken        = "DEPLOYLOOP_CICD_TOKEN" // for a receiver with bearer token auth; no flag, since arguments are seen by all
+	DefaultEndpoint = "http://127.0.0.1:8088"
+)
+
+const (
+	maxAnswer   = 64 << 10
+	maxAttempts = 5
+	maxWait     = 10 * time.Second // between two attempts
+)
+
+// Client sends to one receiver.
+type Client struct {
+	base  *url.URL
+	token string
+	http  *http.Client
+	wait  func(context.Context, time.Duration) error
+}
+
+// New makes a client of the receiver at endpoint; "" means DEPLOYLOOP_CICD_URL,
+// else loopback. The token comes from DEPLOYLOOP_CICD_TOKEN.
+func New(endpoint string) (*Client, error) {
+	if endpoint == "" {
+		endpoint = os.Getenv(EnvEndpoint)
+	}
+	if endpoint == "" {
+		endpoint = DefaultEndpoint
+	}
+	if !strings.Contains(endpoint, "://") {
+		endpoint = "http://" + endpoint
+	}
+	base, err := url.Parse(endpoint)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("endpoint %q is no URL; give one like %s (--endpoint or %s)", endpoint, DefaultEndpoint, EnvEndpoint)
+	}
+	return &Client{base: base, token: os.Getenv(EnvToken), http: &http.Client{Timeout: 30 * time.Second}, wait: wait}, nil
+}
+
+// Endpoint is where the client sends, without any password in it.
+func (c *Client) Endpoint() string { return c.base.Redacted() }
+
+// Mark records a deployment and returns the id by which it can be found. A
+// request without an id gets one, so that sending it again after a lost answer
+// tells of the same deployment.
+func (c *Client) Mark(ctx context.Context, request forge.DeploymentRequest) (string, error) {
+	if err := request.Validate(); err != nil {
+		return "", err
+	}
+	if request.ID == "" {
+		var random [8]byte
+		_, _ = rand.Read(random[:]) // never fails, says its documentation
+		request.ID = "mark-" + hex.EncodeToString(random[:])
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return "", err
+	}
+	answer, err := c.Post(ctx, "/v1/deployments", "application/json", body)
+	if err != nil {
+		return "", err
+	}
+	var taken struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(answer, &taken); err != nil || taken.ID == "" {
+		return "", fmt.Errorf("%s answered, but not as a cicd receiver does: is the port right?", c.Endpoint())
+	}
+	return taken.ID, nil
+}
+
+// Post sends a body to a path of the receiver and returns the answer's. While the
+// receiver cannot take it (503, or 429 of a proxy) it is sent again, a few times,
+// until ctx ends.
+func (c *Client) Post(ctx context.Context, path, contentType string, body []byte) ([]byte, error) {
+	var refusal error
+	for attempt := range maxAttempts {
+		answer, again, err := c.post(ctx, path, contentType, body)
+		if err == nil || again < 0 {
+			return answer, err
+		}
+		refusal = err
+		if attempt == maxAttempts-1 {
+			break
+		}
+		if again == 0 {
+			again = time.Second << attempt
+		}
+		if err := c.wait(ctx, min(again, maxWait)); err != nil {
+			return nil, fmt.Errorf("%w; gave up waiting: %w", refusal, err)
+		}
+	}
+	return nil, fmt.Errorf("%w; gave up after %d attempts", refusal, maxAttempts)
+}
+
+// post sends once. again is how long to wait before sending again: 0 when the
+// receiver did not say, negative when it is no use.
+func (c *Client) post(ctx context.Context, path, contentType string, body []byte) (answer []byte, again time.Duration, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(path).String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, -1, err
+	}
+	request.Header.Set("Content-Type", contentType)
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		cause := err
+		if wrapped := new(url.Error); errors.As(err, &wrapped) {
+			cause = wrapped.Err // the URL is in our words already
+		}
+		return nil, -1, fmt.Errorf("no deployloop answers at %s (%w); start it, or say where it is with --endpoint or %s", c.Endpoint(), cause, EnvEndpoint)
+	}
+	defer response.Body.Close()
+	answer, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, -1, fmt.Errorf("the answer of %s broke off: %w", c.Endpoint(), err)
+	}
+	if response.StatusCode/100 == 2 {
+		return answer, -1, nil
+	}
+	reason, _, _ := strings.Cut(strings.TrimSpace(string(answer)), "\n")
+	if reason == "" {
+		reason = "no reason given"
+	}
+	err = fmt.Errorf("%s: %s (%d)", c.Endpoint(), strings.ToValidUTF8(printable(reason), ""), response.StatusCode)
+	if response.StatusCode == http.StatusUnauthorized && c.token == "" {
+		err = fmt.Errorf("%w; set %s", err, EnvToken)
+	}
+	switch response.StatusCode {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
+		return nil, time.Duration(max(seconds, 0)) * time.Second, err
+	}
+	return nil, -1, err
+}
+
+// printable keeps what some other server answered from moving the cursor.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, s)
+	return s[:min(len(s), 300)]
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
