@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,14 @@ type deploymentRecord struct {
 	PreviousTold bool              `json:"previous_told,omitempty"`
 	RollbackTold bool              `json:"rollback_told,omitempty"`
 	AliasSource  map[string]string `json:"alias_source,omitempty"`
+	Build        buildRecord       `json:"build"`
+}
+
+// buildRecord keeps together, across a restart, what was deployed repeatedly.
+type buildRecord struct {
+	ID       uint64 `json:"id"`
+	Version  string `json:"version,omitempty"`
+	Revision string `json:"revision,omitempty"`
 }
 
 // Dirty returns what changed since the last call, ready to be written in one
@@ -108,7 +117,8 @@ func (l *Ledger) snapshot(key string) *record {
 		}
 		r.Deployment = &deploymentRecord{
 			Deployment: cloneDeployment(d.Deployment), Seq: d.seq,
-			PreviousTold: d.previousTold, RollbackTold: d.rollbackTold, AliasSource: cloneMap(d.aliasSource),
+			PreviousTold: d.previousTold, RollbackTold: d.rollbackTold, AliasSource: maps.Clone(d.aliasSource),
+			Build: buildRecord{d.build.id, d.build.version, d.build.revision},
 		}
 		return r
 	case kindChange:
@@ -188,14 +198,15 @@ func (l *Ledger) loadDeployment(r *deploymentRecord) error {
 	}
 	l.told = max(l.told, r.Seq)
 	for _, b := range p.builds {
-		if b.version == x.Version && b.revision == x.Revision {
+		if b.id == r.Build.ID {
 			x.build = b
 		}
 	}
 	if x.build == nil {
-		x.build = &build{version: x.Version, revision: x.Revision}
+		x.build = &build{id: r.Build.ID}
 		p.builds = append(p.builds, x.build)
 	}
+	x.build.learn(r.Build.Version, r.Build.Revision)
 	l.deployments[x.ID] = x
 	for _, id := range x.Aliases {
 		l.aliases[id] = x
@@ -238,15 +249,4 @@ func resort[T any](s shelf[T]) {
 	for _, key := range keys {
 		s.Get(key)
 	}
-}
-
-func cloneMap(m map[string]string) map[string]string {
-	if m == nil {
-		return nil
-	}
-	c := make(map[string]string, len(m))
-	for k, v := range m {
-		c[k] = v
-	}
-	return c
 }

@@ -31,6 +31,7 @@ type place struct {
 // the same thing. The atomics are what the data path updates without a lock,
 // as Unix nanoseconds.
 type build struct {
+	id                uint64 // the seq of the deployment that brought it
 	version, revision string
 
 	lastSeen     atomic.Int64

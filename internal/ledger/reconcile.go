@@ -257,7 +257,7 @@ func (l *Ledger) add(p *place, d event.Deployment) *deployment {
 func (p *place) buildFor(x *deployment) *build {
 	b := p.resolve(x.Version, x.Revision)
 	if b == nil || b.revision == "" && x.Revision != "" && !sameRevision(b.version, x.Revision) {
-		b = &build{version: x.Version, revision: x.Revision}
+		b = &build{id: x.seq, version: x.Version, revision: x.Revision}
 	} else {
 		p.builds = slices.DeleteFunc(p.builds, func(other *build) bool { return other == b })
 		b.learn(x.Version, x.Revision)
@@ -280,10 +280,7 @@ func (l *Ledger) merge(x *deployment, d *event.Deployment) bool {
 	if !onlyTelemetry(d.Sources) {
 		x.Baseline = d.Baseline
 	}
-	if x.inferredOnly() || x.Version == "" {
-		// Telemetry knows best what it calls the version.
-		x.Version = orElse(x.Version, d.Version)
-	}
+	x.Version = orElse(x.Version, d.Version)
 	x.Revision = longer(x.Revision, d.Revision)
 	x.build.learn(x.Version, x.Revision)
 	if !x.previousTold && (d.PreviousRevision != "" || d.PreviousVersion != "") {

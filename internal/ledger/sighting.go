@@ -177,10 +177,11 @@ func (l *Ledger) arrive(p *place, when time.Time) {
 // meet makes what it is of a build that p did not know; nil when there were
 // too many.
 func (l *Ledger) meet(p *place, key seenKey, when time.Time) *deployment {
-	settling := !p.settled && when.Sub(p.sightedAt) <= max(l.limits.Settle, 0)
+	settling := !p.settled && l.limits.Settle > 0 && when.Sub(p.sightedAt) <= l.limits.Settle
 	seenBefore := slices.ContainsFunc(p.deployments, func(d *deployment) bool { return !d.FirstSeenAt.IsZero() })
 	if head := p.head(); head != nil && l.awaits(head, key, when, seenBefore, settling) {
-		head.Version, head.Revision = telemetryName(head, key), longer(head.Revision, key.revision)
+		// Resources know best what they call their version.
+		head.Version, head.Revision = orElse(key.version, head.Version), longer(head.Revision, key.revision)
 		head.build.version, head.build.revision = head.Version, head.Revision
 		l.firstSeen(p, head.build, when)
 		return head
@@ -205,9 +206,6 @@ func (l *Ledger) meet(p *place, key seenKey, when time.Time) *deployment {
 	l.tell("deployment", x.ID, when)
 	return x
 }
-
-// telemetryName is the version as the resource calls it.
-func telemetryName(head *deployment, key seenKey) string { return orElse(key.version, head.Version) }
 
 // awaits says whether the unknown build is what another source's deployment,
 // the newest of the place, brings: by the same revision under another version,
@@ -302,6 +300,7 @@ func (l *Ledger) unite(p *place, b *build) {
 		for _, d := range p.deployments {
 			if d.build == other {
 				d.build = keep.build
+				l.touch(kindDeployment, d.ID)
 			}
 		}
 		p.builds = slices.DeleteFunc(p.builds, func(c *build) bool { return c == other && c != keep.build })
