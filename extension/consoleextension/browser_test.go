@@ -1,0 +1,175 @@
+package consoleextension
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
+)
+
+// screenshotsEnv keeps the pictures of the browser test in the named directory.
+const screenshotsEnv = "DEPLOYLOOP_SCREENSHOTS"
+
+// browser starts a headless Chromium; its console errors and failed loads end
+// up in problems.
+func browser(t *testing.T) (ctx context.Context, problems func() []string) {
+	t.Helper()
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Fatal("chromium is not installed; the page is tested in a real browser: apt-get install -y --no-install-recommends chromium")
+	}
+	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(),
+		chromedp.ExecPath("chromium"), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
+	var mu sync.Mutex
+	var seen []string
+	note := func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, text)
+	}
+	tab, cancelTab := chromedp.NewContext(alloc, chromedp.WithListener(func(ev any) {
+		switch e := ev.(type) {
+		case *log.EventEntryAdded:
+			if e.Entry.Level == log.EntryLevelError {
+				note(e.Entry.Text + " " + e.Entry.URL)
+			}
+		case *runtime.EventExceptionThrown:
+			note(e.ExceptionDetails.Text + " " + e.ExceptionDetails.URL)
+		}
+	}))
+	require.NoError(t, chromedp.Do(tab)) // the browser lives as long as the context of the first call
+	timed, cancelTimed := context.WithTimeout(tab, 2*time.Minute)
+	t.Cleanup(func() {
+		cancelTimed()
+		_ = chromedp.Cancel(tab) // waits for the browser to end
+		cancelTab()
+		cancelAlloc()
+	})
+	return timed, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]string(nil), seen...)
+	}
+}
+
+// look sets the viewport and the colour scheme of the tab.
+func look(ctx context.Context, width, height int64, scheme string) error {
+	return chromedp.Do(ctx, chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	}))
+}
+
+// waitFor polls a JavaScript condition in the page.
+func waitFor(t *testing.T, ctx context.Context, condition string) {
+	t.Helper()
+	_, err := chromedp.Run(ctx, chromedp.Poll[bool](condition, chromedp.WithPollingTimeout(20*time.Second)))
+	require.NoError(t, err, "waiting for %s", condition)
+}
+
+func evaluate[T any](t *testing.T, ctx context.Context, expression string) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	require.NoError(t, err, expression)
+	return v
+}
+
+// overflow names the elements that reach beyond the viewport.
+const overflow = `(() => { const w = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= w) return "";
+  return [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > w + 1 && !e.closest(".scroll,pre,.unseen,.skip")).map(e => e.tagName + "." + e.className).slice(0, 5).join(" ") || "page"; })()`
+
+func TestInBrowser(t *testing.T) {
+	ctx, problems := browser(t)
+	keep := os.Getenv(screenshotsEnv)
+	if keep == "" {
+		keep = t.TempDir()
+	}
+	require.NoError(t, os.MkdirAll(keep, 0o755))
+
+	looks := []struct {
+		name, scheme  string
+		width, height int64
+	}{
+		{"wide-light", "light", 1440, 900}, {"wide-dark", "dark", 1440, 900},
+		{"phone-light", "light", 390, 844}, {"phone-dark", "dark", 390, 844},
+	}
+	for _, lk := range looks {
+		t.Run(lk.name, func(t *testing.T) {
+			l := ledger.New(ledger.Limits{})
+			_, url := start(t, l, time.Now)
+			p := afternoon{time.Now()}
+			require.NoError(t, look(ctx, lk.width, lk.height, lk.scheme))
+			shoot := func(name string) {
+				require.Empty(t, evaluate[string](t, ctx, overflow), "%s reaches beyond the viewport", name)
+				shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(filepath.Join(keep, name+"-"+lk.name+".png"), shot, 0o644))
+			}
+
+			// The first run, before anything was deployed.
+			require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url)))
+			waitFor(t, ctx, `document.getElementById("live").dataset.live === "live"`)
+			shoot("first")
+
+			// Whatever comes appears without a reload.
+			evaluate[any](t, ctx, `window.neverReloaded = true`)
+			id := p.play(t, l)
+			waitFor(t, ctx, `document.querySelector("#d-`+id+`.r-regressed") !== null`)
+			waitFor(t, ctx, `document.querySelector(".strip .alerting") !== null`)
+			shoot("loop")
+
+			// A deployment page follows its verdict: from none, to regressed, to closed.
+			d := event.Deployment{Service: "cart", Environment: "production", Version: "2.0.0", PreviousVersion: "1.9.0", Revision: revision(5),
+				PreviousRevision: revision(2), StartedAt: p.at(3 * time.Minute), FirstSeenAt: p.at(170 * time.Second), Repository: shop, Sources: []event.Source{{Name: "api", At: p.at(3 * time.Minute)}}}
+			d, _ = l.RecordDeployment(d)
+			require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url+"/deployments/"+d.ID)))
+			waitFor(t, ctx, `document.getElementById("live").dataset.live === "live"`)
+			require.Equal(t, "none", evaluate[string](t, ctx, `document.getElementById("main").dataset.state`))
+			evaluate[any](t, ctx, `window.neverReloaded = true; document.querySelector("nav a").focus()`)
+			v := p.badVerdict(d)
+			told := time.Now()
+			l.RecordVerdict(v)
+			waitFor(t, ctx, `document.querySelector(".banner.b-regressed") !== null`)
+			t.Logf("verdict on the page %s after it was recorded", time.Since(told).Round(time.Millisecond))
+			require.True(t, evaluate[bool](t, ctx, `window.neverReloaded === true`), "the page was reloaded")
+			require.Equal(t, "Loop", evaluate[string](t, ctx, `document.activeElement.textContent`), "focus was lost")
+			require.Contains(t, evaluate[string](t, ctx, `document.getElementById("announce").textContent`), "Regressed")
+			require.Contains(t, evaluate[string](t, ctx, `document.title`), "Regressed")
+			require.Contains(t, evaluate[string](t, ctx, `document.querySelector(".banner h2").textContent`), "cart got worse in production")
+			v.State, v.Reason, v.Detail = event.Exonerated, event.ReasonOldCohortAffected, ""
+			l.RecordVerdict(v)
+			waitFor(t, ctx, `document.querySelector(".banner.b-exonerated") !== null`)
+
+			for _, pg := range []struct{ name, path string }{
+				{"deployment", "/deployments/" + id}, {"change", "/changes/" + revision(5)}, {"alerts", "/alerts"}, {"coverage", "/coverage"},
+			} {
+				require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url+pg.path)))
+				waitFor(t, ctx, `document.getElementById("live").dataset.live === "live"`)
+				shoot(pg.name)
+			}
+			for _, s := range []string{"watching", "inconclusive"} {
+				require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url+"/")))
+				require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url+evaluate[string](t, ctx, `document.querySelector(".r-`+s+` .title").getAttribute("href")`))))
+				waitFor(t, ctx, `document.querySelector(".banner.b-`+s+`") !== null`)
+				shoot(s)
+			}
+			require.Empty(t, problems(), "the browser's console shows errors")
+		})
+	}
+}
