@@ -44,6 +44,10 @@ type Deployment struct {
 	Sources          []Source         `json:"sources,omitempty"`   // provenance, in order of arrival
 }
 
+// GeneratedIDPrefix begins an id that a receiver made up for an event that
+// named none: it finds the deployment, and tells nothing of which one it is.
+const GeneratedIDPrefix = "api-"
+
 // Source says who told about something, and when.
 type Source struct {
 	Name string    `json:"name"` // "api", "github", "telemetry", …

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -199,18 +200,33 @@ func (x *deployment) sameRollout(d *event.Deployment, nextStart time.Time, withi
 	return true
 }
 
-// otherID says whether the source of d told another id for x.
+// otherID says whether the source of d told another id of the same kind for x.
+// An id that was made up for an event that named none tells nothing.
 func (x *deployment) otherID(d *event.Deployment) bool {
-	told := false
+	other := false
 	for alias, source := range x.aliasSource {
-		if source == d.Sources[0].Name {
-			if slices.Contains(d.Aliases, alias) {
+		if source != d.Sources[0].Name || strings.HasPrefix(alias, event.GeneratedIDPrefix) {
+			continue
+		}
+		for _, id := range d.Aliases {
+			if id == alias {
 				return false
 			}
-			told = true
+			if id != x.ID && idKind(id) == idKind(alias) && !strings.HasPrefix(id, event.GeneratedIDPrefix) {
+				other = true
+			}
 		}
 	}
-	return told && slices.ContainsFunc(d.Aliases, func(id string) bool { return id != x.ID })
+	return other
+}
+
+// idKind is "github" of "github:7" and "github-release" of "github-release:7".
+func idKind(id string) string {
+	kind, _, namespaced := strings.Cut(id, ":")
+	if !namespaced {
+		return ""
+	}
+	return kind
 }
 
 // add records a deployment that is none of the known ones.

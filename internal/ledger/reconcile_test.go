@@ -116,6 +116,17 @@ func TestRedeploymentOfTheSameRevision(t *testing.T) {
 	}
 }
 
+func TestIDsOfOtherKindsOrMadeUpDoNotSplit(t *testing.T) {
+	l := New(Limits{})
+	l.RecordDeployment(told("api", revA, "", 0, event.DeploymentStarted, event.GeneratedIDPrefix+"1"))
+	l.RecordDeployment(told("api", revA, "", time.Minute, event.DeploymentSucceeded, event.GeneratedIDPrefix+"2"))
+	l.RecordDeployment(told("github", revA, "", time.Minute, event.DeploymentSucceeded, "github-release:5"))
+	l.RecordDeployment(told("github", revA, "", time.Minute, event.DeploymentSucceeded, "github:6"))
+	list := l.Deployments(Query{})
+	require.Len(t, list, 1)
+	assert.Len(t, list[0].Aliases, 4)
+}
+
 func TestFailedDeploymentIsNotThePreviousOfTheNext(t *testing.T) {
 	l := New(Limits{})
 	l.RecordDeployment(told("api", revA, "", 0, event.DeploymentSucceeded))

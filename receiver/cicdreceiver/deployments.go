@@ -25,7 +25,7 @@ func (r *cicdReceiver) takeDeployment(req *http.Request, body []byte) answer {
 	if id == "" {
 		var random [8]byte
 		_, _ = rand.Read(random[:]) // never fails, says its documentation
-		id = "api-" + hex.EncodeToString(random[:])
+		id = event.GeneratedIDPrefix + hex.EncodeToString(random[:])
 	}
 	in := forge.Intake{Deployments: []event.Deployment{request.Deployment(id, now)}}
 	if failure := r.send(req.Context(), "api", in); failure != nil {
