@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/deployloop/deployloop/internal/terminal"
 )
 
 // scheme names the built-in configuration as a configuration location:
@@ -141,7 +143,7 @@ func announce(ctx context.Context, w io.Writer) {
 	if url := os.Getenv(envAlertmanager); url != "" {
 		alertmanager = url
 	}
-	p := newPainter(w)
+	p := terminal.NewPainter(w)
 	fmt.Fprintf(w, `
   %s %s
 
@@ -158,9 +160,9 @@ func announce(ctx context.Context, w io.Writer) {
   [x] mode          advise
 
 `,
-		p.bold("deployloop"), buildVersion(),
-		p.link("http://"+defaultConsole), defaultOTLPGRPC, defaultOTLPHTTP, defaultCICD, defaultMetrics, os.Getenv(envStateDir),
-		p.dim("to close the loop"),
+		p.Bold("deployloop"), buildVersion(),
+		p.Link("http://"+defaultConsole), defaultOTLPGRPC, defaultOTLPHTTP, defaultCICD, defaultMetrics, os.Getenv(envStateDir),
+		p.Dim("to close the loop"),
 		defaultOTLPHTTP, checkbox(os.Getenv(envAlertmanager) != ""), alertmanager)
 }
 

@@ -45,7 +45,11 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 	plainFlagHelp(root)
 	useDefaultConfig(root)
 
-	for _, c := range []*cobra.Command{newMarkCommand()} {
+	for _, c := range []*cobra.Command{
+		newDemoCommand(),
+		newMarkCommand(),
+		newDemoServiceCommand(),
+		newDemoCollectorCommand(), newMarkCommand()} {
 		if c.GroupID == "" {
 			c.GroupID = groupLoop
 		}

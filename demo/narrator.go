@@ -1,0 +1,82 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/terminal"
+)
+
+// narrator tells the loop as it goes, one calm line at a time.
+type narrator struct {
+	mu    sync.Mutex
+	w     io.Writer
+	p     terminal.Painter
+	begin time.Time
+}
+
+func newNarrator(w io.Writer, begin time.Time) *narrator {
+	return &narrator{w: w, p: terminal.NewPainter(w), begin: begin}
+}
+
+// say prints a line with the time since the start.
+func (n *narrator) say(mark, text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	t := time.Since(n.begin).Round(time.Second)
+	fmt.Fprintf(n.w, "  %s  %s  %s\n", n.p.Dim(fmt.Sprintf("%d:%02d", int(t.Minutes()), int(t.Seconds())%60)), mark, text)
+}
+
+func (n *narrator) step(format string, args ...any) {
+	n.say(n.p.Dim("·"), fmt.Sprintf(format, args...))
+}
+func (n *narrator) good(format string, args ...any) {
+	n.say(n.p.Good("✓"), fmt.Sprintf(format, args...))
+}
+func (n *narrator) bad(format string, args ...any) {
+	n.say(n.p.Bad("✗"), n.p.Bold(fmt.Sprintf(format, args...)))
+}
+
+// chapter opens a part of the story.
+func (n *narrator) chapter(title string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	fmt.Fprintf(n.w, "\n  %s\n", n.p.Bold(title))
+}
+
+// detail prints indented lines below the last, with a name before the first.
+func (n *narrator) detail(name, text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		if i > 0 {
+			name = ""
+		}
+		fmt.Fprintf(n.w, "           %s %s\n", n.p.Dim(fmt.Sprintf("%-9s", name)), line)
+	}
+}
+
+// patch prints the changed lines of a commit.
+func (n *narrator) patch(hunk string, limit int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	lines := strings.Split(strings.TrimRight(hunk, "\n"), "\n")
+	for i, line := range lines {
+		if i == limit {
+			fmt.Fprintf(n.w, "                     %s\n", n.p.Dim(fmt.Sprintf("… %d more lines", len(lines)-limit)))
+			return
+		}
+		switch {
+		case strings.HasPrefix(line, "+"):
+			line = n.p.Good(line)
+		case strings.HasPrefix(line, "-"):
+			line = n.p.Bad(line)
+		default:
+			line = n.p.Dim(line)
+		}
+		fmt.Fprintf(n.w, "                     %s\n", strings.ReplaceAll(line, "\t", "    "))
+	}
+}
