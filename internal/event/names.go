@@ -143,3 +143,9 @@ const (
 	MetricRunErrors    = "cicd.pipeline.run.errors"
 	MetricTaskDuration = "deployloop.pipeline.task.duration"
 )
+
+// Metric names of the detector itself, beside those of internal/loopmetrics.
+const (
+	MetricTelemetryLost = "deployloop.telemetry.lost"
+	MetricDetectorSize  = "deployloop.detector.size"
+)

@@ -1,0 +1,73 @@
+package anomalyconnector
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.uber.org/zap"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/loopmetrics"
+	"github.com/deployloop/deployloop/internal/loopmetrics/loopotlp"
+)
+
+// measure emits the loop's metrics and the detector's own.
+func (m *monitor) measure(now time.Time) {
+	if m.metrics == nil {
+		return
+	}
+	metrics := pmetric.NewMetrics()
+	scope := metrics.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty()
+	scope.Scope().SetName(scopeName)
+	loopotlp.Append(append(m.loop.Collect(now), m.own()...), m.started, now, scope.Metrics())
+	send := func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+		defer cancel()
+		if err := m.metrics.ConsumeMetrics(ctx, metrics); err != nil && ctx.Err() == nil {
+			m.logger.Warn("the loop's metrics could not be handed over; the next tick tells them again", zap.Error(err))
+		}
+	}
+	if m.manual {
+		send(m.ctx)
+		return
+	}
+	select {
+	case m.measuring <- struct{}{}: // one hand-over at a time; a slow one skips ticks
+		m.background(func(ctx context.Context) func() {
+			defer func() { <-m.measuring }()
+			send(ctx)
+			return nil
+		})
+	default:
+	}
+}
+
+// own are the detector's sizes and what it did not use.
+func (m *monitor) own() []loopmetrics.Family {
+	status := m.engine.Status()
+	point := func(v float64, labels ...event.KeyText) loopmetrics.Point {
+		return loopmetrics.Point{Labels: labels, Value: v}
+	}
+	lost := loopmetrics.Family{
+		Name: event.MetricTelemetryLost, Unit: "{item}", Kind: loopmetrics.Counter,
+		Description: "Telemetry that detection did not use as it came, by the reason",
+	}
+	for _, l := range m.lost() {
+		lost.Points = append(lost.Points, point(float64(l.Count), event.KeyText{Key: "reason", Text: l.Name}))
+	}
+	size := loopmetrics.Family{
+		Name: event.MetricDetectorSize, Unit: "{item}", Kind: loopmetrics.Gauge,
+		Description: "What the detector holds, by kind",
+	}
+	for _, s := range []struct {
+		kind string
+		n    int
+	}{
+		{"services", status.Services}, {"sources", status.Sources}, {"operations", status.Operations},
+		{"patterns", status.Patterns}, {"watches", status.OpenWatches}, {"indicators", status.Indicators},
+	} {
+		size.Points = append(size.Points, point(float64(s.n), event.KeyText{Key: "kind", Text: s.kind}))
+	}
+	return []loopmetrics.Family{lost, size}
+}

@@ -1,0 +1,177 @@
+package anomalyconnector
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/suspect"
+)
+
+// tracked is a deployment under watch or with an open anomaly.
+type tracked struct {
+	d         event.Deployment
+	verdict   event.Verdict
+	regressed time.Time // when the loop first saw it regressed
+	alerted   bool      // its anomalies exist
+	open      []string  // ids of its open anomalies, the roll-up first
+
+	fetched   bool             // commits and note are known
+	commits   []suspect.Commit // of its range
+	rangeNote string
+	source    string // of the commits: "clone", "push events", "none"
+	ranking   bool
+	ranked    int // evidence and related errors that the ranking saw
+	suspicion *event.Suspicion
+}
+
+// adopt takes up, after a start, what the ledger holds: deployments whose
+// watch is not over, open anomalies, and closed ones that are still told.
+func (m *monitor) adopt(now time.Time) {
+	longest := m.config.Watch[len(m.config.Watch)-1]
+	for _, o := range m.config.Overrides {
+		if n := len(o.Watch); n > 0 {
+			longest = max(longest, o.Watch[n-1])
+		}
+	}
+	known := m.ledger.Deployments(ledger.Query{Since: now.Add(-longest), Limit: m.config.Limits.Watches})
+	for i := len(known) - 1; i >= 0; i-- { // oldest first, as they came
+		m.watch(known[i])
+	}
+	for _, a := range m.ledger.Anomalies(ledger.Query{OpenOnly: true, Limit: m.config.Limits.Watches * (m.config.Limits.Symptoms + 1)}) {
+		t := m.tracked[a.Deployment]
+		if t == nil {
+			d, ok := m.ledger.Deployment(a.Deployment)
+			if !ok {
+				d = event.Deployment{ID: a.Deployment, Service: a.Service, Environment: a.Environment, Revision: a.Commit, StartedAt: a.StartsAt}
+			}
+			t = m.watch(d)
+		}
+		t.alerted = true
+		t.open = append(t.open, a.ID)
+		if a.Kind == event.KindDeployment {
+			t.open[0], t.open[len(t.open)-1] = t.open[len(t.open)-1], t.open[0]
+		}
+		t.regressed = a.DetectedAt
+		if t.suspicion == nil && a.Verdict != nil {
+			t.suspicion = a.Verdict.Suspicion
+		}
+		m.tell(anomalyRecord(a), now)
+	}
+	for _, a := range m.ledger.Anomalies(ledger.Query{Since: now.Add(-toldFor), Limit: 1000}) {
+		if !a.Open && a.Closure != nil && now.Sub(a.Closure.At) < toldFor {
+			if t := m.tracked[a.Deployment]; t != nil {
+				t.alerted = true
+			}
+			m.tell(anomalyRecord(a), now)
+		}
+	}
+}
+
+// learn follows one update of the ledger.
+func (m *monitor) learn(u ledger.Update, now time.Time) {
+	if u.Missed > 0 {
+		m.missed += u.Missed
+		for _, d := range m.ledger.Deployments(ledger.Query{Since: now.Add(-time.Hour), Limit: m.config.Limits.Watches}) {
+			m.watch(d)
+		}
+	}
+	switch u.Kind {
+	case "deployment":
+		if d, ok := m.ledger.Deployment(u.ID); ok {
+			m.watch(d)
+		}
+	case "anomaly":
+		// Closed by somebody else: a waiver, from the page or a comment.
+		a, ok := m.ledger.Anomaly(u.ID)
+		t := m.tracked[a.Deployment]
+		if !ok || a.Open || t == nil {
+			return
+		}
+		for i, id := range t.open {
+			if id == a.ID {
+				t.open = append(t.open[:i], t.open[i+1:]...)
+				m.tell(anomalyRecord(a), now)
+				if a.Kind == event.KindDeployment && a.Closure != nil {
+					m.closeAll(t, *a.Closure, now) // its symptoms with it
+				}
+				return
+			}
+		}
+	}
+}
+
+// watch opens or renews the watch of a deployment, and begins to read its
+// commits. A baseline is none.
+func (m *monitor) watch(d event.Deployment) *tracked {
+	if d.Baseline {
+		return nil
+	}
+	t := m.tracked[d.ID]
+	if t == nil {
+		m.makeRoom()
+		t = &tracked{d: d}
+		m.tracked[d.ID] = t
+		if v, ok := m.ledger.Verdict(d.ID); ok {
+			t.verdict = v
+			t.suspicion = v.Suspicion
+		}
+		m.fetch(t)
+		m.logger.Info("a deployment is under watch", zap.String("service", d.Service), zap.String("environment", d.Environment),
+			zap.String("version", d.Label()), zap.String("deployment", d.ID))
+	} else if t.d.PreviousRevision != d.PreviousRevision || t.d.Revision != d.Revision {
+		t.d = d
+		m.fetch(t) // another source told more of the range
+	}
+	t.d = d
+	m.engine.Watch(d, m.config.modeOf(d.Service))
+	return t
+}
+
+// makeRoom keeps tracked within its limit: the oldest without an open anomaly
+// goes first, else the oldest.
+func (m *monitor) makeRoom() {
+	if len(m.tracked) < m.config.Limits.Watches {
+		return
+	}
+	var oldest *tracked
+	for _, t := range m.tracked {
+		if oldest == nil || (len(t.open) == 0) != (len(oldest.open) == 0) && len(t.open) == 0 ||
+			(len(t.open) == 0) == (len(oldest.open) == 0) && t.d.StartedAt.Before(oldest.d.StartedAt) {
+			oldest = t
+		}
+	}
+	delete(m.tracked, oldest.d.ID)
+	m.refused.add("watches_over_limit", 1)
+}
+
+// judged takes in a verdict that the engine changed.
+func (m *monitor) judged(v event.Verdict, now time.Time) {
+	t := m.tracked[v.Deployment.ID]
+	if t == nil {
+		return
+	}
+	changed := v.State != t.verdict.State || v.Reason != t.verdict.Reason || v.Calibrating != t.verdict.Calibrating || v.Checkpoint != t.verdict.Checkpoint
+	v.Deployment = t.d
+	v.Suspicion = t.suspicion
+	t.verdict = v
+	m.ledger.RecordVerdict(v)
+	if v.State == event.Regressed && t.regressed.IsZero() {
+		t.regressed = now
+	}
+	if v.State == event.Regressed {
+		m.rank(t)
+	}
+	r := m.records["verdict/"+v.Deployment.ID]
+	if changed || r == nil {
+		m.tell(verdictRecord(v), now)
+	} else {
+		r.verdict = v // told with the next heartbeat
+	}
+	if changed {
+		m.logger.Info("verdict", zap.String("service", v.Deployment.Service), zap.String("version", v.Deployment.Label()),
+			zap.String("verdict", string(v.State)), zap.String("reason", string(v.Reason)), zap.String("detail", v.Detail))
+	}
+}
