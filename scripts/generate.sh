@@ -3,7 +3,8 @@
 # builder, which only writes sources here: the root go.mod rules the versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+mkdir -p .tools/bin build
 go -C internal/tools build -o ../../.tools/bin/builder go.opentelemetry.io/collector/cmd/builder
-.tools/bin/builder --config builder-config.yaml --skip-get-modules --skip-compilation >build-ocb.log 2>&1 || { cat build-ocb.log; rm -f build-ocb.log; exit 1; }
-rm -f build-ocb.log
+.tools/bin/builder --config builder-config.yaml --skip-get-modules --skip-compilation >build/generate.log 2>&1 ||
+	{ cat build/generate.log; exit 1; }
 gofmt build/ocb/components.go >cmd/deployloop/components.go

@@ -3,6 +3,13 @@
 package main
 
 import (
+	anomalyconnector "github.com/deployloop/deployloop/connector/anomalyconnector"
+	alertmanagerexporter "github.com/deployloop/deployloop/exporter/alertmanagerexporter"
+	grafanaannotationexporter "github.com/deployloop/deployloop/exporter/grafanaannotationexporter"
+	consoleextension "github.com/deployloop/deployloop/extension/consoleextension"
+	ledgerextension "github.com/deployloop/deployloop/extension/ledgerextension"
+	deploymarkerprocessor "github.com/deployloop/deployloop/processor/deploymarkerprocessor"
+	cicdreceiver "github.com/deployloop/deployloop/receiver/cicdreceiver"
 	countconnector "github.com/open-telemetry/opentelemetry-collector-contrib/connector/countconnector"
 	servicegraphconnector "github.com/open-telemetry/opentelemetry-collector-contrib/connector/servicegraphconnector"
 	spanmetricsconnector "github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector"
@@ -62,6 +69,8 @@ func components() (otelcol.Factories, error) {
 		basicauthextension.NewFactory(),
 		bearertokenauthextension.NewFactory(),
 		filestorage.NewFactory(),
+		ledgerextension.NewFactory(),
+		consoleextension.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -72,16 +81,20 @@ func components() (otelcol.Factories, error) {
 		basicauthextension.NewFactory().Type():       "github.com/open-telemetry/opentelemetry-collector-contrib/extension/basicauthextension v0.158.0",
 		bearertokenauthextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension v0.158.0",
 		filestorage.NewFactory().Type():              "github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage v0.158.0",
+		ledgerextension.NewFactory().Type():          "github.com/deployloop/deployloop v0.1.0",
+		consoleextension.NewFactory().Type():         "github.com/deployloop/deployloop v0.1.0",
 	})
 
 	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
 		otlpreceiver.NewFactory(),
+		cicdreceiver.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
 	factories.ReceiverModules = makeModulesMap(factories.Receivers, map[component.Type]string{
 		otlpreceiver.NewFactory().Type(): "go.opentelemetry.io/collector/receiver/otlpreceiver v0.158.0",
+		cicdreceiver.NewFactory().Type(): "github.com/deployloop/deployloop v0.1.0",
 	})
 
 	factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
@@ -91,6 +104,8 @@ func components() (otelcol.Factories, error) {
 		fileexporter.NewFactory(),
 		prometheusexporter.NewFactory(),
 		prometheusremotewriteexporter.NewFactory(),
+		alertmanagerexporter.NewFactory(),
+		grafanaannotationexporter.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -102,6 +117,8 @@ func components() (otelcol.Factories, error) {
 		fileexporter.NewFactory().Type():                  "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter v0.158.0",
 		prometheusexporter.NewFactory().Type():            "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter v0.158.0",
 		prometheusremotewriteexporter.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusremotewriteexporter v0.158.0",
+		alertmanagerexporter.NewFactory().Type():          "github.com/deployloop/deployloop v0.1.0",
+		grafanaannotationexporter.NewFactory().Type():     "github.com/deployloop/deployloop v0.1.0",
 	})
 
 	factories.Processors, err = otelcol.MakeFactoryMap[processor.Factory](
@@ -112,6 +129,7 @@ func components() (otelcol.Factories, error) {
 		groupbyattrsprocessor.NewFactory(),
 		transformprocessor.NewFactory(),
 		filterprocessor.NewFactory(),
+		deploymarkerprocessor.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -124,6 +142,7 @@ func components() (otelcol.Factories, error) {
 		groupbyattrsprocessor.NewFactory().Type():      "github.com/open-telemetry/opentelemetry-collector-contrib/processor/groupbyattrsprocessor v0.158.0",
 		transformprocessor.NewFactory().Type():         "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor v0.158.0",
 		filterprocessor.NewFactory().Type():            "github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor v0.158.0",
+		deploymarkerprocessor.NewFactory().Type():      "github.com/deployloop/deployloop v0.1.0",
 	})
 
 	factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](
@@ -131,6 +150,7 @@ func components() (otelcol.Factories, error) {
 		spanmetricsconnector.NewFactory(),
 		servicegraphconnector.NewFactory(),
 		countconnector.NewFactory(),
+		anomalyconnector.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -140,6 +160,7 @@ func components() (otelcol.Factories, error) {
 		spanmetricsconnector.NewFactory().Type():  "github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector v0.158.0",
 		servicegraphconnector.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/connector/servicegraphconnector v0.158.0",
 		countconnector.NewFactory().Type():        "github.com/open-telemetry/opentelemetry-collector-contrib/connector/countconnector v0.158.0",
+		anomalyconnector.NewFactory().Type():      "github.com/deployloop/deployloop v0.1.0",
 	})
 
 	return factories, nil
