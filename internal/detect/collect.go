@@ -85,7 +85,8 @@ func (e *Engine) close(s *service, sec int64) {
 		overflow.losses, overflow.items = [lossCount]uint64{}, 0
 		overflow.mu.Unlock()
 	}
-	if len(k.speakers) > 0 {
+	if len(k.samples)+len(k.hits) > 0 {
+		s.gap = max(.99*s.gap, min(float64(sec-1-s.lastActive), 10))
 		s.lastActive = sec
 	}
 	for _, w := range s.watches {

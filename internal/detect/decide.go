@@ -148,7 +148,7 @@ func (w *watch) oldAffected() bool {
 	}
 	weigh := func(p *process) float64 {
 		t := p.leading()
-		return p.tempered(w.errors.inflation(w, l, t.window(), float64(p.ticks-t.tick+1)))
+		return p.tempered(w.errors.inflation(w, l, t.window(), float64(p.ticks-t.tick+1), true))
 	}
 	return weigh(w.errors.old) >= affectedNats && weigh(w.errors.now) >= affectedNats && w.nats < 1
 }
@@ -290,7 +290,7 @@ func (w *watch) powered() (ratio, rise float64) {
 	}
 	p := math.Max(l.controlRate(), 1/math.Max(l.total.ws+l.base.ws, 1))
 	mu := p * l.total.wc
-	phi := w.errors.inflation(w, l, l.total, float64(l.harm.ticks))
+	phi := w.errors.inflation(w, l, l.total, float64(l.harm.ticks), true)
 	need := (w.threshold-math.Log(w.errors.share))*phi + logCells + math.Ln2
 	gain := func(r float64) float64 { // nats that a ratio r would give
 		x, m := r*mu, w.errors.margin*mu

@@ -170,7 +170,8 @@ func (p *process) logE() float64 {
 	return math.Log(sum) - logCells
 }
 
-// leading is the tracker nearest the winning cell.
+// leading is the tracker at or just below the winning cell: where that one's
+// likelihood grew, a lower cell's did too, for ℓ is concave in ln r and 0 at r = 1.
 func (p *process) leading() *tracker {
 	best := 0
 	for i, r := range p.r {
@@ -178,14 +179,7 @@ func (p *process) leading() *tracker {
 			best = i
 		}
 	}
-	switch {
-	case best <= 2:
-		return &p.track[0]
-	case best <= 4:
-		return &p.track[1]
-	default:
-		return &p.track[2]
-	}
+	return &p.track[best/2]
 }
 
 // tempered is ln E with its likelihood part divided by φ ≥ 1, the Pearson ratio
@@ -205,10 +199,10 @@ func (p *process) tempered(phi float64) float64 {
 	return (e+cost)/phi - cost
 }
 
-const trackers = 3
+const trackers = 4
 
-// trackedCells are the cells whose onset is followed: r = 1.5, 3, 10.
-var trackedCells = [trackers]int{2, 4, 6}
+// trackedCells are the cells whose onset is followed: r = 1.1, 1.5, 3, 10.
+var trackedCells = [trackers]int{0, 2, 4, 6}
 
 // tracker follows G_t = max(0, G_{t−1}+ℓ_t) of one cell as S_t − min S: the
 // onset is the second after the minimum, and its confidence set holds the

@@ -19,7 +19,6 @@ type indicator struct {
 	margin   float64 // m, from earlier seconds
 	floor    float64 // δ, the least absolute rise of the rate
 	noise    float64 // σ of the rate, with a memory of noiseMemory
-	persist  float64 // relative standard deviation between instances that stays
 	drift    float64 // the same between then and now, against history
 	critical bool    // healthy needs it
 
@@ -44,7 +43,10 @@ type indicator struct {
 // level is the evidence on one event definition of an indicator.
 type level struct {
 	side       side
-	complement bool // events are the requests within the bound
+	complement bool    // events are the requests within the bound
+	persist    float64 // as the indicator's
+	pend       counts  // seconds in which only one cohort had exposure
+	tolPend    counts
 	harm       process
 	better     *process // the same for the other side, of critical indicators
 	total      counts   // all seconds
@@ -186,16 +188,23 @@ func (i *indicator) refresh(l *level, ticks int32, least float64) {
 }
 
 // step counts one second at one level. concurrent says whether the partner is
-// the old cohort; else it is history. It reports whether there was exposure.
-func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent bool) {
-	if c.wc <= 0 {
+// the old cohort; else it is history. It gives the counts that were tested:
+// exporters batch, so a second may hold only one of the cohorts; such seconds
+// wait for their partner, and are then tested as one. (Grouping by exposure
+// alone keeps the counts given exposure what they are.)
+func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent bool) (counts, bool) {
+	if c.wc <= 0 && c.xc > 0 {
 		i.carry += c.xc
-		l.total.xs += c.xs
-		l.total.ws += c.ws
-		return
+		c.xc = 0
+	} else if c.wc > 0 {
+		c.xc += i.carry
+		i.carry = 0
 	}
-	c.xc += i.carry
-	i.carry = 0
+	l.total.add(c)
+	c, ok := l.pend.pair(c, concurrent && !i.firstEver)
+	if !ok {
+		return c, false
+	}
 	i.refresh(l, l.harm.ticks, w.minRatio)
 	var logs [cells]float64
 	switch {
@@ -211,6 +220,8 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 		}
 		rateLogs(c.xc, c.wc, bound, i.margin, l.side, &logs)
 		c.wh, c.eh = c.wc, bound*c.wc
+		l.total.wh += c.wh
+		l.total.eh += c.eh
 	}
 	if concurrent || c.wh > 0 || i.firstEver {
 		l.harm.step(&logs, sec, c)
@@ -226,15 +237,24 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 		}
 		l.better.step(&logs, sec, c)
 	}
-	l.total.add(c)
+	return c, true
+}
+
+// pair takes one second in and gives what can be tested: with a concurrent
+// partner, once both have exposure; else what the new cohort did.
+func (p *counts) pair(c counts, concurrent bool) (counts, bool) {
+	p.add(c)
+	if p.wc <= 0 || concurrent && p.ws <= 0 {
+		return c, false
+	}
+	c = *p
+	*p = counts{}
+	return c, true
 }
 
 // tolerate counts one second of "worse than tolerance": harm at a rate ratio
 // of tol or more and a rise of the rate by rise or more.
 func (l *level) tolerate(c counts, tol, rise float64, concurrent bool) {
-	if c.wc <= 0 {
-		return
-	}
 	var logs [cells]float64
 	low := l.controlBound(false)
 	if concurrent {
@@ -255,7 +275,9 @@ func (i *indicator) tolerated(w *watch, l *level) float64 {
 	if l.tolRatio == nil {
 		return 0
 	}
-	phi := i.inflation(w, l, l.total, float64(l.harm.ticks))
+	// What the new cohort does is asked, not what the version would on other
+	// instances: differences between instances are no noise here.
+	phi := i.inflation(w, l, l.total, float64(l.harm.ticks), false)
 	a := l.tolRatio.temperedPlain(phi)
 	if l.tolLevel.ticks == 0 {
 		return a
@@ -267,7 +289,7 @@ func (i *indicator) tolerated(w *watch, l *level) float64 {
 // inflation is φ for counts over so many seconds: the Pearson ratio of the new
 // cohort's count given both, when rates are noisy. noise fades with the
 // window's length, differences between instances do not.
-func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64) float64 {
+func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, instances bool) float64 {
 	if i.firstEver {
 		return w.design()
 	}
@@ -276,11 +298,13 @@ func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64) flo
 	if c.ws > 0 && paired > 0 {
 		mu += (c.xs + 1) / c.ws * paired * c.ws / (c.ws + paired)
 	}
-	persist := i.persist * i.persist * (1/math.Max(w.newSources, 1) + 1/math.Max(w.controlSources(c), 1))
-	if c.wh > 0 {
-		persist += i.drift * i.drift
+	v := i.noise * i.noise * math.Min(1, 2*noiseMemory/math.Max(seconds, 1))
+	if instances {
+		v += l.persist * l.persist * (1/math.Max(w.newSources, 1) + 1/math.Max(w.controlSources(c), 1))
 	}
-	v := i.noise*i.noise*math.Min(1, 2*noiseMemory/math.Max(seconds, 1)) + persist
+	if c.wh > 0 {
+		v += i.drift * i.drift
+	}
 	return w.design() * (1 + mu*v)
 }
 
@@ -292,7 +316,7 @@ func (i *indicator) weigh(w *watch, sec int64) {
 		e := 0.
 		if l.harm.ticks > 0 {
 			t := l.harm.leading()
-			phi := i.inflation(w, l, t.window(), float64(sec-t.at))
+			phi := i.inflation(w, l, t.window(), float64(sec-t.at), true)
 			e = l.harm.tempered(phi)
 			if e > best {
 				best, i.best, i.phi = e, k, phi

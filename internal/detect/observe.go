@@ -19,9 +19,9 @@ func (w *watch) observe(sec int64, k *scratch) {
 	}
 	w.touched, w.all = w.touched[:0], pair{}
 	for _, p := range w.hot {
-		w.hits[p].sec = [2]float64{}
+		w.hits[p].sec = [3]float64{}
 	}
-	w.hot, w.lines = w.hot[:0], [2]float64{}
+	w.hot, w.lines = w.hot[:0], [3]float64{}
 	served := 0.
 	for i := range k.speakers {
 		x := &k.speakers[i]
@@ -55,12 +55,9 @@ func (w *watch) observe(sec int64, k *scratch) {
 		x := &k.samples[i]
 		served += float64(x.cell.n - x.cell.failed)
 		c := w.cohortOf(x.source)
-		if c == cohortApart {
-			continue
-		}
 		w.pairs = growTo(w.pairs, max(len(w.pairs), int(x.op)+1))
 		p := &w.pairs[x.op]
-		if p.new.n == 0 && p.old.n == 0 {
+		if p.new.n+p.rest.n == 0 {
 			w.touched = append(w.touched, x.op)
 		}
 		settled := x.source.settled(sec)
@@ -70,7 +67,11 @@ func (w *watch) observe(sec int64, k *scratch) {
 			if w.fresh != nil {
 				w.fresh.add(x.op, &x.cell, settled)
 			}
-		} else {
+			continue
+		}
+		p.rest.add(&x.cell, settled)
+		w.all.rest.add(&x.cell, settled)
+		if c == cohortOld {
 			p.old.add(&x.cell, settled)
 			w.all.old.add(&x.cell, settled)
 		}
@@ -79,12 +80,9 @@ func (w *watch) observe(sec int64, k *scratch) {
 	for i := range k.hits {
 		x := &k.hits[i]
 		c := w.cohortOf(x.source)
-		if c == cohortApart {
-			continue
-		}
 		w.hits = growTo(w.hits, max(len(w.hits), int(x.pattern)+1))
 		p := &w.hits[x.pattern]
-		if p.sec == [2]float64{} {
+		if p.sec == [3]float64{} {
 			w.hot = append(w.hot, x.pattern)
 		}
 		line := w.service.isLine(x.pattern)
@@ -100,7 +98,13 @@ func (w *watch) observe(sec int64, k *scratch) {
 			if line {
 				w.lines[1] += x.n
 			}
-		} else {
+			continue
+		}
+		p.sec[2] += x.n
+		if line {
+			w.lines[2] += x.n
+		}
+		if c == cohortOld {
 			p.sec[0] += x.n
 			p.old += x.n
 			if line {
@@ -121,10 +125,11 @@ func (w *watch) observe(sec int64, k *scratch) {
 }
 
 // concurrent says whether the old cohort serves enough to be the control: it
-// spoke within the last half minute, at a twentieth of the new one's pace or
-// more, or history has nothing.
+// was not silent for longer than this service's exporters are at times, and
+// goes at a twentieth of the new one's pace or more, unless history has nothing.
 func (w *watch) concurrent(sec int64) bool {
-	if w.lastOld == 0 || sec-w.lastOld > 30 {
+	silent := sec - 1 - w.lastOld
+	if w.lastOld == 0 || silent > 60 || silent > 1+2*w.gap && w.paceOld*float64(silent) > 5 {
 		return false
 	}
 	return w.paceOld >= .05*w.paceNew || w.base.Requests == 0
@@ -143,6 +148,9 @@ func (w *watch) step(sec int64, served float64) {
 	w.stepOldCohort(sec, c)
 	for _, op := range w.touched {
 		p := &w.pairs[op]
+		if p.new.n+p.old.n == 0 {
+			continue
+		}
 		i := w.opIndicators(op)
 		c := counts{xc: p.new.failed, wc: p.new.n, xs: p.old.failed, ws: p.old.n}
 		w.stepErrors(i.errors, sec, c, concurrent, p.new.firstFailed)
@@ -178,6 +186,9 @@ func (w *watch) step(sec int64, served float64) {
 		w.lastNew = sec
 	}
 	if o.n > 0 {
+		if w.lastOld != 0 && w.concurrent(sec) {
+			w.gap = max(w.gap, sec-1-w.lastOld)
+		}
 		w.lastOld = sec
 	}
 	const keep = 1 - 1./30
@@ -192,8 +203,9 @@ func (w *watch) warm(sec int64) bool {
 
 func (w *watch) stepErrors(i *indicator, sec int64, c counts, concurrent bool, firstFailed int64) {
 	l := &i.levels[0]
-	l.tolerate(c, errorTolerance, errorRise, concurrent)
-	i.step(w, l, sec, c, concurrent)
+	if tested, ok := i.step(w, l, sec, c, concurrent); ok {
+		l.tolerate(tested, errorTolerance, errorRise, concurrent)
+	}
 	if i.firstBad == 0 && firstFailed != 0 {
 		i.firstBad = firstFailed
 	}
@@ -226,7 +238,8 @@ func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
 
 // tolerateLatency is tolerate with a ratio of one against another bound's share.
 func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent bool) {
-	if c.wc <= 0 {
+	c, ok := l.tolPend.pair(c, concurrent)
+	if !ok {
 		return
 	}
 	var logs [cells]float64

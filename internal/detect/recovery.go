@@ -18,7 +18,9 @@ type undoing struct {
 	parts []undonePart
 	since int64 // second in which all parts were back, 0: not yet
 	gone  bool
-	pace  float64 // requests a second of the new cohort before the verdict
+
+	serving bool    // the new cohort serves
+	pace    float64 // requests a second of the new cohort before the verdict
 }
 
 type undonePart struct {
@@ -36,7 +38,7 @@ const (
 )
 
 func newUndoing(w *watch, sec int64) *undoing {
-	u := &undoing{pace: w.paceNew}
+	u := &undoing{pace: w.paceNew, serving: true}
 	bar := math.Log(float64(max(1, len(w.indicators))) / listFDR)
 	for _, i := range w.indicators {
 		if len(i.levels) == 0 || i.cleared || i != w.leader && i.nats < bar || len(u.parts) >= 16 {
@@ -66,10 +68,17 @@ func newUndoing(w *watch, sec int64) *undoing {
 // it served in the last quarter minute, else everybody else's.
 func (u *undoing) observe(w *watch, sec int64) {
 	serving := sec-w.lastServed(sec) <= 15
-	all, pick := &w.all.old, func(p *pair) *seconds { return &p.old }
-	lines := 0
+	all, pick := &w.all.rest, func(p *pair) *seconds { return &p.rest }
+	lines := 2
 	if serving {
 		all, pick, lines = &w.all.new, func(p *pair) *seconds { return &p.new }, 1
+	}
+	if serving != u.serving {
+		// Another population: what is asked starts anew.
+		u.serving = serving
+		for k := range u.parts {
+			u.parts[k].process, u.parts[k].recent = process{}, counts{}
+		}
 	}
 	u.gone = !serving && u.pace*float64(sec-w.lastServed(sec)) > 5
 	back := len(u.parts) > 0
@@ -79,7 +88,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 		var x, n float64
 		switch {
 		case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
-			x, n = w.all.new.n-w.all.new.failed+w.all.old.n-w.all.old.failed, 1
+			x, n = w.all.new.n-w.all.new.failed+w.all.rest.n-w.all.rest.failed, 1
 		case i.pattern >= 0:
 			if int(i.pattern) < len(w.hits) {
 				x = w.hits[i.pattern].sec[lines]
@@ -130,8 +139,8 @@ func (p *undonePart) back(w *watch, sec int64) bool {
 	}
 	win := t.window()
 	seconds := float64(sec - t.at)
-	// Both sides of the comparison are noisy, and the mean is the bound's.
-	v := p.i.noise*p.i.noise*math.Min(1, 2*noiseMemory/seconds) + p.i.drift*p.i.drift
+	// The rate that now is is asked for, so only the noise that passes counts.
+	v := p.i.noise * p.i.noise * math.Min(1, 2*noiseMemory/seconds)
 	return p.process.tempered(1+win.eh*v*w.design()) >= recoverNats
 }
 

@@ -194,7 +194,7 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		e.Interval = difference(e.New, e.Old, math.Max(i.phi, 1), e.Unit == "1")
 	}
 	if l.better != nil && l.better.ticks > 0 {
-		phi := i.inflation(w, l, l.total, float64(l.better.ticks))
+		phi := i.inflation(w, l, l.total, float64(l.better.ticks), true)
 		e.Improved = !harm && l.better.tempered(phi) >= math.Log(20*float64(max(1, len(w.indicators))))
 	}
 	return e, true

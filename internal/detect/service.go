@@ -32,6 +32,7 @@ type service struct {
 	history    *history
 	watches    []*watch // open ones, oldest first
 	lastActive int64    // last second with an item
+	gap        float64  // longest silence between busy seconds, fading over minutes
 }
 
 // operation is one span name or route of a service.

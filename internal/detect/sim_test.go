@@ -74,11 +74,34 @@ func (s *sim) poisson(mean float64) float64 {
 	}
 }
 
+// binomial draws a count of n (normal where both parts are large).
+func (s *sim) binomial(n, p float64) float64 {
+	switch {
+	case n <= 0 || p <= 0:
+		return 0
+	case p >= 1:
+		return n
+	case n*p > 30 && n*(1-p) > 30:
+		return math.Min(n, math.Max(0, math.Round(n*p+math.Sqrt(n*p*(1-p))*s.rng.NormFloat64())))
+	case p > .5:
+		return n - s.binomial(n, 1-p)
+	}
+	// Waiting times between successes.
+	k, i, l := 0., 0., math.Log1p(-p)
+	for {
+		i += math.Floor(math.Log(1-s.rng.Float64())/l) + 1
+		if i > n {
+			return k
+		}
+		k++
+	}
+}
+
 // play serves one second by a pod.
 func (s *sim) play(p *pod) {
 	wobble := p.faults.next(s.rng)
 	n := s.poisson(p.rate * p.noise.next(s.rng))
-	failed := math.Min(n, s.poisson(n*math.Min(1, p.errors*wobble)))
+	failed := s.binomial(n, math.Min(1, p.errors*wobble))
 	s.inject(p, n, failed, p.median*math.Pow(wobble, .5))
 }
 
@@ -120,8 +143,8 @@ func (s *sim) inject(p *pod, n, failed, median float64) {
 		k.dirty = true
 		src.sketched = append(src.sketched, op)
 	}
-	// Counts of the latency classes: sequential Poisson draws of the lognormal's
-	// parts, which are exact for a Poisson n.
+	// Counts of the latency classes: a multinomial, as binomials one after another.
+	left, above := n, 1.
 	test := src.ops[op].test.Load()
 	for bin := range latencyBins {
 		lo, hi := 0., 1.
@@ -134,7 +157,8 @@ func (s *sim) inject(p *pod, n, failed, median float64) {
 		if hi-lo < 1e-9 {
 			continue
 		}
-		x := s.poisson(n * (hi - lo))
+		x := s.binomial(left, math.Min(1, (hi-lo)/above))
+		left, above = left-x, above-(hi-lo)
 		k.bins[bin] += uint32(x)
 		if test == nil {
 			continue

@@ -44,6 +44,7 @@ type watch struct {
 	spoken                 map[*Source]bool
 	newSources, oldSources float64
 	lastNew, lastOld       int64 // last second with a request
+	gap                    int64 // the longest silence of the service in the last minutes before, seconds
 	lastItem               int64 // last second of the new cohort with any item
 	paceNew, paceOld       float64
 	items, lost            uint64 // of the new cohort
@@ -59,7 +60,7 @@ type watch struct {
 	newTotal  float64       // requests
 	oldTotal  float64
 	lineTotal float64
-	lines     [2]float64 // of this second: old, new
+	lines     [3]float64 // of this second: old, new, all but new
 
 	indicators []*indicator
 	errors     *indicator // of the whole service
@@ -85,7 +86,8 @@ type watch struct {
 }
 
 // pair is one second of one operation in both cohorts.
-type pair struct{ new, old seconds }
+// rest is all but the new one, other deployments' included.
+type pair struct{ new, old, rest seconds }
 
 type seconds struct {
 	n, failed, settled, timed float64
@@ -119,9 +121,9 @@ func (s *seconds) over(level int) float64 {
 }
 
 type patternPair struct {
-	new, old   float64 // totals of the watch
-	sec        [2]float64
-	firstNewAt int64 // ns, second precision
+	new, old   float64    // totals of the watch
+	sec        [3]float64 // of this second: old, new, all but new
+	firstNewAt int64      // ns, second precision
 }
 
 type opIndicators struct {
@@ -171,6 +173,7 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 			o.test.Store(nil)
 		}
 	}
+	w.gap = int64(math.Ceil(s.gap - .01))
 	w.prepare()
 	e.watches[d.ID] = w
 	e.queue = append(e.queue, w)
@@ -320,7 +323,7 @@ func (w *watch) operationAt(index int32) *operation {
 func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *indicator {
 	w.counts[c]++
 	i := &indicator{signal: signal, op: op, pattern: pattern, class: c, share: classShare[c] * arrivalShare(w.counts[c]),
-		margin: w.minRatio, noise: priorNoise, persist: priorInstance, drift: priorInstance, started: w.opened}
+		margin: w.minRatio, noise: priorNoise, drift: priorInstance, started: w.opened}
 	if w.signals != nil && !slices.Contains(w.signals, signal) {
 		i.cleared = true
 	}
@@ -328,7 +331,7 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 	switch {
 	case signal == event.SignalErrors:
 		i.floor = w.minError
-		i.levels = make([]level, 1)
+		i.levels = []level{{persist: priorInstance}}
 		n, failed := w.base.total()
 		if op >= 0 && int(op) < len(w.base.Ops) {
 			n, failed = w.base.Ops[op].N, w.base.Ops[op].Failed
@@ -338,8 +341,8 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 		i.levels[0].setBase(failed, n, i.noise, w.base.Seconds, w.alpha)
 		i.levels[0].tolRatio, i.levels[0].tolLevel, i.levels[0].better = &process{}, &process{}, &process{}
 	case signal == event.SignalThroughput:
-		i.side, i.noise, i.persist, i.drift = lower, vanishNoise, vanishNoise/2, vanishNoise/2
-		i.levels = []level{{side: lower}}
+		i.side, i.noise, i.drift = lower, vanishNoise, vanishNoise/2
+		i.levels = []level{{side: lower, persist: vanishNoise / 2}}
 		i.margin = vanishMargin
 		switch {
 		case op >= 0:
@@ -353,8 +356,8 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 			i.levels[0].setBase(x, t, i.noise, t, w.alpha)
 		}
 	case pattern >= 0:
-		i.noise, i.persist, i.drift, i.floor = patternNoise, patternNoise/2, patternNoise/2, patternFloor
-		i.levels = make([]level, 1)
+		i.noise, i.drift, i.floor = patternNoise, patternNoise/2, patternFloor
+		i.levels = []level{{persist: patternNoise / 2}}
 		x := 0.
 		if int(pattern) < len(w.base.Patterns) {
 			x = w.base.Patterns[pattern].Count
@@ -424,7 +427,6 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 	}
 	i.test, i.floor, i.started = t, latencyFloor, sec+slots // seconds open now hold requests that were not classed
 	i.levels = make([]level, t.n)
-	i.persist = 0
 	for k := range i.levels {
 		l := &i.levels[k]
 		var x, n float64
@@ -434,7 +436,7 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 		if t.tail[k] > .5 {
 			l.complement, l.side, x = true, lower, n-x
 		}
-		i.persist = math.Max(i.persist, latencySpread(t.tail[k]))
+		l.persist = latencySpread(t.tail[k])
 		l.setBase(x, n, i.noise, w.base.Seconds, w.alpha)
 		if k == t.limit {
 			l.tolRatio, l.tolLevel = &process{}, &process{}
