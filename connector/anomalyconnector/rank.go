@@ -5,6 +5,7 @@ import (
 	"github.com/deployloop/deployloop/internal/suspect"
 )
 
-func rankCommits(_ suspect.Symptom, _ []suspect.Commit) event.Suspicion {
-	return event.Suspicion{Abstained: true}
+// rankCommits ranks the commits of a range by how well each explains a symptom.
+func rankCommits(symptom suspect.Symptom, commits []suspect.Commit) event.Suspicion {
+	return suspect.Rank(symptom, commits, suspect.Options{})
 }
