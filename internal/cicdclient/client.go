@@ -5,8 +5,6 @@ package cicdclient
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,17 +62,10 @@ func New(endpoint string) (*Client, error) {
 // Endpoint is where the client sends, without any password in it.
 func (c *Client) Endpoint() string { return c.base.Redacted() }
 
-// Mark records a deployment and returns the id by which it can be found. A
-// request without an id gets one, so that sending it again after a lost answer
-// tells of the same deployment.
+// Mark records a deployment and returns the id by which it can be found.
 func (c *Client) Mark(ctx context.Context, request forge.DeploymentRequest) (string, error) {
 	if err := request.Validate(); err != nil {
 		return "", err
-	}
-	if request.ID == "" {
-		var random [8]byte
-		_, _ = rand.Read(random[:]) // never fails, says its documentation
-		request.ID = "mark-" + hex.EncodeToString(random[:])
 	}
 	body, err := json.Marshal(request)
 	if err != nil {

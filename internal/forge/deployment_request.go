@@ -87,7 +87,9 @@ func (r DeploymentRequest) Validate() error {
 }
 
 // Deployment is what the request says, as an event; now stands in for a missing
-// start. id is the alias under which the deployment can be found.
+// start. id is an alias under which the deployment can be found. Only an id that
+// the caller chose is told as the source's: two different ones mean two
+// deployments, and two requests without one may well mean the same.
 func (r DeploymentRequest) Deployment(id string, now time.Time) event.Deployment {
 	d := event.Deployment{
 		Aliases:          []string{id},
@@ -103,7 +105,7 @@ func (r DeploymentRequest) Deployment(id string, now time.Time) event.Deployment
 		URL:              r.URL,
 		Repository:       r.Repository,
 		RollbackCommand:  r.RollbackCommand,
-		Sources:          []event.Source{{Name: "api", ID: id, At: now}},
+		Sources:          []event.Source{{Name: "api", ID: r.ID, At: now}},
 	}
 	if r.Status == "" && !r.FinishedAt.IsZero() {
 		d.Status = event.DeploymentSucceeded

@@ -3,6 +3,7 @@ package forge
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,17 +22,28 @@ type GitHubOptions struct {
 // is X-GitHub-Event.
 // https://docs.github.com/en/webhooks/webhook-events-and-payloads
 func GitHub(d Delivery, options GitHubOptions) (Intake, error) {
+	return githubLike("github", d, options)
+}
+
+// Gitea reads a webhook of Gitea or Forgejo, which speak as GitHub does;
+// Delivery.Event is X-Gitea-Event or X-Forgejo-Event.
+// https://docs.gitea.com/usage/webhooks
+func Gitea(d Delivery, options GitHubOptions) (Intake, error) {
+	return githubLike("gitea", d, options)
+}
+
+func githubLike(source string, d Delivery, options GitHubOptions) (Intake, error) {
 	switch d.Event {
 	case "push", "deployment", "deployment_status", "release", "workflow_run", "workflow_job",
 		"pull_request", "check_run", "code_scanning_alert":
 	default:
 		if !json.Valid(d.Body) {
-			return Intake{}, fmt.Errorf("the github payload is not JSON")
+			return Intake{}, fmt.Errorf("the %s payload is not JSON", source)
 		}
 		return ignored("event %s says nothing about a change on its way", cut(d.Event, 64)), nil
 	}
-	var hook githubHook
-	if err := unmarshal("github "+d.Event, d.Body, &hook); err != nil {
+	hook := githubHook{source: source}
+	if err := unmarshal(source+" "+d.Event, d.Body, &hook); err != nil {
 		return Intake{}, err
 	}
 	switch d.Event {
@@ -55,6 +67,8 @@ func GitHub(d Delivery, options GitHubOptions) (Intake, error) {
 }
 
 type githubHook struct {
+	source string // github or gitea
+
 	Action     string
 	Repository githubRepository
 
@@ -62,6 +76,7 @@ type githubHook struct {
 	Ref, Before, After       string
 	Created, Deleted, Forced bool
 	Compare                  string
+	CompareURL               string `json:"compare_url"` // as Gitea says compare
 	Commits                  []githubCommit
 	HeadCommit               *githubCommit `json:"head_commit"`
 
@@ -82,7 +97,7 @@ type githubRepository struct {
 	FullName string `json:"full_name"`
 }
 
-type githubPerson struct{ Name, Email, Login string }
+type githubPerson struct{ Name, Email, Login, Username string }
 
 type githubCommit struct {
 	ID, Message, URL         string
@@ -218,37 +233,45 @@ func (h *githubHook) push() Intake {
 	if h.Created || isZeroRevision(previous) {
 		previous = ""
 	}
+	if len(commits) > 1 && commits[0].ID == h.After {
+		slices.Reverse(commits) // Gitea tells the newest first
+	}
 	commits = commits[max(0, len(commits)-maxCommits):]
 	in := Intake{Changes: make([]event.Change, 0, len(commits))}
 	for i, c := range commits {
-		in.Changes = append(in.Changes, event.Change{
-			Repository: cut(h.Repository.FullName, maxText),
-			Ref:        cut(branch, maxText),
-			Revision:   cut(c.ID, 64),
-			Previous:   cut(previous, 64),
-			Forced:     h.Forced && i == 0,
-			Message:    cut(c.Message, maxMessage),
-			Author:     cut(firstText(c.Author.Name, c.Author.Login), maxText),
-			Email:      cut(c.Author.Email, maxText),
-			At:         c.Timestamp.Time,
-			URL:        webURL(c.URL),
-			CompareURL: webURL(h.Compare),
-			Added:      cutList(c.Added, maxPaths),
-			Modified:   cutList(c.Modified, maxPaths),
-			Removed:    cutList(c.Removed, maxPaths),
-		})
+		change := c.change(h.Repository.FullName, branch, previous)
+		change.Forced = h.Forced && i == 0
+		change.CompareURL = firstText(webURL(h.Compare), webURL(h.CompareURL))
+		in.Changes = append(in.Changes, change)
 		previous = c.ID
 	}
 	return in
 }
 
+func (c githubCommit) change(repository, branch, previous string) event.Change {
+	return event.Change{
+		Repository: cut(repository, maxText),
+		Ref:        cut(branch, maxText),
+		Revision:   cut(c.ID, 64),
+		Previous:   cut(previous, 64),
+		Message:    cut(c.Message, maxMessage),
+		Author:     cut(firstText(c.Author.Name, c.Author.Login, c.Author.Username), maxText),
+		Email:      cut(c.Author.Email, maxText),
+		At:         c.Timestamp.Time,
+		URL:        webURL(c.URL),
+		Added:      cutList(c.Added, maxPaths),
+		Modified:   cutList(c.Modified, maxPaths),
+		Removed:    cutList(c.Removed, maxPaths),
+	}
+}
+
 func (h *githubHook) deployment(now time.Time) Intake {
 	gh := h.Deployment
-	if gh.SHA == "" {
-		return ignored("the deployment names no commit")
+	if gh.SHA == "" || h.Repository.Name == "" {
+		return ignored("the deployment names no commit or no repository")
 	}
 	d := event.Deployment{
-		Aliases:     []string{"github:" + strconv.FormatInt(gh.ID, 10)},
+		Aliases:     []string{h.source + ":" + strconv.FormatInt(gh.ID, 10)},
 		Service:     cut(h.Repository.Name, maxText),
 		Environment: cut(firstText(gh.Environment, event.DefaultEnvironment), maxText),
 		Revision:    cut(gh.SHA, 64),
@@ -275,7 +298,7 @@ func (h *githubHook) deployment(now time.Time) Intake {
 		d.Environment = cut(firstText(status.Environment, d.Environment), maxText)
 		d.URL = firstText(webURL(status.LogURL), webURL(status.TargetURL), webURL(status.EnvironmentURL))
 	}
-	d.Sources = []event.Source{{Name: "github", ID: d.Aliases[0], At: at}}
+	d.Sources = []event.Source{{Name: h.source, ID: d.Aliases[0], At: at}}
 	return Intake{Deployments: []event.Deployment{d}}
 }
 
@@ -308,13 +331,13 @@ func (h *githubHook) release(now time.Time, environment string) Intake {
 	r := h.Release
 	switch {
 	case environment == "":
-		return ignored("a release is a deployment only where github.release_environment names its environment")
-	case h.Action != "published" || r.Draft || r.TagName == "":
+		return ignored("a release is a deployment only where %s.release_environment names its environment", h.source)
+	case h.Action != "published" || r.Draft || r.TagName == "" || h.Repository.Name == "":
 		return ignored("release %s", cut(h.Action, 32))
 	}
 	at := firstTime(r.PublishedAt.Time, now)
 	d := event.Deployment{
-		Aliases:     []string{"github-release:" + strconv.FormatInt(r.ID, 10)},
+		Aliases:     []string{h.source + "-release:" + strconv.FormatInt(r.ID, 10)},
 		Service:     cut(h.Repository.Name, maxText),
 		Environment: environment,
 		Version:     cut(r.TagName, maxText),
@@ -327,7 +350,7 @@ func (h *githubHook) release(now time.Time, environment string) Intake {
 	if len(r.TargetCommitish) == 40 { // else it is the name of a branch
 		d.Revision = r.TargetCommitish
 	}
-	d.Sources = []event.Source{{Name: "github", ID: d.Aliases[0], At: at}}
+	d.Sources = []event.Source{{Name: h.source, ID: d.Aliases[0], At: at}}
 	return Intake{Deployments: []event.Deployment{d}}
 }
 
@@ -348,7 +371,7 @@ func (h *githubHook) workflowRun() Intake {
 		URL:        webURL(r.HTMLURL),
 		QueuedAt:   r.CreatedAt.Time,
 		StartedAt:  firstTime(r.RunStartedAt.Time, r.CreatedAt.Time),
-		Source:     "github",
+		Source:     h.source,
 	}
 	if run.Attempt > 1 {
 		run.QueuedAt = run.StartedAt // created_at is the first attempt's
@@ -378,7 +401,7 @@ func (h *githubHook) workflowJob() Intake {
 		URL:        webURL(j.HTMLURL),
 		Worker:     cut(j.RunnerName, maxText),
 		QueuedAt:   firstTime(j.CreatedAt.Time, j.StartedAt.Time),
-		Source:     "github",
+		Source:     h.source,
 	}}
 	if h.Deployment.ID != 0 {
 		run.Stage = event.StageDeploy
@@ -438,7 +461,7 @@ func (h *githubHook) checkRun() Intake {
 		Revision:   cut(c.HeadSHA, 64),
 		URL:        firstText(webURL(c.DetailsURL), webURL(c.HTMLURL)),
 		StartedAt:  c.StartedAt.Time,
-		Source:     "github",
+		Source:     h.source,
 	}
 	if run.State == "finished" {
 		run.Result, run.FinishedAt = githubResult(c.Conclusion), c.CompletedAt.Time
@@ -467,7 +490,7 @@ func (h *githubHook) codeScanningAlert(now time.Time) Intake {
 		Message:     cut(firstText(a.Instance.Message.Text, a.Rule.Description), maxMessage),
 		File:        cut(a.Instance.Location.Path, maxText),
 		Line:        a.Instance.Location.StartLine,
-		Fingerprint: "github-alert:" + strconv.FormatInt(a.Number, 10),
+		Fingerprint: h.source + "-alert:" + strconv.FormatInt(a.Number, 10),
 		Repository:  cut(h.Repository.FullName, maxText),
 		Revision:    cut(firstText(a.Instance.CommitSHA, h.CommitOID), 64),
 		At:          firstTime(a.CreatedAt.Time, now),

@@ -247,7 +247,8 @@ func checkIntake(t *testing.T, in Intake, err error) {
 	for _, d := range in.Deployments {
 		require.NotEmpty(t, d.Environment)
 		require.True(t, d.URL == "" || strings.HasPrefix(d.URL, "http"))
-		require.NotEmpty(t, d.Aliases)
+		require.NotEmpty(t, d.Service)
+		require.NotEmpty(t, d.Revision+d.Version)
 	}
 	for _, r := range in.Runs {
 		require.Contains(t, []string{"pending", "executing", "finalizing", "finished"}, r.State)

@@ -31,6 +31,7 @@ type Intake struct {
 	Changes     []event.Change
 	Runs        []Run
 	Deployments []event.Deployment
+	Tests       []event.TestResult
 	Findings    []event.Finding
 	Ignored     string
 }
@@ -115,6 +116,22 @@ func (m *moment) UnmarshalJSON(data []byte) error {
 		}
 	}
 	return nil
+}
+
+// imageTag is the tag of a container image, "" for none or a digest.
+func imageTag(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	name := image[strings.LastIndexByte(image, '/')+1:]
+	_, tag, _ := strings.Cut(name, ":")
+	if tag == "latest" {
+		return "" // names nothing
+	}
+	return cut(tag, maxText)
+}
+
+// isRevision tells a git commit id, whole or abbreviated, from a version.
+func isRevision(s string) bool {
+	return len(s) >= 7 && len(s) <= 64 && strings.Trim(s, "0123456789abcdef") == "" && strings.ContainsAny(s, "abcdef")
 }
 
 // firstTime is the first of times that is known.

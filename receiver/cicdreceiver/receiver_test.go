@@ -42,7 +42,7 @@ func TestPostedDeployment(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, event.Deployment{
 		Aliases: []string{answer.ID}, Service: "checkout", Environment: "production", Revision: "9f2c1ab", Version: "1.42.0",
-		Status: event.DeploymentStarted, StartedAt: fixedNow, Sources: []event.Source{{Name: "api", ID: answer.ID, At: fixedNow}},
+		Status: event.DeploymentStarted, StartedAt: fixedNow, Sources: []event.Source{{Name: "api", At: fixedNow}},
 	}, d)
 	require.EqualValues(t, 1, r.counted("api", outcomeAccepted))
 
