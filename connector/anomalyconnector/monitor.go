@@ -83,7 +83,7 @@ func newMonitor(set connector.Settings, c *Config) *monitor {
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.outbox.ready = make(chan struct{}, 1)
-	m.engine = detect.New(engineConfig(c, m.now()))
+	m.engine = newEngineAt(c, m.now())
 	return m
 }
 
@@ -267,4 +267,8 @@ func (m *monitor) lost() []event.Loss {
 		losses = append(losses, event.Loss{Name: "templates_forgotten", Count: forgotten})
 	}
 	return losses
+}
+
+func newEngineAt(c *Config, start time.Time) *detect.Engine {
+	return detect.New(engineConfig(c, start))
 }
