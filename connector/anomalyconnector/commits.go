@@ -82,9 +82,10 @@ func (m *monitor) rank(t *tracked) {
 	}
 	t.ranking, t.ranked = true, seen
 	symptom, d, commits := symptomOf(t.verdict), t.d, t.commits
+	clones := m.config.repositoriesOf(d.Service)
 	note, source := t.rangeNote, t.source
 	m.background(func(context.Context) func() {
-		s := rankCommits(symptom, commits)
+		s := rankCommits(symptom, commits, clones)
 		s.Commits, s.Source = len(commits), source
 		s.Range = rangeText(d)
 		if note != "" {

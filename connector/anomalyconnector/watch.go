@@ -47,6 +47,7 @@ func (m *monitor) adopt(now time.Time) {
 			if !ok {
 				d = event.Deployment{ID: a.Deployment, Service: a.Service, Environment: a.Environment, Revision: a.Commit, StartedAt: a.StartsAt}
 			}
+			d.Baseline = false // it has an anomaly, whatever the ledger learnt since
 			t = m.watch(d)
 		}
 		t.alerted = true

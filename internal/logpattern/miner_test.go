@@ -53,6 +53,11 @@ func loghub(tb testing.TB, system string) []labelled {
 
 var systems = []string{"Android", "Apache", "BGL", "HDFS", "HPC", "Hadoop", "HealthApp", "Linux"}
 
+// floors are a little below what was measured, so that no system pays for another.
+var floors = map[string]float64{
+	"Android": .91, "Apache": 1, "BGL": .97, "HDFS": .99, "HPC": .89, "Hadoop": .95, "HealthApp": .99, "Linux": .68,
+}
+
 // groupingAccuracy is the share of lines whose group holds exactly the lines
 // of their true event (Zhu et al. 2019).
 func groupingAccuracy(truth []string, got []uint64) float64 {
@@ -85,11 +90,12 @@ func TestGroupingAccuracy(t *testing.T) {
 		}
 		ga := groupingAccuracy(truth, got)
 		sum += ga
+		require.GreaterOrEqual(t, ga, floors[system], system)
 		t.Logf("%-10s grouping accuracy %.3f, %d templates", system, ga, m.Len())
 	}
 	mean := sum / float64(len(systems))
 	t.Logf("%-10s grouping accuracy %.3f", "mean", mean)
-	require.GreaterOrEqual(t, mean, 0.90)
+	require.GreaterOrEqual(t, mean, 0.92)
 }
 
 func TestMask(t *testing.T) {
