@@ -1,0 +1,193 @@
+package suspect
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// Options steer the ranking.
+type Options struct {
+	// PathPrefixes are the service's folders in the repository
+	// ("services/cart"): a path told by a runtime is looked for below them too.
+	PathPrefixes []string
+	// Threshold is the probability below which no commit is named; default .5.
+	Threshold float64
+	// Ignored are commits to rule down, as .git-blame-ignore-revs lists them.
+	Ignored []string
+	// Weights replace the fitted ones, for measurements.
+	Weights *Weights
+}
+
+// DefaultThreshold is the probability below which no commit is named.
+const DefaultThreshold = .5
+
+// Penalties in nats: not so large that overwhelming evidence could not
+// outweigh a wrong rule, and large enough that nothing else can.
+const (
+	penaltyReverted = 8
+	penaltyIgnored  = 4
+)
+
+// Rank orders the commits (newest first, children before parents) by the
+// probability that what each changed caused the symptom, beside the hypothesis
+// that something else did. All commits are in the answer, most probable first.
+func Rank(s Symptom, commits []Commit, o Options) event.Suspicion {
+	result := event.Suspicion{Suspects: []event.Suspect{}, Commits: len(commits), Abstained: true}
+	if len(commits) == 0 {
+		return result
+	}
+	w := Default
+	if o.Weights != nil {
+		w = *o.Weights
+	}
+	threshold := o.Threshold
+	if threshold <= 0 {
+		threshold = DefaultThreshold
+	}
+	all := weigh(newQuery(s), commits, o)
+	undone := revertedInside(commits)
+
+	scores := make([]float64, len(commits))
+	for i := range all {
+		scores[i] = w.score(all[i].Vector)
+		if undone[i] != "" {
+			scores[i] -= penaltyReverted
+		}
+		if ignored(commits[i].Revision, o.Ignored) {
+			scores[i] -= penaltyIgnored
+		}
+	}
+	probabilities := posterior(scores, w.Other)
+	order := make([]int, len(commits))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
+	for _, i := range order {
+		suspect := event.Suspect{Change: commits[i].Change, Probability: probabilities[i]}
+		explain(&suspect, &commits[i], &all[i], w)
+		if undone[i] != "" {
+			suspect.Reasons = append([]string{"taken back inside the range: " + undone[i]}, suspect.Reasons...)
+		}
+		if ignored(commits[i].Revision, o.Ignored) {
+			suspect.Reasons = append(suspect.Reasons, "listed in .git-blame-ignore-revs: counts less")
+		}
+		result.Suspects = append(result.Suspects, suspect)
+	}
+	result.Abstained = result.Suspects[0].Probability < threshold
+	return result
+}
+
+// Vectors are the candidates in numbers, in the order of commits: what weights
+// are fitted on.
+func Vectors(s Symptom, commits []Commit, o Options) []Vector {
+	vectors := make([]Vector, len(commits))
+	for i, e := range weigh(newQuery(s), commits, o) {
+		vectors[i] = e.Vector
+	}
+	return vectors
+}
+
+func (w *Weights) score(v Vector) float64 {
+	sum := 0.0
+	for i, x := range v {
+		sum += w.Feature[i] * x
+	}
+	return sum
+}
+
+// posterior is the softmax of the scores and of "something else".
+func posterior(scores []float64, other float64) []float64 {
+	top := other
+	for _, s := range scores {
+		top = max(top, s)
+	}
+	total := math.Exp(other - top)
+	p := make([]float64, len(scores))
+	for i, s := range scores {
+		p[i] = math.Exp(s - top)
+		total += p[i]
+	}
+	for i := range p {
+		p[i] /= total
+	}
+	return p
+}
+
+// revertedInside tells for each commit why it cannot matter: it was reverted
+// later in the range and not brought back, or it only reverts such a one.
+func revertedInside(commits []Commit) []string {
+	notes := make([]string, len(commits))
+	undone := make([]bool, len(commits))
+	index := func(id string) int {
+		for i := range commits {
+			if id != "" && strings.HasPrefix(commits[i].Revision, id) {
+				return i
+			}
+		}
+		return -1
+	}
+	for r := range commits { // newest first: a revert that is itself reverted does nothing
+		if undone[r] {
+			continue
+		}
+		for _, id := range commits[r].Reverts {
+			x := index(id)
+			if x <= r || undone[x] {
+				continue
+			}
+			back := slices.ContainsFunc(commits[:r], func(c Commit) bool {
+				return c.PickedFrom != "" && strings.HasPrefix(commits[x].Revision, c.PickedFrom)
+			})
+			undone[x] = true
+			if notes[x] = "reverted by " + event.ShortRevision(commits[r].Revision); back {
+				notes[x] += ", and brought back as another commit"
+			}
+			if len(commits[r].Reverts) == 1 {
+				notes[r] = "it only reverts " + event.ShortRevision(commits[x].Revision) + " of the same range"
+			}
+		}
+	}
+	return notes
+}
+
+func ignored(revision string, list []string) bool {
+	return slices.ContainsFunc(list, func(id string) bool { return len(id) >= 7 && strings.HasPrefix(revision, id) })
+}
+
+// match is samePath, helped by where the service lives in the repository.
+func (o Options) match(told, repository string) float64 {
+	if told == "" || repository == "" {
+		return 0
+	}
+	best := samePath(told, repository)
+	if best == 1 {
+		return 1
+	}
+	told = strings.ReplaceAll(told, `\`, "/")
+	for _, prefix := range o.PathPrefixes {
+		rest, ok := strings.CutPrefix(repository, strings.Trim(prefix, "/")+"/")
+		if ok && rest != "" && (told == rest || strings.HasSuffix(told, "/"+rest)) {
+			return 1
+		}
+	}
+	return best
+}
+
+// Probabilities are those of the candidates and of "something else".
+func (w *Weights) Probabilities(vectors []Vector) (candidates []float64, other float64) {
+	scores := make([]float64, len(vectors))
+	for i, v := range vectors {
+		scores[i] = w.score(v)
+	}
+	candidates = posterior(scores, w.Other)
+	other = 1
+	for _, p := range candidates {
+		other -= p
+	}
+	return candidates, max(other, 0)
+}
