@@ -210,7 +210,7 @@ func newError(lead event.Evidence, related []event.RelatedError) string {
 		if len(r.Frames) > 0 {
 			where = Where(r.Frames[0])
 		}
-		if own, ok := relatedTo(lead, related); ok && own.Fingerprint == r.Fingerprint &&
+		if own, ok := RelatedTo(lead, related); ok && own.Fingerprint == r.Fingerprint &&
 			(lead.Signal == event.SignalException || lead.Signal == event.SignalLog) {
 			if where == "" {
 				return ""

@@ -40,12 +40,12 @@ func measure(e event.Evidence, related []event.RelatedError) string {
 		}
 		return join(" ", "latency", detail)
 	case event.SignalException:
-		if r, ok := relatedTo(e, related); ok {
+		if r, ok := RelatedTo(e, related); ok {
 			return newness(e) + ErrorName(r)
 		}
 		return newness(e) + join(" ", "exception", detail)
 	case event.SignalLog:
-		if r, ok := relatedTo(e, related); ok {
+		if r, ok := RelatedTo(e, related); ok {
 			return newness(e) + ErrorName(r)
 		}
 		return newness(e) + join(" ", "log line", detail)
@@ -67,8 +67,8 @@ func newness(e event.Evidence) string {
 	return ""
 }
 
-// relatedTo finds the group of errors that an indicator counts.
-func relatedTo(e event.Evidence, related []event.RelatedError) (event.RelatedError, bool) {
+// RelatedTo finds the group of errors that an indicator counts.
+func RelatedTo(e event.Evidence, related []event.RelatedError) (event.RelatedError, bool) {
 	for _, r := range related {
 		if r.Fingerprint != "" && r.Fingerprint == e.Detail {
 			return r, true

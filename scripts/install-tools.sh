@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs the real programs that tests run against into .tools/bin (ignored by
+# git), each at a pinned version and only when it is not there at that version.
+#
+#   scripts/install-tools.sh               what `make test` needs
+#   scripts/install-tools.sh alertmanager  the named ones
+#
+# A further tool is one more function, named after its argument, that calls
+# `installed` and `go install`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export GOBIN="$PWD/.tools/bin" GOFLAGS="-trimpath -buildvcs=false"
+# The version is in the import path: no module of ours takes part.
+export GO111MODULE=on GOWORK=off
+mkdir -p "$GOBIN"
+
+# installed MODULE VERSION PROGRAM… is true when every program was built from
+# that version of that module.
+installed() {
+	local module=$1 version=$2 program
+	shift 2
+	for program in "$@"; do
+		[[ -x $GOBIN/$program ]] || return 1
+		go version -m "$GOBIN/$program" 2>/dev/null | grep -qF $'\tmod\t'"$module"$'\t'"$version"$'\t' || return 1
+	done
+}
+
+# v0.31.1 is the newest whose user interface is in the module, so that
+# `go install` can build it.
+alertmanager() {
+	local module=github.com/prometheus/alertmanager version=v0.31.1
+	installed "$module" "$version" alertmanager amtool && return
+	echo "installing alertmanager and amtool $version (about a minute, once)" >&2
+	go install "$module/cmd/alertmanager@$version" "$module/cmd/amtool@$version"
+}
+
+[[ $# -gt 0 ]] || set -- alertmanager
+for tool in "$@"; do
+	case $tool in
+	alertmanager) "$tool" ;;
+	*)
+		echo "install-tools: no tool named $tool" >&2
+		exit 2
+		;;
+	esac
+done
