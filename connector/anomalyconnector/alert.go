@@ -43,9 +43,6 @@ func (m *monitor) raise(t *tracked, now time.Time) {
 	rollup.Kind = event.KindDeployment
 	rollup.ID = event.AnomalyID(t.d.ID, rollup.Kind, "", "")
 	rollup.Verdict = &v
-	if v.Onset != nil {
-		rollup.StartsAt = base.StartsAt
-	}
 	var symptoms []event.Anomaly
 	for i := range v.Evidence {
 		e := v.Evidence[i]

@@ -37,14 +37,25 @@ func (m *monitor) closure(t *tracked, now time.Time) (event.Closure, bool) {
 	}
 	recovery := m.engine.Recovery(t.d.ID)
 	rollback, later := m.after(t.d)
+	// A healthy successor ends it even when a restart lost the engine's memory.
+	healthy := func(d *event.Deployment) bool {
+		if d == nil {
+			return false
+		}
+		v, _ := m.ledger.Verdict(d.ID)
+		return v.State == event.Healthy
+	}
 	switch {
+	case rollback != nil && !recovery.Gone && healthy(rollback):
+		return by(event.ClosedRolledBack, rollback.Revision, "rolled back to %s at %s, shown to be within tolerance at %s",
+			rollback.Label(), timeOf(*rollback).UTC().Format("15:04:05Z"), clock)
 	case rollback != nil && recovery.Gone:
 		return by(event.ClosedRolledBack, rollback.Revision, "rolled back to %s at %s; %s serves nothing since %s",
 			rollback.Label(), timeOf(*rollback).UTC().Format("15:04:05Z"), bad, clock)
 	case rollback == nil && later == nil && t.d.Status == event.DeploymentRolledBack && recovery.Gone,
 		rollback == nil && later == nil && recovery.Gone && recovery.Within:
 		return by(event.ClosedRolledBack, t.d.PreviousRevision, "rolled back to %s; %s serves nothing since %s", previousLabel(t.d), bad, clock)
-	case later != nil && (recovery.Gone || recovery.Within):
+	case later != nil && (recovery.Gone || recovery.Within || healthy(later)):
 		v, _ := m.ledger.Verdict(later.ID)
 		switch {
 		case v.State == event.Healthy, recovery.Within && v.State != event.Regressed:

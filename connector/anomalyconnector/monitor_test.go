@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -311,6 +315,101 @@ func TestABadDeploymentIsToldKeptOverARestartAndClosed(t *testing.T) {
 	assert.Contains(t, end.Closure.Detail, "rolled back to 1.41.3")
 	assert.Equal(t, rollup.StartsAt, end.StartsAt)
 	assert.Empty(t, b.ledger.Anomalies(ledger.Query{OpenOnly: true}))
+}
+
+// A crash before the snapshot: only the ledger remembers.
+func TestAnAlertOutlivesALostSnapshot(t *testing.T) {
+	b := newBench(t, nil)
+	b.sight("1.41.3")
+	b.seconds(60, old(200))
+	d := b.deploy("1.42.0", "1.41.3")
+	bad := load{version: "1.42.0", instance: "new-1", rate: 100, errors: .3}
+	b.seconds(20, old(100), bad)
+	require.NotEmpty(t, b.ledger.Anomalies(ledger.Query{OpenOnly: true}))
+
+	b.stop()
+	b.host[*b.config.Storage] = storagetest.NewFileBackedStorageExtension("state", t.TempDir())
+	b.start()
+	b.seconds(40, old(100), bad)
+	anomalies, _ := b.told()
+	require.NotEmpty(t, anomalies)
+	for _, a := range anomalies {
+		assert.True(t, a.Open)
+	}
+	v, _ := b.ledger.Verdict(d.ID)
+	assert.Equal(t, event.Regressed, v.State)
+}
+
+func TestAWaiverEndsAnAlertWithItsSymptoms(t *testing.T) {
+	b := newBench(t, nil)
+	b.sight("1.41.3")
+	b.seconds(60, old(200))
+	d := b.deploy("1.42.0", "1.41.3")
+	bad := load{version: "1.42.0", instance: "new-1", rate: 100, errors: .3}
+	b.seconds(20, old(100), bad)
+	open := b.ledger.Anomalies(ledger.Query{OpenOnly: true})
+	require.Greater(t, len(open), 1)
+	require.True(t, b.ledger.CloseAnomaly(event.AnomalyID(d.ID, event.KindDeployment, "", ""),
+		event.Closure{Reason: event.ClosedWaived, Detail: "known, fixed on Monday", By: "ann", At: b.now}))
+	_, _ = b.told()
+	b.seconds(2, old(100), bad)
+	anomalies, _ := b.told()
+	assert.Len(t, anomalies, len(open))
+	for _, a := range anomalies {
+		assert.False(t, a.Open)
+		assert.Equal(t, event.ClosedWaived, a.Closure.Reason)
+	}
+	b.seconds(60, old(100), bad)
+	assert.Empty(t, b.ledger.Anomalies(ledger.Query{OpenOnly: true}), "it does not come back")
+}
+
+// The commit is named from a clone: a real repository with three commits, of
+// which one touches the line that the stack points to.
+func TestTheSuspectIsReadFromTheClone(t *testing.T) {
+	dir := t.TempDir()
+	git := func(args ...string) string {
+		cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=ann", "-c", "user.email=ann@example.com", "-c", "commit.gpgsign=false"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return strings.TrimSpace(string(out))
+	}
+	write := func(path, text string) {
+		full := filepath.Join(dir, path)
+		require.NoError(t, os.MkdirAll(filepath.Dir(full), 0o755))
+		require.NoError(t, os.WriteFile(full, []byte(text), 0o644))
+		git("add", path)
+	}
+	git("init", "-q")
+	write("cart/total.ts", strings.Repeat("// the cart\n", 100))
+	git("commit", "-qm", "begin")
+	previous := git("rev-parse", "HEAD")
+	write("docs/readme.md", "how to\n")
+	git("commit", "-qm", "explain the shop")
+	write("cart/total.ts", strings.Repeat("// the cart\n", 87)+"return total.sum\n"+strings.Repeat("// the cart\n", 12))
+	git("commit", "-qm", "sum the total anew")
+	culprit := git("rev-parse", "HEAD")
+	write("mail/send.ts", "send()\n")
+	git("commit", "-qm", "send mails")
+	head := git("rev-parse", "HEAD")
+
+	b := newBench(t, func(c *Config) { c.Repositories = []Repository{{Service: "check*", Path: dir}} })
+	b.sight("1.41.3")
+	b.seconds(60, old(200))
+	_, _ = b.ledger.RecordDeployment(event.Deployment{
+		Service: "checkout", Environment: "production", Version: "1.42.0", PreviousVersion: "1.41.3", Revision: head, PreviousRevision: previous,
+		StartedAt: b.now, Status: event.DeploymentStarted, Sources: []event.Source{{Name: "api", At: b.now}},
+	})
+	b.seconds(30, old(100), load{version: "1.42.0", instance: "new-1", rate: 100, errors: .3, exception: "TypeError"})
+	anomalies, _ := b.told()
+	require.NotEmpty(t, anomalies)
+	s := anomalies[0].Verdict.Suspicion
+	require.NotNil(t, s)
+	assert.Equal(t, "clone", s.Source)
+	assert.Equal(t, 3, s.Commits)
+	require.NotEmpty(t, s.Suspects)
+	assert.Equal(t, culprit, s.Suspects[0].Change.Revision)
+	assert.NotEmpty(t, s.Suspects[0].Reasons)
+	assert.False(t, s.Abstained)
 }
 
 func roundTrip(t *testing.T, a event.Anomaly) event.Anomaly {

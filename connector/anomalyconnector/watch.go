@@ -154,6 +154,9 @@ func (m *monitor) judged(v event.Verdict, now time.Time) {
 	if t == nil {
 		return
 	}
+	if v.State == event.Watching && len(t.open) > 0 {
+		return // a restart lost what the engine knew; what was told stands until there is news
+	}
 	changed := v.State != t.verdict.State || v.Reason != t.verdict.Reason || v.Calibrating != t.verdict.Calibrating || v.Checkpoint != t.verdict.Checkpoint
 	v.Deployment = t.d
 	v.Suspicion = t.suspicion
