@@ -412,6 +412,24 @@ func TestTheSuspectIsReadFromTheClone(t *testing.T) {
 	assert.False(t, s.Abstained)
 }
 
+func TestAFixEndsAnAlert(t *testing.T) {
+	b := newBench(t, nil)
+	b.sight("1.41.3")
+	b.seconds(60, old(200))
+	d := b.deploy("1.42.0", "1.41.3")
+	bad := load{version: "1.42.0", instance: "new-1", rate: 100, errors: .3}
+	b.seconds(20, old(100), bad)
+	require.NotEmpty(t, b.ledger.Anomalies(ledger.Query{OpenOnly: true}))
+	b.deploy("1.42.1", "1.42.0")
+	fixed := load{version: "1.42.1", instance: "new-2", rate: 100, errors: .01}
+	b.seconds(300, old(100), fixed)
+	a, ok := b.ledger.Anomaly(event.AnomalyID(d.ID, event.KindDeployment, "", ""))
+	require.True(t, ok)
+	require.NotNil(t, a.Closure, "still open")
+	assert.Equal(t, event.ClosedFixedBy, a.Closure.Reason)
+	assert.Contains(t, a.Closure.Detail, "fixed by 1.42.1")
+}
+
 func roundTrip(t *testing.T, a event.Anomaly) event.Anomaly {
 	record := plog.NewLogRecord()
 	eventotlp.EncodeAnomaly(a, record)
