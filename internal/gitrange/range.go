@@ -250,3 +250,27 @@ func withTrailers(c suspect.Commit) suspect.Commit {
 	}
 	return c
 }
+
+// IgnoredRevisions are the commit ids that the repository's own
+// .git-blame-ignore-revs lists at a revision; none when it has no such file.
+func (r *Repository) IgnoredRevisions(ctx context.Context, revision string) []string {
+	if !ValidRevision(revision) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	text, err := r.output(ctx, nil, "cat-file", "blob", revision+":.git-blame-ignore-revs")
+	if err != nil {
+		return nil
+	}
+	var ids []string
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); objectID.MatchString(line) && len(ids) < 10_000 {
+			ids = append(ids, line)
+		}
+	}
+	return ids
+}
+
+var objectID = regexp.MustCompile(`^[0-9a-f]{40}(?:[0-9a-f]{24})?$`)

@@ -128,12 +128,33 @@ func (c caseCandidate) commit() Commit {
 		Merge:  len(c.Parents) > 1,
 	}
 	for _, f := range c.Files {
-		d := FileDiff{Path: f.path, Added: f.added, Removed: f.removed, Binary: f.binary}
-		for _, h := range c.Hunks[f.path] {
+		old, name := renamed(f.path)
+		d := FileDiff{Path: name, OldPath: old, Added: f.added, Removed: f.removed, Binary: f.binary}
+		hunks, ok := c.Hunks[name]
+		if !ok {
+			hunks = c.Hunks[f.path]
+		}
+		for _, h := range hunks {
 			d.Hunks = append(d.Hunks, Hunk{OldStart: h[0], OldLines: h[1], NewStart: h[2], NewLines: h[3]})
 		}
 		out.Files = append(out.Files, d)
-		out.Modified = append(out.Modified, f.path)
+		out.Modified = append(out.Modified, name)
 	}
 	return out
+}
+
+// renamed reads how git's statistics write a rename: "old => new" and
+// "a/{old => new}/b".
+func renamed(name string) (old, new string) {
+	before, rest, ok := strings.Cut(name, "{")
+	if middle, after, closed := strings.Cut(rest, "}"); ok && closed {
+		if a, b, arrow := strings.Cut(middle, " => "); arrow {
+			join := func(part string) string { return strings.ReplaceAll(before+part+after, "//", "/") }
+			return join(a), join(b)
+		}
+	}
+	if a, b, arrow := strings.Cut(name, " => "); arrow {
+		return a, b
+	}
+	return "", name
 }

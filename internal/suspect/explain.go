@@ -49,6 +49,8 @@ func explain(s *event.Suspect, c *Commit, e *evidence, w Weights) {
 		add(featSubject, "changed %s, which the failing test is named after", files[e.subject.file].Path)
 	}
 	add(featTestFile, "changed the failing test itself")
+	add(featTestLine, "changed the very line of the test that failed")
+	add(featCosmetic, "seems to only move, rename or reformat: counts less")
 	add(featTestFrame, "changed the test's code in the stack trace")
 	add(featPackage, "changed code in the same folder")
 	if len(e.words) > 0 {

@@ -8,27 +8,33 @@ import (
 
 // The features of a candidate, each 0 to 1 unless said.
 const (
-	featLine      = iota // a frame's line was changed by it, or next to what it changed
-	featFile             // a frame's file was changed
-	featTestFrame        // only the test's own frame's file or line was changed
-	featFunction         // a function or route of the symptom is in what it changed
-	featLiteral          // a message or log line of the symptom stands in added lines
-	featSubject          // the class that a failing test is named after was changed
-	featTestFile         // the failing test itself was changed
-	featPackage          // changes lie in the folders of frames or failing tests
-	featPathWords        // BM25 of the symptom's words against the paths
-	featTextWords        // … against the message
-	featDiffWords        // … against the changed lines
-	featSpecial          // configuration, dependency, migration or flag
-	featChurn            // changed lines of code: ln(1+n)/ln(1+2000), at most 1
-	featNoCode           // tests, docs or build files only, or nothing at all
-	featDocsOnly         // docs only, or nothing at all
+	featLine       = iota // a frame's line was changed by it, or next to what it changed
+	featFile              // a frame's file was changed
+	featTestFrame         // only the test's own frame's file or line was changed
+	featFunction          // a function or route of the symptom is in what it changed
+	featLiteral           // a message or log line of the symptom stands in added lines
+	featSubject           // the class that a failing test is named after was changed
+	featTestFile          // the failing test itself was changed
+	featPackage           // changes lie in the folders of frames or failing tests
+	featPathWords         // BM25 of the symptom's words against the paths
+	featTextWords         // … against the message
+	featDiffWords         // … against the changed lines
+	featSpecial           // configuration, dependency, migration or flag
+	featChurn             // changed lines of code: ln(1+n)/ln(1+2000), at most 1
+	featNoCode            // tests, docs or build files only, or nothing at all
+	featDocsOnly          // docs only, or nothing at all
+	featPlaceChurn        // how much it changed of the frame's file or the class under test: ln(1+n)/ln(1+200)
+	featTestLine          // the line of the test's own frame was changed by it
+	featBreadth           // files of code: ln(1+n)/ln(1+50), at most 1
+	featCosmetic          // by its message or its lines it moved or reformatted code, or renamed in it
+	featBalanced          // as many lines added as removed in each of several files: a sign of reformatting
 	featCount
 )
 
 // FeatureNames are the names of the features, in the order of Vector and Weights.
 var FeatureNames = [featCount]string{"line", "file", "test_frame", "function", "literal", "subject", "test_file", "package",
-	"path_words", "text_words", "diff_words", "special", "churn", "no_code", "docs_only"}
+	"path_words", "text_words", "diff_words", "special", "churn", "no_code", "docs_only",
+	"place_churn", "test_line", "breadth", "cosmetic", "balanced"}
 
 // Vector is a candidate in numbers.
 type Vector [featCount]float64
@@ -76,11 +82,12 @@ func weigh(q query, commits []Commit, o Options) []evidence {
 
 		if t := touches[i]; t.frame >= 0 {
 			if q.frames[t.frame].test {
-				e.Vector[featTestFrame] = max(e.Vector[featTestFrame], t.strength)
+				e.Vector[featTestLine] = t.strength * 2 // a test's frame weighs half
 			} else {
 				e.Vector[featLine] = t.strength
 			}
 		}
+		e.shape(c, files)
 	}
 	rarity(out)
 	query := sorted(q.words)
@@ -146,6 +153,7 @@ func (e *evidence) sizes(files []FileDiff) {
 	if code == 0 {
 		code = 10 * known // names only
 	}
+	e.Vector[featBreadth] = min(math.Log1p(float64(known))/math.Log1p(50), 1)
 	e.Vector[featChurn] = min(math.Log1p(float64(code))/math.Log1p(2000), 1)
 }
 
@@ -157,9 +165,12 @@ func (e *evidence) frameFiles(q query, files []FileDiff, o Options) {
 			s := frame.weight * max(o.match(frame.File, f.Path), o.match(frame.File, f.OldPath))
 			if frame.test {
 				e.Vector[featTestFrame] = max(e.Vector[featTestFrame], s)
-			} else if s > e.Vector[featFile] {
-				e.Vector[featFile] = s
-				e.file = hit{di, -1, 0, frame.File}
+			} else if s > 0 {
+				e.Vector[featPlaceChurn] = max(e.Vector[featPlaceChurn], s*placeChurn(f))
+				if s > e.Vector[featFile] {
+					e.Vector[featFile] = s
+					e.file = hit{di, -1, 0, frame.File}
+				}
 			}
 			if folder != "." && kindOf(f.Path) == kindCode && o.match(folder+"/x", path.Dir(f.Path)+"/x") >= .9 {
 				e.Vector[featPackage] = 1
@@ -188,6 +199,9 @@ func (e *evidence) tests(q query, files []FileDiff) {
 					s = .6
 				case len(plain) >= 5 && strings.Contains(subject, plain), len(subject) >= 5 && strings.Contains(plain, subject):
 					s = .4
+				}
+				if kindOf(f.Path) == kindCode {
+					e.Vector[featPlaceChurn] = max(e.Vector[featPlaceChurn], s*placeChurn(f))
 				}
 				if s > e.Vector[featSubject] && kindOf(f.Path) == kindCode {
 					e.Vector[featSubject] = s

@@ -60,7 +60,7 @@ func kindOf(file string) kind {
 		return kindFlag
 	case in(".github", ".gitlab", ".circleci", ".ci") || base == "makefile" || base == "dockerfile" && !in("deploy") || base == ".gitignore" || base == ".gitattributes" || base == ".travis.yml" || base == "jenkinsfile" || base == ".editorconfig":
 		return kindBuild
-	case docFiles[stem] || docFiles[base] || ext == ".md" || ext == ".rst" || ext == ".adoc" || ext == ".html" && in("docs", "doc", "xdocs", "site") || in("xdocs", "docs") || base == "package.html" || base == "package-info.java" || base == "changes.xml" || strings.HasPrefix(base, "release-notes") || ext == ".png" || ext == ".jpg" || ext == ".gif":
+	case docFiles[stem] || docFiles[base] || ext == ".md" || ext == ".rst" || ext == ".adoc" || ext == ".html" && in("docs", "doc", "xdocs", "site") || in("xdocs", "docs") || base == "package.html" || base == "package-info.java" || base == "changes.xml" || strings.HasPrefix(base, "release-notes") || ext == ".png" || ext == ".jpg" || ext == ".gif" || ext == ".svg" || ext == ".ico" || ext == ".pdf":
 		return kindDocs
 	}
 	switch ext {

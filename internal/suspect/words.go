@@ -86,8 +86,8 @@ const (
 	bm25B  = .75
 )
 
-// bm25 scores documents against a weighted query, as a share of what a
-// document that holds every word endlessly often would get: 0 to 1.
+// bm25 scores documents against a weighted query and squeezes the score s to
+// s/(s+half): 0 to 1, and one rare word already counts, however long the query.
 func bm25(query []weighedWord, documents []map[string]int) []float64 {
 	scores := make([]float64, len(documents))
 	if len(query) == 0 {
@@ -104,7 +104,7 @@ func bm25(query []weighedWord, documents []map[string]int) []float64 {
 	if mean == 0 {
 		return scores
 	}
-	best := 0.0
+	const half = 6 // about a word that one document in twenty holds
 	for _, q := range query {
 		word, weight := q.word, q.weight
 		df := 0
@@ -115,7 +115,6 @@ func bm25(query []weighedWord, documents []map[string]int) []float64 {
 		}
 		n := float64(len(documents))
 		idf := math.Log(1 + (n-float64(df)+.5)/(float64(df)+.5))
-		best += weight * idf * (bm25K1 + 1)
 		if df == 0 {
 			continue
 		}
@@ -126,7 +125,7 @@ func bm25(query []weighedWord, documents []map[string]int) []float64 {
 		}
 	}
 	for i := range scores {
-		scores[i] /= best
+		scores[i] /= scores[i] + half
 	}
 	return scores
 }
