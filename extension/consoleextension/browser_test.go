@@ -75,11 +75,16 @@ func look(ctx context.Context, width, height int64, scheme string) error {
 	}))
 }
 
-// waitFor polls a JavaScript condition in the page.
+// waitFor waits for a JavaScript condition in the page. What cannot be asked
+// while the tab changes pages is asked again.
 func waitFor(t *testing.T, ctx context.Context, condition string) {
 	t.Helper()
-	_, err := chromedp.Run(ctx, chromedp.Poll[bool](condition, chromedp.WithPollingTimeout(20*time.Second)))
-	require.NoError(t, err, "waiting for %s", condition)
+	var err error
+	require.Eventually(t, func() bool {
+		var holds bool
+		holds, err = chromedp.Run(ctx, chromedp.Evaluate[bool](condition))
+		return err == nil && holds
+	}, 20*time.Second, 10*time.Millisecond, "waiting for %s, last error: %v", condition, &err)
 }
 
 func evaluate[T any](t *testing.T, ctx context.Context, expression string) T {
@@ -172,4 +177,29 @@ func TestInBrowser(t *testing.T) {
 			require.Empty(t, problems(), "the browser's console shows errors")
 		})
 	}
+}
+
+// readmeImageEnv names the file that TestReadmeImage writes.
+const readmeImageEnv = "DEPLOYLOOP_README_IMAGE"
+
+// readmeImageLimit keeps the repository and the README light.
+const readmeImageLimit = 300 << 10
+
+// TestReadmeImage draws a regressed deployment as the README shows it.
+func TestReadmeImage(t *testing.T) {
+	ctx, _ := browser(t)
+	path := os.Getenv(readmeImageEnv)
+	if path == "" {
+		path = filepath.Join(t.TempDir(), "console.png")
+	}
+	l := ledger.New(ledger.Limits{})
+	id := afternoon{time.Now()}.play(t, l)
+	_, url := start(t, l, time.Now)
+	require.NoError(t, look(ctx, 1280, 1010, "light"))
+	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url+"/deployments/"+id)))
+	waitFor(t, ctx, `document.getElementById("live").dataset.live === "live"`)
+	shot, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	require.NoError(t, err)
+	require.Less(t, len(shot), readmeImageLimit)
+	require.NoError(t, os.WriteFile(path, shot, 0o644))
 }

@@ -43,7 +43,7 @@ func (s *site) changePage(w http.ResponseWriter, r *http.Request) {
 	}
 	view.Runs = s.reader.PipelineRuns(ledger.RunQuery{Revision: view.Revision, Limit: apiDefaultLimit})
 	runs := s.recentRuns()
-	for _, d := range s.reader.Deployments(ledger.Query{Limit: everything, Baselines: true}) {
+	for _, d := range s.everyDeployment() {
 		switch {
 		case d.Revision != "" && sameRevision(d.Revision, view.Revision):
 			view.Deployed = append(view.Deployed, s.deploymentRow(d, runs))

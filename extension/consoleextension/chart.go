@@ -2,6 +2,8 @@ package consoleextension
 
 import (
 	"math"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/wording"
@@ -72,6 +74,10 @@ func newIndicator(e event.Evidence, related []event.RelatedError) indicator {
 		BeforeIs: wording.Value(e.Before, e.Unit), AfterIs: wording.Value(e.After, e.Unit),
 		Change: wording.Difference(e.After-e.Before, e.Unit), Certainty: wording.Interval(e.Interval, e.Unit),
 		Chart: newChart(e),
+	}
+	if e.Operation == "" && row.Name != "" {
+		first, size := utf8.DecodeRuneInString(row.Name)
+		row.Name = string(unicode.ToUpper(first)) + row.Name[size:]
 	}
 	if e.Before > 0 && e.After != e.Before {
 		if r := wording.Ratio(e.Ratio); r != "" {

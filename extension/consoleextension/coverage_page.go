@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/ledger"
 )
 
 // coverage is what the loop knows of one service in one environment, and what
@@ -52,7 +51,7 @@ func (s *site) coverage() []coverage {
 	type place struct{ service, environment string }
 	index := map[place]int{}
 	var list []coverage
-	for _, d := range s.reader.Deployments(ledger.Query{Limit: everything, Baselines: true}) {
+	for _, d := range s.everyDeployment() {
 		key := place{d.Service, d.Environment}
 		i, ok := index[key]
 		if !ok { // newest first: the first one met is the latest
@@ -60,8 +59,8 @@ func (s *site) coverage() []coverage {
 			index[key] = i
 			list = append(list, coverage{Service: d.Service, Environment: d.Environment, Latest: d, At: d.StartedAt,
 				Version: d.Version != "", Commit: d.Revision != "", Named: d.Environment != "" && d.Environment != event.DefaultEnvironment})
-			if v, ok := s.reader.Verdict(d.ID); ok {
-				list[i].LastVerdict = string(v.State)
+			if o := s.hub.recall.outcome(s.reader, d.ID); o.Known {
+				list[i].LastVerdict = string(o.State)
 			} else if d.Baseline {
 				list[i].LastVerdict = stateBaseline
 			}

@@ -85,6 +85,7 @@ func (s *site) deploymentPage(w http.ResponseWriter, r *http.Request) {
 	}
 	view.Actions, view.Links = actions(d, view.V, view.Row.Change)
 	view.Alerts = s.reader.Anomalies(ledger.Query{Deployment: d.ID, Limit: apiDefaultLimit})
+	slices.SortStableFunc(view.Alerts, func(a, b event.Anomaly) int { return cmp.Compare(a.Kind, b.Kind) }) // the roll-up first
 	if u, ok := s.reader.Deployment(d.RollbackOf); ok && d.RollbackOf != "" {
 		view.Undone = &u
 	}

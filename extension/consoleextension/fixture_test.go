@@ -2,6 +2,8 @@ package consoleextension
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -27,7 +29,8 @@ type afternoon struct{ now time.Time }
 func (p afternoon) at(before time.Duration) time.Time { return p.now.Add(-before) }
 
 func revision(n int) string {
-	return fmt.Sprintf("%07x%033x", 0x9f2c1ab-n*0x1234567&0xfffffff, n+1)
+	sum := sha1.Sum([]byte(fmt.Sprint("commit ", n)))
+	return hex.EncodeToString(sum[:])
 }
 
 // ledgerExtension is the ledger as a component: what the console asks of its host.

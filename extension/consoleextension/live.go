@@ -32,6 +32,8 @@ type hub struct {
 	done  chan struct{}
 	once  sync.Once
 
+	recall recall
+
 	mu      sync.Mutex
 	clients map[*client]struct{}
 	refused int64
@@ -73,6 +75,8 @@ func newHub(limit int) *hub {
 
 // run spreads updates until the hub or the subscription closes.
 func (h *hub) run(updates <-chan ledger.Update) {
+	h.recall.live.Store(true)
+	defer h.recall.live.Store(false)
 	for {
 		select {
 		case <-h.done:
@@ -87,6 +91,7 @@ func (h *hub) run(updates <-chan ledger.Update) {
 }
 
 func (h *hub) broadcast(u ledger.Update) {
+	h.recall.forget(u)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.missed += int64(u.Missed)

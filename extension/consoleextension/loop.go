@@ -2,6 +2,7 @@ package consoleextension
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,6 +24,8 @@ const (
 	recentSpan = 25 * time.Hour
 	// recentRunsLimit is how many pipeline runs and tasks the timeline looks at.
 	recentRunsLimit = 4000
+	// recentChangesLimit is how many commits it looks at for what is not deployed yet.
+	recentChangesLimit = 1000
 )
 
 // summary is the strip above the timeline, and part of the API's status.
@@ -40,11 +43,11 @@ type summary struct {
 // summarize counts over what the ledger keeps.
 func (s *site) summarize() summary {
 	now := s.now()
-	sum := summary{Recent: map[string]int{}, Changes: len(s.reader.Changes(ledger.ChangeQuery{Limit: 1}))}
+	sum := summary{Recent: map[string]int{}, Changes: min(1, len(s.recentChanges()))}
 	services := map[string]struct{}{}
 	sources := map[string]struct{}{}
 	var took []time.Duration
-	for _, d := range s.reader.Deployments(ledger.Query{Limit: everything, Baselines: true}) {
+	for _, d := range s.everyDeployment() {
 		services[d.Service] = struct{}{}
 		if d.Baseline {
 			continue
@@ -58,24 +61,19 @@ func (s *site) summarize() summary {
 		if now.Sub(d.StartedAt) > recentSpan {
 			continue
 		}
-		v, ok := s.reader.Verdict(d.ID)
-		if !ok {
-			continue
-		}
-		if v.State == event.Watching {
+		switch o := s.hub.recall.outcome(s.reader, d.ID); {
+		case !o.Known:
+		case o.State == event.Watching:
 			sum.Watching++
-			continue
-		}
-		sum.Recent[string(v.State)]++
-		if t := decidedAt(v); !t.IsZero() && !v.WatchedFrom.IsZero() {
-			took = append(took, t.Sub(v.WatchedFrom))
+		default:
+			sum.Recent[string(o.State)]++
+			if o.Took > 0 {
+				took = append(took, o.Took)
+			}
 		}
 	}
 	sum.Services = len(services)
-	for name := range sources {
-		sum.Sources = append(sum.Sources, name)
-	}
-	slices.Sort(sum.Sources)
+	sum.Sources = slices.Sorted(maps.Keys(sources))
 	if len(took) > 0 {
 		slices.Sort(took)
 		sum.Median = took[len(took)/2]
@@ -102,15 +100,6 @@ func decidedAt(v event.Verdict) time.Time {
 // page, by the first digits of their revision.
 type runsByRevision map[string][]event.PipelineRun
 
-func (s *site) recentRuns() runsByRevision {
-	runs := runsByRevision{}
-	for _, run := range s.reader.PipelineRuns(ledger.RunQuery{Limit: recentRunsLimit}) {
-		key := revisionKey(run.Revision)
-		runs[key] = append(runs[key], run)
-	}
-	return runs
-}
-
 func (r runsByRevision) of(revision string) []event.PipelineRun {
 	if revision == "" {
 		return nil
@@ -135,9 +124,9 @@ type row struct {
 }
 
 // step is one stage of the loop. State is done, failed, running or none.
+// Text is short enough for a phone; Spoken comes before it for a screen reader.
 type step struct {
-	Name, State, Text, URL string
-	At                     time.Time
+	Name, State, Spoken, Text, URL string
 }
 
 // loopView is the front page.
@@ -175,13 +164,12 @@ func (s *site) loopPage(w http.ResponseWriter, r *http.Request) {
 
 // places lists what the filters offer.
 func (s *site) places() (services, environments []string) {
-	for _, d := range s.reader.Deployments(ledger.Query{Limit: everything, Baselines: true}) {
-		services = append(services, d.Service)
-		environments = append(environments, d.Environment)
+	service, environment := map[string]struct{}{}, map[string]struct{}{}
+	for _, d := range s.everyDeployment() {
+		service[d.Service] = struct{}{}
+		environment[d.Environment] = struct{}{}
 	}
-	slices.Sort(services)
-	slices.Sort(environments)
-	return slices.Compact(services), slices.Compact(environments)
+	return slices.Sorted(maps.Keys(service)), slices.Sorted(maps.Keys(environment))
 }
 
 // timeline gives the newest rows: each deployment, and each commit that is
@@ -189,21 +177,14 @@ func (s *site) places() (services, environments []string) {
 func (s *site) timeline(service, environment string, limit int) []row {
 	var rows []row
 	runs := s.recentRuns()
-	deployed := map[string]bool{}
+	var deployed []string
 	for _, d := range s.reader.Deployments(ledger.Query{Service: service, Environment: environment, Limit: limit, Baselines: true}) {
 		rows = append(rows, s.deploymentRow(d, runs))
-		deployed[d.Revision] = true
-		if d.PreviousRevision != "" && !d.Baseline {
-			// Commits in between went out with this deployment.
-			changes, _, _ := s.reader.ChangeRange(d.Repository, d.PreviousRevision, d.Revision)
-			for _, c := range changes {
-				deployed[c.Revision] = true
-			}
-		}
+		deployed = append(deployed, d.Revision)
 	}
 	if service == "" && environment == "" { // a commit alone belongs to no service
-		for _, c := range s.reader.Changes(ledger.ChangeQuery{Limit: limit}) {
-			if !deployed[c.Revision] {
+		for _, c := range waiting(slices.Clone(s.recentChanges()), deployed) {
+			if len(rows) < 2*limit {
 				rows = append(rows, row{At: c.At, Change: &c, State: stateNone, Revision: c.Revision, Words: "Not deployed yet",
 					Steps: steps(c.Revision, &c, nil, nil, runs.of(c.Revision))})
 			}
@@ -211,6 +192,25 @@ func (s *site) timeline(service, environment string, limit int) []row {
 	}
 	slices.SortStableFunc(rows, func(a, b row) int { return b.At.Compare(a.At) })
 	return rows[:min(limit, len(rows))]
+}
+
+// waiting leaves the changes that are in no deployment: neither deployed
+// themselves nor before one that was. It looks only as far as changes reach.
+func waiting(changes []event.Change, deployed []string) []event.Change {
+	byRevision := make(map[string]event.Change, len(changes))
+	for _, c := range changes {
+		byRevision[revisionKey(c.Revision)] = c
+	}
+	out := map[string]bool{}
+	for len(deployed) > 0 {
+		last := revisionKey(deployed[len(deployed)-1])
+		deployed = deployed[:len(deployed)-1]
+		if c, known := byRevision[last]; known && !out[last] {
+			out[last] = true
+			deployed = append(append(deployed, c.Parents...), c.Previous)
+		}
+	}
+	return slices.DeleteFunc(changes, func(c event.Change) bool { return out[revisionKey(c.Revision)] })
 }
 
 func (s *site) deploymentRow(d event.Deployment, runs runsByRevision) row {
@@ -237,29 +237,32 @@ func (s *site) change(d event.Deployment) (event.Change, bool) {
 
 // steps draws commit → build → test → deploy → verdict as far as it is known.
 func steps(revision string, c *event.Change, d *event.Deployment, v *event.Verdict, runs []event.PipelineRun) []step {
-	commit := step{Name: "Commit", State: "none", Text: "not known"}
+	commit := step{Name: "Commit", State: "none", Spoken: "not known"}
 	if c != nil {
-		commit = step{"Commit", "done", event.ShortRevision(c.Revision), safeURL(c.URL), c.At}
+		commit = step{Name: "Commit", State: "done", Text: event.ShortRevision(c.Revision), URL: safeURL(c.URL)}
 	} else if revision != "" {
-		commit.Text = event.ShortRevision(revision)
+		commit.Spoken, commit.Text = "known by its id alone:", event.ShortRevision(revision)
 	}
 	list := []step{commit, runStep("Build", event.StageBuild, runs), runStep("Test", event.StageTest, runs)}
-	deploy, verdict := runStep("Deploy", event.StageDeploy, runs), step{Name: "Verdict", State: "none", Text: "none yet"}
+	deploy, verdict := runStep("Deploy", event.StageDeploy, runs), step{Name: "Verdict", State: "none", Spoken: "none yet"}
 	if d != nil {
 		deploy = deployStep(*d)
 		if d.Baseline {
-			verdict.Text = "baseline"
+			verdict.State, verdict.Text = stateBaseline, "baseline"
 		}
 	}
 	if v != nil {
-		verdict = step{"Verdict", string(v.State), stateLabel(string(v.State)), "", cmp.Or(decidedAt(*v), v.At)}
+		verdict = step{Name: "Verdict", State: string(v.State), Spoken: stateLabel(string(v.State))}
+		if took := decidedAt(*v).Sub(v.Deployment.StartedAt); took > 0 && !decidedAt(*v).IsZero() {
+			verdict.Text = "in " + wording.Elapsed(took)
+		}
 	}
 	return append(list, deploy, verdict)
 }
 
 // runStep sums up the runs of one stage: whatever failed, else runs, else passed.
 func runStep(name string, stage event.Stage, runs []event.PipelineRun) step {
-	out := step{Name: name, State: "none", Text: "not told"}
+	out := step{Name: name, State: "none", Spoken: "not told"}
 	rank := map[string]int{"none": 0, "skipped": 1, "done": 2, "running": 3, "failed": 4}
 	seen := map[string]bool{}
 	for _, run := range runs { // newest first: of each task only its last run counts
@@ -272,10 +275,10 @@ func runStep(name string, stage event.Stage, runs []event.PipelineRun) step {
 		if rank[st] <= rank[out.State] {
 			continue
 		}
-		out.State, out.URL, out.At = st, safeURL(run.URL), cmp.Or(run.FinishedAt, run.StartedAt, run.QueuedAt)
-		out.Text = map[string]string{"done": "passed", "failed": cmp.Or(run.Result, "failed"), "running": "running", "skipped": "skipped"}[st]
+		out.State, out.URL, out.Text = st, safeURL(run.URL), ""
+		out.Spoken = map[string]string{"done": "passed", "failed": cmp.Or(run.Result, "failed"), "running": "running", "skipped": "skipped"}[st]
 		if !run.FinishedAt.IsZero() && !run.StartedAt.IsZero() {
-			out.Text += " in " + wording.Elapsed(run.FinishedAt.Sub(run.StartedAt))
+			out.Text = "in " + wording.Elapsed(run.FinishedAt.Sub(run.StartedAt))
 		}
 	}
 	return out
@@ -294,19 +297,19 @@ func runState(run event.PipelineRun) string {
 }
 
 func deployStep(d event.Deployment) step {
-	out := step{"Deploy", "done", "seen", safeURL(d.URL), d.StartedAt}
+	out := step{Name: "Deploy", State: "done", Text: "seen", URL: safeURL(d.URL)}
 	switch d.Status {
 	case event.DeploymentStarted:
-		out.State, out.Text = "running", "rolling out"
+		out.State, out.Text = "running", "ongoing"
 	case event.DeploymentSucceeded:
 		out.Text = "done"
 		if !d.FinishedAt.IsZero() && d.FinishedAt.After(d.StartedAt) {
-			out.Text = "done in " + wording.Elapsed(d.FinishedAt.Sub(d.StartedAt))
+			out.Spoken, out.Text = "done", "in "+wording.Elapsed(d.FinishedAt.Sub(d.StartedAt))
 		}
 	case event.DeploymentFailed:
 		out.State, out.Text = "failed", "failed"
 	case event.DeploymentRolledBack:
-		out.State, out.Text = "undone", "rolled back"
+		out.State, out.Text = "undone", "undone"
 	}
 	if d.RollbackOf != "" {
 		out.Text = "rollback"

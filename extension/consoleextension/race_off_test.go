@@ -1,0 +1,5 @@
+//go:build !race
+
+package consoleextension
+
+const raceDetector = false
