@@ -13,6 +13,7 @@ const (
 	lossMaterial  = .05
 	affectedNats  = 6.9   // ln 1000: the old cohort is as bad as the new one
 	criticalShare = .2    // of the requests: operations whose latency and errors healthy needs
+	minAffected   = 5     // seconds of the old cohort that may show so
 	enoughControl = 30.   // requests, below which there is no control
 	silentFor     = 60    // seconds after which a superseded cohort is gone
 	undoFor       = 86400 // seconds that an ended, regressed watch still looks for recovery
@@ -143,7 +144,7 @@ func (w *watch) within() bool {
 // new one is no worse than the old one.
 func (w *watch) oldAffected() bool {
 	l := &w.errors.levels[0]
-	if l.total.ws == 0 || l.base.ws == 0 || w.errors.old.ticks == 0 {
+	if l.total.ws < .05*l.total.wc || l.total.ws == 0 || l.base.ws == 0 || w.errors.old.ticks < minAffected {
 		return false
 	}
 	weigh := func(p *process) float64 {
@@ -157,7 +158,7 @@ func (w *watch) oldAffected() bool {
 // history only, for beside a concurrent cohort a change that befell both is no
 // evidence in the first place.
 func (w *watch) exoneration(i *indicator) (event.Reason, string) {
-	if i.signal != event.SignalErrors || i.levels[0].total.ws > 0 {
+	if t := i.levels[0].total; i.signal != event.SignalErrors || t.wh <= t.wc/2 {
 		return "", ""
 	}
 	r := &w.base.Recent

@@ -302,7 +302,7 @@ func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, ins
 	if instances {
 		v += l.persist * l.persist * (1/math.Max(w.newSources, 1) + 1/math.Max(w.controlSources(c), 1))
 	}
-	if c.wh > 0 {
+	if instances && c.wh > 0 {
 		v += i.drift * i.drift
 	}
 	return w.design() * (1 + mu*v)

@@ -236,21 +236,25 @@ func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
 	}
 }
 
-// tolerateLatency is tolerate with a ratio of one against another bound's share.
+// tolerateLatency asks whether q95 rose by a quarter: whether the new cohort's
+// share beyond 1.25 times the bound is as high as the control's beyond the bound
+// itself, or is a twentieth.
 func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent bool) {
 	c, ok := l.tolPend.pair(c, concurrent)
 	if !ok {
 		return
 	}
 	var logs [cells]float64
-	if concurrent {
+	rateLogs(c.xc, c.wc, .05, 1, lower, &logs)
+	l.tolLevel.stepPlain(&logs)
+	base := &i.levels[i.test.q95]
+	switch {
+	case concurrent:
 		pairLogs(c, 1, lower, &logs)
-	} else {
-		base := &i.levels[i.test.q95]
-		if base.complement || base.lower <= 0 {
-			return
-		}
+	case !base.complement && base.lower > 0:
 		rateLogs(c.xc, c.wc, base.lower, 1, lower, &logs)
+	default:
+		return
 	}
 	l.tolRatio.stepPlain(&logs)
 }

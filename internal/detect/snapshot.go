@@ -1,5 +1,521 @@
 package detect
 
-// Snapshot encodes histories and watches; Restore takes them back into a new engine.
-func (e *Engine) Snapshot() ([]byte, error)     { return nil, nil }
-func (e *Engine) Restore(snapshot []byte) error { return nil }
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// snapshotVersion changes when an older snapshot could not be understood; such
+// a one is refused, and the engine learns anew.
+const snapshotVersion = 1
+
+// A snapshot holds histories, the origins seen, and the watches with all their
+// evidence. The open seconds, the examples waiting and the users' sketches are
+// not in it: a restart loses at most what the last seconds brought.
+type snapshot struct {
+	Version  int
+	Second   int64
+	Services []serviceState
+	Watches  []watchState
+}
+
+type serviceState struct {
+	Name, Environment string
+	Operations        []string // without the one for others
+	Patterns          []patternState
+	History           *history
+	Origins           []Origin
+	Firsts            []int64
+	OpTotals          [][]float64
+	Gap               float64
+}
+
+type patternState struct {
+	Kind                               event.Signal
+	ID                                 uint64
+	Type, Message, Template, Operation string
+	Frames                             []event.Frame
+	Severity                           int
+	Harm                               bool
+	FirstAt                            int64
+	Examples                           []exampleState
+}
+
+type exampleState struct {
+	Origin  int // index into Origins, -1: gone
+	Example event.Example
+}
+
+type watchState struct {
+	Deployment event.Deployment
+	Mode       event.Mode
+	State      event.VerdictState
+	Reason     event.Reason
+	Detail     string
+	Checkpoint time.Duration
+	Losses     map[string]uint64
+	Base       *history
+	Fresh      *history
+	Indicators []indicatorState
+	Undoing    []int // indicators that showed harm
+	Hits       []float64
+	Numbers    []float64
+}
+
+type indicatorState struct {
+	Signal      event.Signal
+	Op, Pattern int32
+	Class       int
+	Levels      int
+	Tested      bool
+	Old         bool // it follows the old cohort
+	Critical    bool
+	Processes   []uint8 // by level: which optional processes it has
+	Numbers     []float64
+}
+
+// numbers walks through the plain numbers of the engine's types, in one order
+// for writing and reading.
+type numbers struct {
+	list    []float64
+	reading bool
+	short   bool // there were fewer than needed
+}
+
+func (n *numbers) float(x *float64) {
+	if !n.reading {
+		n.list = append(n.list, *x)
+		return
+	}
+	if len(n.list) == 0 {
+		n.short = true
+		return
+	}
+	*x, n.list = n.list[0], n.list[1:]
+}
+
+func (n *numbers) int64(x *int64) {
+	f := math.Float64frombits(uint64(*x))
+	n.float(&f)
+	*x = int64(math.Float64bits(f))
+}
+
+func (n *numbers) int32(x *int32) {
+	v := int64(*x)
+	n.int64(&v)
+	*x = int32(v)
+}
+
+func (n *numbers) int(x *int) {
+	v := int64(*x)
+	n.int64(&v)
+	*x = int(v)
+}
+
+func (n *numbers) bool(x *bool) {
+	v := int64(0)
+	if *x {
+		v = 1
+	}
+	n.int64(&v)
+	*x = v != 0
+}
+
+func (n *numbers) uint64(x *uint64) {
+	v := int64(*x)
+	n.int64(&v)
+	*x = uint64(v)
+}
+
+func (c *counts) walk(n *numbers) {
+	for _, x := range []*float64{&c.xc, &c.wc, &c.xs, &c.ws, &c.wh, &c.eh} {
+		n.float(x)
+	}
+}
+
+func (p *process) walk(n *numbers) {
+	for i := range p.r {
+		n.float(&p.r[i])
+	}
+	n.int32(&p.ticks)
+	for i := range p.track {
+		t := &p.track[i]
+		n.float(&t.s)
+		n.float(&t.low)
+		n.int64(&t.at)
+		n.int64(&t.latest)
+		n.int32(&t.tick)
+		n.int32(&t.rungs)
+		t.rungs = min(max(t.rungs, 0), ladderSteps)
+		for k := range t.ladder {
+			n.int64(&t.ladder[k].sec)
+			n.float(&t.ladder[k].s)
+		}
+		t.before.walk(n)
+		t.total.walk(n)
+	}
+}
+
+func (l *level) optional() []**process { return []**process{&l.better, &l.tolRatio, &l.tolLevel} }
+
+func (l *level) walk(n *numbers) {
+	down := bool(l.side)
+	n.bool(&down)
+	l.side = side(down)
+	n.bool(&l.complement)
+	n.float(&l.persist)
+	n.float(&l.upper)
+	n.float(&l.lower)
+	for _, c := range []*counts{&l.pend, &l.tolPend, &l.total, &l.base} {
+		c.walk(n)
+	}
+	l.harm.walk(n)
+	for _, p := range l.optional() {
+		if *p != nil {
+			(*p).walk(n)
+		}
+	}
+}
+
+func (i *indicator) walk(n *numbers) {
+	for _, x := range []*float64{&i.share, &i.margin, &i.floor, &i.noise, &i.drift, &i.slice, &i.carry, &i.nats, &i.phi} {
+		n.float(x)
+	}
+	down := bool(i.side)
+	n.bool(&down)
+	i.side = side(down)
+	n.bool(&i.firstEver)
+	n.bool(&i.cleared)
+	n.int64(&i.firstBad)
+	n.int64(&i.started)
+	n.int(&i.best)
+	i.best = min(max(i.best, 0), max(len(i.levels)-1, 0))
+	if i.test != nil {
+		for k := range i.test.bounds {
+			v := int32(i.test.bounds[k])
+			n.int32(&v)
+			i.test.bounds[k] = int16(min(max(v, 0), latencyBins-2))
+			n.float(&i.test.tail[k])
+		}
+		n.int(&i.test.n)
+		n.int(&i.test.q95)
+		n.int(&i.test.limit)
+	}
+	for k := range i.levels {
+		i.levels[k].walk(n)
+	}
+	if i.old != nil {
+		i.old.walk(n)
+		i.now.walk(n)
+	}
+}
+
+func (w *watch) walk(n *numbers) {
+	for _, x := range []*int64{&w.opened, &w.started, &w.ready, &w.endedAt, &w.lastNew, &w.lastOld, &w.lastItem, &w.gap, &w.testsFrom, &w.regressedAt, &w.healthyAt} {
+		n.int64(x)
+	}
+	for _, x := range []*float64{&w.newSources, &w.oldSources, &w.paceNew, &w.paceOld, &w.weights, &w.squares, &w.newTotal, &w.oldTotal, &w.lineTotal, &w.nats, &w.peak, &w.slope} {
+		n.float(x)
+	}
+	n.uint64(&w.items)
+	n.uint64(&w.lost)
+	n.bool(&w.ended)
+	for i := range w.counts {
+		n.int(&w.counts[i])
+	}
+	if w.undo == nil {
+		return
+	}
+	n.int64(&w.undo.since)
+	n.bool(&w.undo.gone)
+	n.bool(&w.undo.serving)
+	n.float(&w.undo.pace)
+	for k := range w.undo.parts {
+		p := &w.undo.parts[k]
+		n.int(&p.level)
+		p.level = min(max(p.level, 0), len(p.i.levels)-1)
+		n.float(&p.bound)
+		up := !bool(p.side)
+		n.bool(&up)
+		p.side = side(!up)
+		p.recent.walk(n)
+		p.process.walk(n)
+	}
+}
+
+// Snapshot encodes histories and watches.
+func (e *Engine) Snapshot() ([]byte, error) {
+	e.work.Lock()
+	defer e.work.Unlock()
+	out := snapshot{Version: snapshotVersion, Second: e.open.Load()}
+	for _, s := range e.list() {
+		if s.key.name != overflowService {
+			out.Services = append(out.Services, s.save())
+		}
+	}
+	for _, w := range e.queue {
+		out.Watches = append(out.Watches, w.save())
+	}
+	var buf bytes.Buffer
+	if err := gob.NewEncoder(&buf).Encode(out); err != nil {
+		return nil, fmt.Errorf("encode the engine's state: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+func (s *service) save() serviceState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := serviceState{Name: s.key.name, Environment: s.key.environment, History: s.history, Gap: s.gap}
+	index := map[*Source]int{}
+	for i, source := range s.sources {
+		index[source] = i
+		st.Origins = append(st.Origins, source.origin)
+		st.Firsts = append(st.Firsts, source.first)
+		st.OpTotals = append(st.OpTotals, source.opTotal)
+	}
+	for _, o := range s.ops[1:] {
+		st.Operations = append(st.Operations, o.name)
+	}
+	for _, p := range s.patterns[1:] {
+		state := patternState{Kind: p.kind, ID: p.id, Type: p.typ, Message: p.message, Template: p.template, Operation: p.operation,
+			Frames: p.frames, Severity: p.severity, Harm: p.harm, FirstAt: p.firstAt}
+		for _, x := range p.examples {
+			if i, ok := index[x.source]; ok {
+				state.Examples = append(state.Examples, exampleState{i, x.example})
+			}
+		}
+		st.Patterns = append(st.Patterns, state)
+	}
+	return st
+}
+
+func (w *watch) save() watchState {
+	st := watchState{Deployment: w.d, Mode: w.mode, State: w.state, Reason: w.reason, Detail: w.detail, Checkpoint: w.checkpoint,
+		Losses: map[string]uint64{}, Base: w.base, Fresh: w.fresh}
+	// Losses count from zero after a restart, so what is owed is kept negative:
+	// the difference so far.
+	now := w.service.losses.snapshot()
+	for name, n := range now {
+		st.Losses[name] = n - min(n, w.lossesBefore[name])
+	}
+	position := map[*indicator]int{}
+	for k, i := range w.indicators {
+		position[i] = k
+		is := indicatorState{Signal: i.signal, Op: i.op, Pattern: i.pattern, Class: int(i.class), Levels: len(i.levels), Tested: i.test != nil, Old: i.old != nil, Critical: i.critical}
+		for l := range i.levels {
+			mask := uint8(0)
+			for bit, p := range i.levels[l].optional() {
+				if *p != nil {
+					mask |= 1 << bit
+				}
+			}
+			is.Processes = append(is.Processes, mask)
+		}
+		n := &numbers{}
+		i.walk(n)
+		is.Numbers = n.list
+		st.Indicators = append(st.Indicators, is)
+	}
+	if w.undo != nil {
+		st.Undoing = []int{}
+		for _, p := range w.undo.parts {
+			st.Undoing = append(st.Undoing, position[p.i])
+		}
+	}
+	for _, h := range w.hits {
+		st.Hits = append(st.Hits, h.new, h.old, math.Float64frombits(uint64(h.firstNewAt)))
+	}
+	n := &numbers{}
+	w.walk(n)
+	st.Numbers = n.list
+	return st
+}
+
+// Restore takes a snapshot into an engine that has seen nothing yet. A damaged
+// or unknown snapshot is refused and leaves the engine as it was.
+func (e *Engine) Restore(data []byte) error {
+	var in snapshot
+	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&in); err != nil {
+		return fmt.Errorf("decode the engine's state: %w", err)
+	}
+	if in.Version != snapshotVersion {
+		return fmt.Errorf("the engine's state has version %d, this build reads %d", in.Version, snapshotVersion)
+	}
+	e.work.Lock()
+	defer e.work.Unlock()
+	if len(e.list()) > 0 || len(e.queue) > 0 {
+		return fmt.Errorf("the engine has begun already: restore before the first observation")
+	}
+	staged := New(e.cfg)
+	for _, st := range in.Services {
+		if len(staged.order) < e.cfg.Limits.Services {
+			staged.serviceOf(st.Name, st.Environment).load(st)
+		}
+	}
+	for _, st := range in.Watches {
+		if len(staged.queue) >= e.cfg.Limits.Watches {
+			break
+		}
+		if err := staged.loadWatch(st); err != nil {
+			return err
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.services, e.order, e.watches, e.queue = staged.services, staged.order, staged.watches, staged.queue
+	for _, s := range e.order {
+		s.engine = e
+		for _, source := range s.sources {
+			source.engine = e
+		}
+	}
+	for _, w := range e.queue {
+		w.engine = e
+	}
+	return nil
+}
+
+func (s *service) load(st serviceState) {
+	for i, o := range st.Origins {
+		source := s.source(o)
+		if i < len(st.Firsts) && i < len(st.OpTotals) {
+			source.first, source.opTotal = st.Firsts[i], st.OpTotals[i]
+			source.firstItem = source.first * second
+		}
+	}
+	for _, name := range st.Operations {
+		s.operation(name)
+	}
+	for _, p := range st.Patterns {
+		index := s.pattern(patternKey{p.Kind, p.ID}, func() *pattern {
+			return &pattern{kind: p.Kind, id: p.ID, typ: p.Type, message: p.Message, template: p.Template, operation: p.Operation,
+				frames: p.Frames, severity: p.Severity, harm: p.Harm, firstAt: p.FirstAt}
+		})
+		for _, x := range p.Examples {
+			if index != otherIndex && x.Origin >= 0 && x.Origin < len(s.sources) {
+				s.patterns[index].examples = append(s.patterns[index].examples, sourceExample{s.sources[x.Origin], x.Example})
+			}
+		}
+	}
+	if st.History != nil {
+		s.history = st.History
+	}
+	s.gap = st.Gap
+}
+
+func (e *Engine) loadWatch(st watchState) error {
+	s := e.serviceOf(st.Deployment.Service, st.Deployment.Environment)
+	if st.Base == nil {
+		st.Base = &history{}
+	}
+	w := e.newWatch(s, st.Deployment, st.Mode)
+	w.base, w.fresh = st.Base, st.Fresh
+	w.state, w.reason, w.detail, w.checkpoint = st.State, st.Reason, st.Detail, st.Checkpoint
+	for name, n := range st.Losses {
+		s.losses.add(name, n)
+	}
+	damaged := fmt.Errorf("the engine's state is damaged: the watch of %s", st.Deployment.ID)
+	for _, is := range st.Indicators {
+		i := &indicator{signal: is.Signal, op: is.Op, pattern: is.Pattern, class: class(is.Class), critical: is.Critical}
+		if int(is.Op) >= len(s.ops) || int(is.Pattern) >= len(s.patterns) || len(is.Processes) != is.Levels || is.Levels > latencyLevels {
+			return damaged
+		}
+		i.levels = make([]level, is.Levels)
+		for l := range i.levels {
+			for bit, p := range i.levels[l].optional() {
+				if is.Processes[l]&(1<<bit) != 0 {
+					*p = &process{}
+				}
+			}
+		}
+		if is.Tested {
+			i.test = &latencyTest{}
+		}
+		if is.Old {
+			i.old, i.now = &process{}, &process{}
+		}
+		n := &numbers{list: is.Numbers, reading: true}
+		i.walk(n)
+		if n.short || i.test != nil && (i.test.n != is.Levels || i.test.q95 >= i.test.n || i.test.limit >= i.test.n) {
+			return damaged
+		}
+		if i.test != nil {
+			if t := s.ops[i.op].test.Load(); t != nil {
+				i.test = t
+			} else {
+				s.ops[i.op].test.Store(i.test)
+			}
+		}
+		w.adopt(i)
+	}
+	if w.errors == nil {
+		return damaged
+	}
+	for k := 0; k+2 < len(st.Hits); k += 3 {
+		w.hits = append(w.hits, patternPair{new: st.Hits[k], old: st.Hits[k+1], firstNewAt: int64(math.Float64bits(st.Hits[k+2]))})
+	}
+	if st.Undoing != nil {
+		w.undo = &undoing{}
+		for _, k := range st.Undoing {
+			if k < 0 || k >= len(w.indicators) || len(w.indicators[k].levels) == 0 {
+				return damaged
+			}
+			w.undo.parts = append(w.undo.parts, undonePart{i: w.indicators[k]})
+		}
+	}
+	n := &numbers{list: st.Numbers, reading: true}
+	w.walk(n)
+	if n.short || len(w.hits) > len(s.patterns) {
+		return damaged
+	}
+	w.newSources, w.oldSources = 0, 0 // counted again as they speak
+	for _, i := range w.indicators {
+		if i.pattern >= 0 && int(i.pattern) >= len(w.hits) {
+			w.hits = growTo(w.hits, max(len(w.hits), int(i.pattern)+1))
+		}
+	}
+	e.watches[w.d.ID] = w
+	e.queue = append(e.queue, w)
+	if !w.ended || w.state == event.Regressed && w.undo != nil && w.undo.since == 0 {
+		s.watches = append(s.watches, w)
+	}
+	w.weighAll(w.opened)
+	w.changed = true
+	return nil
+}
+
+// adopt files a restored indicator where the watch looks for it.
+func (w *watch) adopt(i *indicator) {
+	w.indicators = append(w.indicators, i)
+	if i.pattern >= 0 {
+		w.byPattern[i.pattern] = i
+		return
+	}
+	if i.op < 0 {
+		if i.signal == event.SignalErrors {
+			w.errors = i
+		} else {
+			w.traffic = i
+		}
+		return
+	}
+	o := w.byOp[i.op]
+	if o == nil {
+		o = &opIndicators{}
+		w.byOp[i.op] = o
+	}
+	switch i.signal {
+	case event.SignalErrors:
+		o.errors = i
+	case event.SignalLatency:
+		o.latency = i
+	default:
+		o.vanish = i
+	}
+}

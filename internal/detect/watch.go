@@ -146,6 +146,25 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 	}
 	e.makeRoom()
 	s := e.serviceOf(d.Service, d.Environment)
+	w := e.newWatch(s, d, mode)
+	if len(s.watches) == 0 {
+		for _, o := range s.operations() {
+			o.test.Store(nil)
+		}
+	}
+	w.gap = int64(math.Ceil(s.gap - .01))
+	w.prepare()
+	e.watches[d.ID] = w
+	e.queue = append(e.queue, w)
+	s.watches = append(s.watches, w)
+	for _, other := range s.watches {
+		clear(other.members)
+	}
+	w.setTests(w.opened)
+}
+
+// newWatch makes a watch with its settings.
+func (e *Engine) newWatch(s *service, d event.Deployment, mode event.Mode) *watch {
 	w := &watch{engine: e, service: s, d: d, mode: mode,
 		members: map[*Source]cohort{}, spoken: map[*Source]bool{}, byOp: map[int32]*opIndicators{}, byPattern: map[int32]*indicator{},
 		opened: e.open.Load(), base: s.history, fresh: &history{}, alpha: e.cfg.FalseAlarms / 1000,
@@ -168,20 +187,7 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 		w.started = d.StartedAt.Unix()
 	}
 	w.threshold = math.Log(1/w.alpha) + math.Ln2
-	if len(s.watches) == 0 {
-		for _, o := range s.operations() {
-			o.test.Store(nil)
-		}
-	}
-	w.gap = int64(math.Ceil(s.gap - .01))
-	w.prepare()
-	e.watches[d.ID] = w
-	e.queue = append(e.queue, w)
-	s.watches = append(s.watches, w)
-	for _, other := range s.watches {
-		clear(other.members)
-	}
-	w.setTests(w.opened)
+	return w
 }
 
 // makeRoom lets the oldest ended watch go, else the oldest, when the cap is reached.
@@ -375,7 +381,7 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 // opIndicators are the indicators of an operation, made when it is first seen.
 func (w *watch) opIndicators(op int32) *opIndicators {
 	found := w.byOp[op]
-	if found == nil {
+	if found == nil || found.errors == nil {
 		found = &opIndicators{}
 		found.latency = w.newIndicator(event.SignalLatency, op, -1, classGolden)
 		found.errors = w.newIndicator(event.SignalErrors, op, -1, classGolden)
