@@ -141,14 +141,19 @@ func (s *site) unjudged(d event.Deployment) (headline, next string) {
 
 // actions lists what can be done, most direct first.
 func actions(d event.Deployment, v *event.Verdict, c *event.Change) (list []action, links []link) {
-	if v != nil && v.State != event.Healthy && !d.Baseline {
-		fix := wording.Fix(d)
+	// Rolling back is advice only where this deployment did harm; while that is
+	// open it is offered, and an exonerated or healthy one is left alone.
+	if v != nil && v.State != event.Healthy && v.State != event.Exonerated && !d.Baseline {
+		fix, title := wording.Fix(d), "Roll back"
+		if v.State != event.Regressed {
+			title = "To roll back without waiting for proof"
+		}
 		switch {
 		case fix == "":
 		case d.RollbackCommand != "" || !strings.HasSuffix(fix, ".") && !strings.HasPrefix(fix, "In "):
-			list = append(list, action{Title: "Roll back", Command: plainCommand(fix)})
+			list = append(list, action{Title: title, Command: plainCommand(fix)})
 		default:
-			list = append(list, action{Title: "Roll back", Words: fix})
+			list = append(list, action{Title: title, Words: fix})
 		}
 	}
 	if v != nil && v.State == event.Regressed {

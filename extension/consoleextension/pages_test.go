@@ -263,3 +263,23 @@ func luminance(rgb ...int) float64 {
 	}
 	return sum
 }
+
+func TestRollbackIsAdvisedOnlyForHarm(t *testing.T) {
+	p := afternoon{noon}
+	for state, want := range map[event.VerdictState]string{
+		event.Regressed: "Roll back kubectl", event.Watching: "To roll back without waiting for proof kubectl", event.Inconclusive: "To roll back without waiting for proof kubectl",
+		event.Exonerated: "", event.Healthy: "",
+	} {
+		l := ledger.New(ledger.Limits{})
+		d := p.badDeployment(l)
+		v := p.badVerdict(d)
+		v.State, v.Reason = state, ""
+		l.RecordVerdict(v)
+		text := words(page200(t, handler(t, l), "/deployments/"+d.ID))
+		if want == "" {
+			assert.NotContains(t, text, "rollout undo", state)
+		} else {
+			assert.Contains(t, text, want, state)
+		}
+	}
+}
