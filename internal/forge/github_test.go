@@ -233,7 +233,7 @@ func FuzzGitHub(f *testing.F) {
 
 // checkIntake is what holds of every source's result, whatever came in.
 func checkIntake(t *testing.T, in Intake, err error) {
-	n := len(in.Changes) + len(in.Runs) + len(in.Deployments) + len(in.Findings)
+	n := len(in.Changes) + len(in.Runs) + len(in.Deployments) + len(in.Findings) + len(in.Tests)
 	if err != nil {
 		require.Zero(t, n)
 		require.NotContains(t, err.Error(), "\n", "an error is one line")

@@ -25,7 +25,15 @@ const (
 type Config struct {
 	confighttp.ServerConfig `mapstructure:",squash"`
 
-	GitHub GitHubConfig `mapstructure:"github"`
+	GitHub    GitHubConfig `mapstructure:"github"`
+	Gitea     GitHubConfig `mapstructure:"gitea"`
+	GitLab    SourceConfig `mapstructure:"gitlab"`
+	Jenkins   SourceConfig `mapstructure:"jenkins"`
+	ArgoCD    SourceConfig `mapstructure:"argocd"`
+	Flux      SourceConfig `mapstructure:"flux"`
+	Flagger   SourceConfig `mapstructure:"flagger"`
+	Spinnaker SourceConfig `mapstructure:"spinnaker"`
+	CDEvents  SourceConfig `mapstructure:"cdevents"`
 
 	// MetricsInterval is how often run metrics are sent to a metrics pipeline.
 	MetricsInterval time.Duration `mapstructure:"metrics_interval"`
@@ -33,7 +41,14 @@ type Config struct {
 	_ struct{}
 }
 
-// GitHubConfig is for /webhooks/github.
+// SourceConfig is for a source of webhooks.
+type SourceConfig struct {
+	// Secret proves a delivery, by the source's own means: a signature where it
+	// has one, else a token that is sent along.
+	Secret configopaque.String `mapstructure:"secret"`
+}
+
+// GitHubConfig is for /webhooks/github and /webhooks/gitea.
 type GitHubConfig struct {
 	// Secret is what the webhook's page calls secret; deliveries carry an
 	// HMAC-SHA256 of their body with it.
@@ -59,7 +74,7 @@ func (c *Config) Validate() error {
 	if c.NetAddr.Endpoint == "" {
 		errs = append(errs, fmt.Errorf("endpoint is empty: set it to an address to listen on, such as %s", defaultEndpoint))
 	} else if !c.isLocal() && !c.Auth.HasValue() && !c.hasSecret() {
-		errs = append(errs, fmt.Errorf("endpoint %s is not on loopback, so anyone who reaches it could post deployments: set auth (an authenticator extension, for /v1/deployments) or the secret of a webhook (github.secret), or listen on %s", c.NetAddr.Endpoint, defaultEndpoint))
+		errs = append(errs, fmt.Errorf("endpoint %s is not on loopback, so anyone who reaches it could post deployments: set auth (an authenticator extension, for /v1/deployments) or the secret of a webhook (such as github.secret), or listen on %s", c.NetAddr.Endpoint, defaultEndpoint))
 	}
 	if c.MetricsInterval < time.Second {
 		errs = append(errs, fmt.Errorf("metrics_interval is %s: set it to at least 1s", c.MetricsInterval))
@@ -68,7 +83,29 @@ func (c *Config) Validate() error {
 }
 
 // hasSecret tells whether any webhook source proves itself by a secret.
-func (c *Config) hasSecret() bool { return c.GitHub.Secret != "" }
+func (c *Config) hasSecret() bool {
+	for _, secret := range c.secrets() {
+		if secret != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// secrets of the sources, by source; "" where none is set.
+func (c *Config) secrets() map[string]string {
+	return map[string]string{
+		"github":    string(c.GitHub.Secret),
+		"gitea":     string(c.Gitea.Secret),
+		"gitlab":    string(c.GitLab.Secret),
+		"jenkins":   string(c.Jenkins.Secret),
+		"argocd":    string(c.ArgoCD.Secret),
+		"flux":      string(c.Flux.Secret),
+		"flagger":   string(c.Flagger.Secret),
+		"spinnaker": string(c.Spinnaker.Secret),
+		"cdevents":  string(c.CDEvents.Secret),
+	}
+}
 
 // isLocal tells whether only this machine can reach the listener.
 func (c *Config) isLocal() bool {

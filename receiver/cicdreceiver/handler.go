@@ -14,8 +14,16 @@ import (
 )
 
 const helpText = `deployloop cicd receiver
-  POST /v1/deployments   JSON: service, and revision or version; see deployloop mark --help
-  POST /webhooks/github  X-Hub-Signature-256 with github.secret
+  POST /v1/deployments      JSON: service, and revision or version; see deployloop mark --help
+  POST /webhooks/github     X-Hub-Signature-256 with github.secret
+  POST /webhooks/gitea      X-Gitea-Signature with gitea.secret; Forgejo too
+  POST /webhooks/gitlab     X-Gitlab-Token: gitlab.secret
+  POST /webhooks/flux       X-Signature with flux.secret (provider generic-hmac)
+  POST /webhooks/jenkins    these and /cdevents: Authorization: Bearer and the source's secret, or ?token=
+  POST /webhooks/argocd
+  POST /webhooks/flagger
+  POST /webhooks/spinnaker
+  POST /cdevents            CDEvents over CloudEvents
 `
 
 // answer is what a request gets: a status, one line, and how it is counted.
@@ -33,6 +41,7 @@ func refuse(status int, o outcome, format string, args ...any) answer {
 // route is one endpoint.
 type route struct {
 	source string // for counting
+	secret string // "" when none is set
 	// authentic proves the sender by the source's own means (a signature); nil
 	// or a source without a secret falls back to auth, or to loopback.
 	authentic func(*http.Request, []byte) (proven bool, refusal *answer)
@@ -43,10 +52,8 @@ type route struct {
 // handler routes by hand rather than by ServeMux patterns, so that a wrong
 // method or path is answered in one line and counted like everything else.
 func (r *cicdReceiver) handler() http.Handler {
-	routes := map[string]route{
-		"/v1/deployments":  {source: "api", take: r.takeDeployment},
-		"/webhooks/github": r.githubRoute(),
-	}
+	routes := r.webhooks()
+	routes["/v1/deployments"] = route{source: "api", take: r.takeDeployment}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		path := strings.TrimSuffix(req.URL.Path, "/")
 		endpoint, known := routes[path]
@@ -106,7 +113,7 @@ func (r *cicdReceiver) serve(w http.ResponseWriter, req *http.Request, endpoint 
 // admitBeforeBody lets a request in whose sender need not, or cannot yet, be
 // proven by its body.
 func (r *cicdReceiver) admitBeforeBody(req *http.Request, endpoint route) *answer {
-	if endpoint.authentic != nil && r.secretOf(endpoint.source) != "" {
+	if endpoint.authentic != nil && endpoint.secret != "" {
 		return nil // by its signature, once the body is here
 	}
 	if r.authenticator != nil {
@@ -121,15 +128,6 @@ func (r *cicdReceiver) admitBeforeBody(req *http.Request, endpoint route) *answe
 		return &refusal
 	}
 	return nil
-}
-
-func (r *cicdReceiver) secretOf(source string) string {
-	switch source {
-	case "github":
-		return string(r.cfg.GitHub.Secret)
-	default:
-		return ""
-	}
 }
 
 func (r *cicdReceiver) finish(w http.ResponseWriter, req *http.Request, endpoint route, a answer) {

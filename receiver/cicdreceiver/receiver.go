@@ -35,6 +35,7 @@ type cicdReceiver struct {
 
 	authenticator extensionauth.Server // nil without auth
 	seen          *deliveries
+	memory        *runMemory
 	counts        *selfMetrics
 	runs          *runMetrics
 
@@ -57,7 +58,7 @@ func newReceiver(set receiver.Settings, cfg *Config) (*cicdReceiver, error) {
 	}
 	return &cicdReceiver{
 		cfg: cfg, set: set, logger: set.Logger, now: time.Now,
-		seen: newDeliveries(), counts: counts, runs: runs,
+		seen: newDeliveries(), memory: newRunMemory(), counts: counts, runs: runs,
 	}, nil
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,7 +117,7 @@ func TestHelp(t *testing.T) {
 	r := start(t, wiring{})
 	status, text, _ := r.do(http.MethodGet, "/", nil, nil)
 	require.Equal(t, http.StatusOK, status)
-	for _, path := range []string{"/v1/deployments", "/webhooks/github"} {
+	for _, path := range append(slices.Collect(maps.Keys(r.receiver.webhooks())), "/v1/deployments") {
 		require.Contains(t, text, path)
 	}
 }

@@ -3,6 +3,7 @@ package cicdreceiver
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,7 +84,7 @@ func newRunMetrics(version string, now func() time.Time) (*runMetrics, error) {
 // record takes what is now known of a run. A finished one counts once, however
 // often it is told.
 func (m *runMetrics) record(ctx context.Context, run event.PipelineRun) {
-	key := run.Source + "\x00" + run.Repository + "\x00" + run.ID + "\x00" + run.TaskID + "\x00" + strconv.Itoa(run.Attempt)
+	key := runIdentity(run)
 	pipeline := attribute.String(event.AttrPipelineName, run.Pipeline)
 	repository := attribute.String(event.AttrRepository, run.Repository)
 
@@ -124,6 +125,11 @@ func (m *runMetrics) record(ctx context.Context, run event.PipelineRun) {
 		}
 	}
 	seconds(run.StartedAt, run.FinishedAt, outcome...)
+}
+
+// runIdentity tells one attempt of a run, or of a task, from all others.
+func runIdentity(run event.PipelineRun) string {
+	return strings.Join([]string{run.Source, run.ID, run.TaskID, strconv.Itoa(run.Attempt)}, "\x00")
 }
 
 func (m *runMetrics) observeActive(_ context.Context, observer metric.Int64Observer) error {

@@ -25,6 +25,9 @@ const serviceName = "cicd"
 // request that is sent again after a failure may repeat records: events are
 // reconciled by the ledger and spans keep their ids.
 func (r *cicdReceiver) send(ctx context.Context, source string, in forge.Intake) *answer {
+	for i := range in.Runs {
+		r.memory.complete(&in.Runs[i].PipelineRun)
+	}
 	logs := r.eventLogs(in)
 	if records := logs.LogRecordCount(); records > 0 {
 		if r.out.logs == nil {
@@ -86,6 +89,9 @@ func (r *cicdReceiver) eventLogs(in forge.Intake) plog.Logs {
 			record.SetTraceID(traceID)
 			record.SetSpanID(runSpanID(run.PipelineRun))
 		}
+	}
+	for _, t := range in.Tests {
+		eventotlp.EncodeTestResult(t, next())
 	}
 	for _, f := range in.Findings {
 		eventotlp.EncodeFinding(f, next())

@@ -1,7 +1,6 @@
 package cicdreceiver
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -11,80 +10,127 @@ import (
 	"github.com/deployloop/deployloop/internal/forge"
 )
 
-// webhook makes the route of one source out of its parts: how a sender proves
-// itself, how its headers name a delivery, and how its payload is read.
-func (r *cicdReceiver) webhook(source string, authentic func(*http.Request, []byte) (bool, *answer), name func(*http.Request) (event, id string), parse func(forge.Delivery) (forge.Intake, error)) route {
+// webhooks are the routes of all sources.
+func (r *cicdReceiver) webhooks() map[string]route {
+	header := func(names ...string) func(*http.Request) string {
+		return func(req *http.Request) string {
+			for _, name := range names {
+				if value := req.Header.Get(name); value != "" {
+					return value
+				}
+			}
+			return ""
+		}
+	}
+	github := forge.GitHubOptions{ReleaseEnvironment: r.cfg.GitHub.ReleaseEnvironment}
+	gitea := forge.GitHubOptions{ReleaseEnvironment: r.cfg.Gitea.ReleaseEnvironment}
+	plain := func(parse func(forge.Delivery) (forge.Intake, error)) source {
+		return source{proof: bearer(), parse: parse}
+	}
+	sources := map[string]source{
+		"github": {
+			proof: signature("X-Hub-Signature-256", "sha256="), forms: true,
+			event: header("X-GitHub-Event"), needsEvent: "X-GitHub-Event", delivery: header("X-GitHub-Delivery"),
+			parse: func(d forge.Delivery) (forge.Intake, error) { return forge.GitHub(d, github) },
+		},
+		"gitea": {
+			proof: signature("X-Gitea-Signature", ""), forms: true,
+			event: header("X-Gitea-Event", "X-Forgejo-Event"), needsEvent: "X-Gitea-Event", delivery: header("X-Gitea-Delivery", "X-Forgejo-Delivery"),
+			parse: func(d forge.Delivery) (forge.Intake, error) { return forge.Gitea(d, gitea) },
+		},
+		"gitlab":    {proof: token("X-Gitlab-Token"), delivery: header("Idempotency-Key"), parse: forge.GitLab},
+		"flux":      {proof: signature("X-Signature", "sha256="), parse: forge.Flux},
+		"jenkins":   plain(forge.Jenkins),
+		"argocd":    plain(forge.ArgoCD),
+		"flagger":   plain(forge.Flagger),
+		"spinnaker": plain(forge.Spinnaker),
+		"cdevents":  plain(forge.CDEvents),
+	}
+	routes := make(map[string]route, len(sources)+1)
+	secrets := r.cfg.secrets()
+	for name, s := range sources {
+		path := "/webhooks/" + name
+		if name == "cdevents" {
+			path = "/cdevents"
+		}
+		routes[path] = r.webhook(name, secrets[name], s)
+	}
+	return routes
+}
+
+// source is how one source of webhooks differs from the others.
+type source struct {
+	proof      proof
+	forms      bool                       // may send a form whose field payload is the JSON
+	event      func(*http.Request) string // nil: the payload itself says
+	needsEvent string                     // the header without which it is no webhook of this source
+	delivery   func(*http.Request) string // nil or "": told by its body
+	parse      func(forge.Delivery) (forge.Intake, error)
+}
+
+func (r *cicdReceiver) webhook(name, secret string, s source) route {
 	return route{
-		source:    source,
-		authentic: authentic,
+		source: name,
+		secret: secret,
+		forms:  s.forms,
+		authentic: func(req *http.Request, body []byte) (bool, *answer) {
+			if secret == "" {
+				return false, nil
+			}
+			if problem := s.proof(req, body, secret); problem != "" {
+				refusal := refuse(http.StatusUnauthorized, outcomeBadSignature, "%s", problem)
+				return false, &refusal
+			}
+			return true, nil
+		},
 		take: func(req *http.Request, body []byte) answer {
-			event, id := name(req)
-			if !r.seen.begin(source, id) {
-				return answer{status: http.StatusOK, outcome: outcomeDuplicate, reason: "taken before"}
+			delivery := forge.Delivery{Body: body, ReceivedAt: r.now().UTC()}
+			if s.event != nil {
+				delivery.Event = s.event(req)
 			}
-			in, err := parse(forge.Delivery{Event: event, ID: id, Body: body, ReceivedAt: r.now().UTC()})
-			if err != nil {
-				r.seen.failed(source, id)
-				return refuse(http.StatusBadRequest, outcomeBadInput, "%s", err)
+			if s.needsEvent != "" && delivery.Event == "" {
+				return refuse(http.StatusBadRequest, outcomeBadInput, "the header %s is missing: is this a webhook of %s?", s.needsEvent, name)
 			}
-			if in.Ignored != "" {
-				return answer{status: http.StatusOK, outcome: outcomeIgnored, reason: "ignored: " + in.Ignored}
+			if strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+				form, err := url.ParseQuery(string(body))
+				if err != nil || form.Get("payload") == "" {
+					return refuse(http.StatusBadRequest, outcomeBadInput, "the form has no payload; set the webhook's content type to application/json")
+				}
+				delivery.Body = []byte(form.Get("payload"))
 			}
-			if failure := r.send(req.Context(), source, in); failure != nil {
-				r.seen.failed(source, id)
-				return *failure
+			if s.delivery != nil {
+				delivery.ID = s.delivery(req)
 			}
-			return answer{status: http.StatusAccepted, outcome: outcomeAccepted, reason: "accepted"}
+			if delivery.ID == "" { // the same words say the same thing
+				sum := sha256.Sum256(body)
+				delivery.ID = "body:" + hex.EncodeToString(sum[:])
+			}
+			return r.takeDelivery(req, name, delivery, s.parse)
 		},
 	}
 }
 
-func (r *cicdReceiver) githubRoute() route {
-	options := forge.GitHubOptions{ReleaseEnvironment: r.cfg.GitHub.ReleaseEnvironment}
-	endpoint := r.webhook("github",
-		signature(string(r.cfg.GitHub.Secret), "X-Hub-Signature-256", "sha256="),
-		func(req *http.Request) (string, string) {
-			return req.Header.Get("X-GitHub-Event"), req.Header.Get("X-GitHub-Delivery")
-		},
-		func(d forge.Delivery) (forge.Intake, error) { return forge.GitHub(d, options) },
-	)
-	takeJSON := endpoint.take
-	endpoint.forms = true // what GitHub's page offers first
-	endpoint.take = func(req *http.Request, body []byte) answer {
-		if req.Header.Get("X-GitHub-Event") == "" {
-			return refuse(http.StatusBadRequest, outcomeBadInput, "the header X-GitHub-Event is missing: is this a GitHub webhook?")
-		}
-		if strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
-			form, err := url.ParseQuery(string(body))
-			if err != nil || form.Get("payload") == "" {
-				return refuse(http.StatusBadRequest, outcomeBadInput, "the form has no payload; set the webhook's content type to application/json")
-			}
-			body = []byte(form.Get("payload"))
-		}
-		return takeJSON(req, body)
+func (r *cicdReceiver) takeDelivery(req *http.Request, name string, delivery forge.Delivery, parse func(forge.Delivery) (forge.Intake, error)) answer {
+	if !r.seen.begin(name, delivery.ID) {
+		return answer{status: http.StatusOK, outcome: outcomeDuplicate, reason: "taken before"}
 	}
-	return endpoint
-}
-
-// signature checks an HMAC-SHA256 over the body, in constant time. Without a
-// secret nothing is proven and nothing refused here.
-func signature(secret, header, prefix string) func(*http.Request, []byte) (bool, *answer) {
-	return func(req *http.Request, body []byte) (bool, *answer) {
-		if secret == "" {
-			return false, nil
+	taken := false
+	defer func() { // also when something below panics
+		if !taken {
+			r.seen.failed(name, delivery.ID)
 		}
-		told, found := strings.CutPrefix(req.Header.Get(header), prefix)
-		sum, err := hex.DecodeString(told)
-		mac := hmac.New(sha256.New, []byte(secret))
-		mac.Write(body)
-		if !found || err != nil || !hmac.Equal(sum, mac.Sum(nil)) {
-			reason := "the signature in " + header + " is not that of the body with the secret configured here: set the same secret on both sides"
-			if req.Header.Get(header) == "" {
-				reason = "the header " + header + " is missing: set the secret on the webhook's page"
-			}
-			refusal := refuse(http.StatusUnauthorized, outcomeBadSignature, "%s", reason)
-			return false, &refusal
-		}
-		return true, nil
+	}()
+	in, err := parse(delivery)
+	if err != nil {
+		return refuse(http.StatusBadRequest, outcomeBadInput, "%s", err)
 	}
+	if in.Ignored != "" {
+		taken = true
+		return answer{status: http.StatusOK, outcome: outcomeIgnored, reason: "ignored: " + in.Ignored}
+	}
+	if failure := r.send(req.Context(), name, in); failure != nil {
+		return *failure
+	}
+	taken = true
+	return answer{status: http.StatusAccepted, outcome: outcomeAccepted, reason: "accepted"}
 }

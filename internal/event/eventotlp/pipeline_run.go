@@ -32,7 +32,10 @@ func EncodePipelineRun(r event.PipelineRun, record plog.LogRecord) {
 	if r.Result != "" {
 		outcome = r.Result
 	}
-	say(record, fmt.Sprintf("pipeline %s of %s: %s", what, r.Repository, outcome))
+	if r.Repository != "" {
+		what += " of " + r.Repository
+	}
+	say(record, fmt.Sprintf("pipeline %s: %s", what, outcome))
 	switch r.Result {
 	case "failure", "error", "timeout":
 		severity(record, plog.SeverityNumberError)

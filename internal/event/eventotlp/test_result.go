@@ -2,7 +2,7 @@ package eventotlp
 
 import (
 	"errors"
-	"fmt"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -14,7 +14,7 @@ import (
 func EncodeTestResult(r event.TestResult, record plog.LogRecord) {
 	begin(record, event.NameTestResult, r.At)
 	bindTestResult(&attributes{record: record.Attributes()}, &r)
-	line := fmt.Sprintf("test %s %s: %s", r.Suite, r.Case, r.Status)
+	line := "test " + strings.TrimSpace(r.Suite+" "+r.Case) + ": " + r.Status
 	if r.Message != "" {
 		line += ": " + firstLine(r.Message)
 	}

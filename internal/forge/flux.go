@@ -1,0 +1,81 @@
+package forge
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// Flux reads an event of Flux's notification controller (provider type generic
+// or generic-hmac). The Alert's eventMetadata may say service, environment (or
+// env), version and revision.
+// https://fluxcd.io/flux/components/notification/providers/#generic-webhook
+func Flux(d Delivery) (Intake, error) {
+	var hook struct {
+		InvolvedObject struct{ Kind, Namespace, Name, UID string }
+		Severity       string
+		Timestamp      moment
+		Message        string
+		Reason         string
+		Metadata       map[string]string
+	}
+	if err := unmarshal("flux", d.Body, &hook); err != nil {
+		return Intake{}, err
+	}
+	object, metadata := hook.InvolvedObject, hook.Metadata
+	if object.Kind != "Kustomization" && object.Kind != "HelmRelease" || object.Name == "" {
+		return ignored("an event of a %s deploys nothing", cut(firstText(object.Kind, "nameless object"), 64)), nil
+	}
+	namespace := object.Namespace
+	if namespace == "flux-system" {
+		namespace = "" // where Flux lives, not what it deploys to
+	}
+	deployment := event.Deployment{
+		Service:     cut(firstText(metadata["service"], object.Name), maxText),
+		Environment: cut(firstText(metadata["environment"], metadata["env"], namespace, event.DefaultEnvironment), maxText),
+		Version:     cut(firstText(metadata["version"], metadata["app-version"]), maxText),
+		Revision:    cut(metadata["commit"], 64),
+	}
+	source := metadata["revision"]
+	for key, value := range metadata { // kustomize.toolkit.fluxcd.io/revision in versions before the notification controller cut it
+		if strings.HasSuffix(key, ".toolkit.fluxcd.io/revision") {
+			source = firstText(source, value)
+		}
+	}
+	if deployment.Version == "" && deployment.Revision == "" {
+		if _, digest, found := strings.Cut(source, "@sha1:"); found { // main@sha1:…
+			deployment.Revision = cut(digest, 64)
+		} else {
+			deployment.Version = cut(source, maxText)
+		}
+	}
+	if deployment.Version == "" && deployment.Revision == "" {
+		return ignored("the event of %s %s names no revision", object.Kind, cut(object.Name, 128)), nil
+	}
+	at := firstTime(hook.Timestamp.Time, d.ReceivedAt)
+	switch {
+	case strings.HasSuffix(hook.Reason, "Succeeded") && hook.Reason != "TestSucceeded" && hook.Reason != "UninstallSucceeded":
+		deployment.Status, deployment.FinishedAt = event.DeploymentSucceeded, at
+	case strings.HasSuffix(hook.Reason, "Failed") && hook.Severity == "error":
+		deployment.Status, deployment.FinishedAt = event.DeploymentFailed, at
+	case hook.Reason == "Progressing":
+		deployment.Status, deployment.StartedAt = event.DeploymentStarted, at
+	default:
+		return ignored("reason %s changes nothing that is watched", cut(hook.Reason, 64)), nil
+	}
+	// Flux tells of each reconciliation, every few minutes. What it reconciles to
+	// is the id, so that only another revision, or release, is another deployment.
+	id := "flux:" + cut(firstText(object.UID, object.Namespace+"/"+object.Name), 128) + "@" + cut(source, 128)
+	if release := helmRelease.FindString(hook.Message); release != "" {
+		id += "." + release
+	}
+	deployment.Aliases = []string{id}
+	deployment.Sources = []event.Source{{Name: "flux", ID: id, At: at}}
+	return Intake{Deployments: []event.Deployment{deployment}}, nil
+}
+
+// helmRelease finds the number of a release in "Helm upgrade succeeded for
+// release shop/checkout.v3 with chart checkout@1.2.3": a rollback to an older
+// chart is a new one.
+var helmRelease = regexp.MustCompile(`\bv[0-9]{1,9}\b`)

@@ -1,0 +1,51 @@
+package cicdreceiver
+
+import (
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// runMemory remembers what was told of runs that have not finished. Some sources
+// tell when a run began only then, and of its end only when it ended; the span
+// tree and the durations need both. The run that moved longest ago is forgotten
+// first.
+type runMemory struct {
+	mu   sync.Mutex
+	runs *lru.Cache[string, event.PipelineRun]
+}
+
+func newRunMemory() *runMemory {
+	runs, err := lru.New[string, event.PipelineRun](maxActiveRuns)
+	if err != nil {
+		panic(err) // the size is a positive constant
+	}
+	return &runMemory{runs: runs}
+}
+
+// complete fills what run leaves out with what was told before. A finished run
+// stays known until it is forgotten, so that one told again is as complete.
+func (m *runMemory) complete(run *event.PipelineRun) {
+	key := runIdentity(*run)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if before, ok := m.runs.Get(key); ok {
+		if run.QueuedAt.IsZero() {
+			run.QueuedAt = before.QueuedAt
+		}
+		if run.StartedAt.IsZero() && run.State != "pending" {
+			run.StartedAt = before.StartedAt
+		}
+		for _, text := range []struct{ now, then *string }{
+			{&run.Repository, &before.Repository}, {&run.Ref, &before.Ref}, {&run.Revision, &before.Revision},
+			{&run.URL, &before.URL}, {&run.Worker, &before.Worker},
+		} {
+			if *text.now == "" {
+				*text.now = *text.then
+			}
+		}
+	}
+	m.runs.Add(key, *run)
+}
