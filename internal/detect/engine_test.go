@@ -111,7 +111,7 @@ func TestExporterThatBatchesFiveSeconds(t *testing.T) {
 	}
 	s.deploy("d", "2", "1")
 	serving = 2
-	for range 200 {
+	for range 600 {
 		step()
 	}
 	require.Equal(t, event.Healthy, s.state("d"), "%+v", s.last["d"])

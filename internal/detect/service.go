@@ -43,9 +43,30 @@ type operation struct {
 	kept  []sourceExample             // of failed requests; belongs to Tick
 }
 
+// patternKey is small because it is hashed for every log line.
 type patternKey struct {
-	kind event.Signal
+	kind patternKind
 	id   uint64
+}
+
+type patternKind uint8
+
+const (
+	kindNone patternKind = iota
+	kindException
+	kindLog
+	kindWork
+)
+
+func kindOf(s event.Signal) patternKind {
+	switch s {
+	case event.SignalException:
+		return kindException
+	case event.SignalLog:
+		return kindLog
+	default:
+		return kindWork
+	}
 }
 
 // pattern is an exception fingerprint, a log template or a kind of inner work.

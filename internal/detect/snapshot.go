@@ -102,19 +102,25 @@ func (n *numbers) float(x *float64) {
 func (n *numbers) int64(x *int64) {
 	f := math.Float64frombits(uint64(*x))
 	n.float(&f)
-	*x = int64(math.Float64bits(f))
+	if n.reading { // written things may be shared with the hot path
+		*x = int64(math.Float64bits(f))
+	}
 }
 
 func (n *numbers) int32(x *int32) {
 	v := int64(*x)
 	n.int64(&v)
-	*x = int32(v)
+	if n.reading {
+		*x = int32(v)
+	}
 }
 
 func (n *numbers) int(x *int) {
 	v := int64(*x)
 	n.int64(&v)
-	*x = int(v)
+	if n.reading {
+		*x = int(v)
+	}
 }
 
 func (n *numbers) bool(x *bool) {
@@ -123,13 +129,17 @@ func (n *numbers) bool(x *bool) {
 		v = 1
 	}
 	n.int64(&v)
-	*x = v != 0
+	if n.reading {
+		*x = v != 0
+	}
 }
 
 func (n *numbers) uint64(x *uint64) {
 	v := int64(*x)
 	n.int64(&v)
-	*x = uint64(v)
+	if n.reading {
+		*x = uint64(v)
+	}
 }
 
 func (c *counts) walk(n *numbers) {
@@ -199,7 +209,9 @@ func (i *indicator) walk(n *numbers) {
 		for k := range i.test.bounds {
 			v := int32(i.test.bounds[k])
 			n.int32(&v)
-			i.test.bounds[k] = int16(min(max(v, 0), latencyBins-2))
+			if n.reading {
+				i.test.bounds[k] = int16(min(max(v, 0), latencyBins-2))
+			}
 			n.float(&i.test.tail[k])
 		}
 		n.int(&i.test.n)
@@ -393,7 +405,7 @@ func (s *service) load(st serviceState) {
 		s.operation(name)
 	}
 	for _, p := range st.Patterns {
-		index := s.pattern(patternKey{p.Kind, p.ID}, func() *pattern {
+		index := s.pattern(patternKey{kindOf(p.Kind), p.ID}, func() *pattern {
 			return &pattern{kind: p.Kind, id: p.ID, typ: p.Type, message: p.Message, template: p.Template, operation: p.Operation,
 				frames: p.Frames, severity: p.Severity, harm: p.Harm, firstAt: p.FirstAt}
 		})

@@ -209,7 +209,7 @@ func (s *Source) Exception(x Exception, ex Exampler) {
 		s.items++
 		return
 	}
-	key := patternKey{event.SignalException, x.Fingerprint}
+	key := patternKey{kindException, x.Fingerprint}
 	index := s.lastPat
 	if key != s.lastKey {
 		index = s.pattern(key, func() *pattern {
@@ -230,7 +230,7 @@ func (s *Source) Log(l LogLine, ex Exampler) {
 		s.items++
 		return
 	}
-	key := patternKey{event.SignalLog, l.Template}
+	key := patternKey{kindLog, l.Template}
 	index := s.lastPat
 	if key != s.lastKey {
 		index = s.pattern(key, func() *pattern {
@@ -250,7 +250,7 @@ func (s *Source) Work(x Work) {
 		s.items++
 		return
 	}
-	key := patternKey{signalWork, xxhash.Sum64String(x.Name)}
+	key := patternKey{kindWork, xxhash.Sum64String(x.Name)}
 	index := s.lastPat
 	if key != s.lastKey {
 		index = s.pattern(key, func() *pattern {
