@@ -48,8 +48,9 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 	for _, c := range []*cobra.Command{
 		newDemoCommand(),
 		newMarkCommand(),
+		newSuspectsCommand(),
 		newDemoServiceCommand(),
-		newDemoCollectorCommand(), newMarkCommand()} {
+		newDemoCollectorCommand()} {
 		if c.GroupID == "" {
 			c.GroupID = groupLoop
 		}
