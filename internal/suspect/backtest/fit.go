@@ -15,12 +15,11 @@ const (
 	// without the culprit, in which "something else" is the answer: the assumed
 	// share of regressions that no commit of the range caused.
 	outsideShare = .15
-	iterations   = 4000
+	iterations   = 2000
 	step         = .05
+	// priorDeviation is how far from its prior a weight is held to be, in nats.
+	priorDeviation = 1.5
 )
-
-// priorDeviation is how far from its prior a weight is held to be, in nats.
-var priorDeviation = 1.5
 
 type sample struct {
 	vectors []suspect.Vector
@@ -28,22 +27,44 @@ type sample struct {
 	weight  float64
 }
 
-// Fit gives the weights that explain the cases best, under the prior. A
-// repository counts with the square root of its cases, since they repeat each
-// other.
-func Fit(cases []Case) suspect.Weights {
+// prepared is a case in numbers: with its culprit, and without.
+type prepared struct {
+	repository    string
+	with, without sample
+}
+
+func prepare(cases []Case) []prepared {
+	out := make([]prepared, len(cases))
+	for i, c := range cases {
+		without := make([]suspect.Commit, 0, len(c.Commits)-1)
+		without = append(append(without, c.Commits[:c.Answer]...), c.Commits[c.Answer+1:]...)
+		out[i] = prepared{
+			repository: c.Repository,
+			with:       sample{vectors: suspect.Vectors(c.Symptom, c.Commits, suspect.Options{}), answer: c.Answer},
+			without:    sample{vectors: suspect.Vectors(c.Symptom, without, suspect.Options{}), answer: -1},
+		}
+	}
+	return out
+}
+
+// Fit gives the weights that explain the cases best, under the prior.
+func Fit(cases []Case) suspect.Weights { return fit(prepare(cases), "") }
+
+// fit leaves one repository out. A repository counts with the square root of
+// its cases, since they repeat each other.
+func fit(cases []prepared, leftOut string) suspect.Weights {
 	perRepository := map[string]float64{}
 	for _, c := range cases {
-		perRepository[c.Repository]++
+		perRepository[c.repository]++
 	}
 	var samples []sample
 	for _, c := range cases {
-		weight := math.Sqrt(1/perRepository[c.Repository]) * 3
-		vectors := suspect.Vectors(c.Symptom, c.Commits, suspect.Options{})
-		samples = append(samples, sample{vectors, c.Answer, weight * (1 - outsideShare)})
-		without := make([]suspect.Commit, 0, len(c.Commits)-1)
-		without = append(append(without, c.Commits[:c.Answer]...), c.Commits[c.Answer+1:]...)
-		samples = append(samples, sample{suspect.Vectors(c.Symptom, without, suspect.Options{}), -1, weight * outsideShare})
+		if c.repository == leftOut {
+			continue
+		}
+		weight := 3 / math.Sqrt(perRepository[c.repository])
+		c.with.weight, c.without.weight = weight*(1-outsideShare), weight*outsideShare
+		samples = append(samples, c.with, c.without)
 	}
 	return ascend(samples)
 }

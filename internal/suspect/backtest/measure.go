@@ -70,14 +70,9 @@ type prediction struct {
 // repositories' cases only, and reports on those of a set.
 func CrossValidate(cases []Case) []Report {
 	byRepository := map[string]suspect.Weights{}
+	all := prepare(cases)
 	for _, repository := range repositories(cases) {
-		var others []Case
-		for _, c := range cases {
-			if c.Repository != repository {
-				others = append(others, c)
-			}
-		}
-		byRepository[repository] = Fit(others)
+		byRepository[repository] = fit(all, repository)
 	}
 	var reports []Report
 	for _, set := range []struct {
