@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.opentelemetry.io/collector/confmap"
+	"go.uber.org/zap"
+
+	"github.com/deployloop/deployloop/connector/anomalyconnector"
+	"github.com/deployloop/deployloop/internal/backtest"
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/terminal"
+)
+
+// backtestFlags are the command's flags.
+type backtestFlags struct {
+	telemetry               []string
+	deploys, config, output string
+	progress                bool
+	memory                  int // MiB
+}
+
+// newBacktestCommand plays recorded telemetry through the detector.
+func newBacktestCommand() *cobra.Command {
+	var f backtestFlags
+	c := &cobra.Command{
+		Use:   "backtest --telemetry FILE [FILE...]",
+		Short: "Judge deployments in recorded telemetry",
+		Long: `Play recorded telemetry through the same engine that runs live, on the clock of
+the telemetry itself, as fast as the machine allows.
+
+Telemetry is OTLP JSON, one request a line, as the Collector's file exporter
+writes it: traces, metrics and logs in any mix, plain, .gz or .zst, "-" for
+standard input. It is put in order of event time first, so the order and the
+split of the files do not matter, and the same input gives the same bytes.
+
+Deployments are inferred from the first telemetry of a new version, or told by
+--deploys: one JSON object a line with service, environment, revision,
+previous_revision, version, previous_version, started_at, finished_at (RFC 3339)
+and, optionally, id and instances. A given id is the deployment's id in the
+output.
+
+With --output json each line is an object whose type is verdict or anomaly; the
+last line of each deployment (final: true) is its last verdict.`,
+		Example: `  deployloop backtest --telemetry traces.jsonl logs.jsonl.gz
+  deployloop backtest --telemetry telemetry.jsonl --deploys deploys.jsonl --output json
+  zstd -dc archive/*.zst | deployloop backtest --telemetry - --config collector.yaml`,
+		SilenceUsage: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			f.telemetry = append(f.telemetry, args...)
+			return f.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.StringSliceVar(&f.telemetry, "telemetry", nil, "OTLP JSON lines: a `file`, or - for standard input; repeat for more")
+	flags.StringVar(&f.deploys, "deploys", "", "`file` with the deployments, one JSON object a line (default: infer them)")
+	flags.StringVar(&f.config, "config", "", "`file` with the anomaly connector's settings, alone or in a Collector's configuration")
+	flags.StringVarP(&f.output, "output", "o", "text", "`format` of what is printed: text or json")
+	flags.BoolVar(&f.progress, "progress", false, "tell the progress on standard error (default: when it is a terminal)")
+	flags.IntVar(&f.memory, "memory", 512, "`MiB` of telemetry to sort in memory; more is sorted in temporary files")
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func (f *backtestFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
+	if len(f.telemetry) == 0 {
+		return errors.New("--telemetry: name at least one file, or - for standard input")
+	}
+	if f.output != "text" && f.output != "json" {
+		return fmt.Errorf("--output %s: use text or json", f.output)
+	}
+	if f.memory < 1 {
+		return fmt.Errorf("--memory %d: use at least 1", f.memory)
+	}
+	config, err := detectorConfig(ctx, f.config)
+	if err != nil {
+		return err
+	}
+	var options backtest.Options
+	if f.deploys != "" {
+		if options.Deploys, err = readDeploys(f.deploys); err != nil {
+			return fmt.Errorf("--deploys %s: %w", f.deploys, err)
+		}
+	}
+	meter := newProgressMeter(stderr, f.progress)
+	input, err := backtest.Read(ctx, f.telemetry, stdin, f.memory<<20, meter.read)
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+
+	buffered := bufio.NewWriterSize(stdout, 64<<10)
+	encoder := json.NewEncoder(buffered)
+	encoder.SetEscapeHTML(false)
+	var final []backtest.Line
+	options.Progress = meter.played
+	options.Emit = func(l backtest.Line) error {
+		if f.output == "json" {
+			return encoder.Encode(l)
+		}
+		if l.Final {
+			final = append(final, l)
+		}
+		return nil
+	}
+	var replay *anomalyconnector.Replay
+	err = input.Play(ctx, func(start time.Time) backtest.Detector {
+		replay = anomalyconnector.NewReplay(config, start, f.deploys == "", zap.NewNop())
+		return replay
+	}, options)
+	meter.end()
+	if replay != nil {
+		defer replay.Close()
+	}
+	if err != nil {
+		return err
+	}
+	if f.output == "text" {
+		printBacktest(buffered, terminal.NewPainter(stdout), final)
+	}
+	if err := buffered.Flush(); err != nil {
+		return err
+	}
+	warnSkipped(stderr, input.Skipped, replay.Losses())
+	return nil
+}
+
+// detectorConfig reads the connector's settings from a file: the settings
+// themselves, or a Collector's configuration that holds them.
+func detectorConfig(ctx context.Context, file string) (*anomalyconnector.Config, error) {
+	config := anomalyconnector.NewFactory().CreateDefaultConfig().(*anomalyconnector.Config)
+	if file == "" {
+		return config, nil
+	}
+	resolver, err := confmap.NewResolver(confmap.ResolverSettings{URIs: []string{"file:" + file}, ProviderFactories: manifestProviders()})
+	if err != nil {
+		return nil, err
+	}
+	conf, err := resolver.Resolve(ctx)
+	if err == nil {
+		err = resolver.Shutdown(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--config %s: %w", file, err)
+	}
+	if conf.IsSet("connectors") {
+		if conf, err = connectorSettings(conf); err != nil {
+			return nil, fmt.Errorf("--config %s: %w", file, err)
+		}
+	}
+	if err := conf.Unmarshal(config); err != nil {
+		return nil, fmt.Errorf("--config %s: %w", file, err)
+	}
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("--config %s: %w", file, err)
+	}
+	return config, nil
+}
+
+// connectorSettings finds the one anomaly connector of a Collector's configuration.
+func connectorSettings(conf *confmap.Conf) (*confmap.Conf, error) {
+	all, err := conf.Sub("connectors")
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for name := range all.ToStringMap() {
+		if name == "anomaly" || strings.HasPrefix(name, "anomaly/") {
+			found = append(found, name)
+		}
+	}
+	if len(found) != 1 {
+		return nil, fmt.Errorf("it holds %d connectors of type anomaly; exactly one is needed", len(found))
+	}
+	return all.Sub(found[0])
+}
+
+func readDeploys(name string) ([]backtest.Deploy, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return backtest.ReadDeploys(f)
+}
+
+// printBacktest prints the last verdicts as a table.
+func printBacktest(w io.Writer, paint terminal.Painter, final []backtest.Line) {
+	if len(final) == 0 {
+		fmt.Fprintln(w, "no deployment in this telemetry")
+		return
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "STARTED\tSERVICE\tENVIRONMENT\tVERSION\tVERDICT\tEVIDENCE\tONSET\tWHY")
+	for _, l := range final {
+		version := l.Deployment.Version
+		if version == "" {
+			version = event.ShortRevision(l.Deployment.Revision)
+		}
+		onset := "-"
+		if l.Onset != nil {
+			onset = l.Onset.Format(time.TimeOnly)
+		}
+		state := l.Verdict
+		switch event.VerdictState(l.Verdict) {
+		case event.Regressed:
+			state = paint.Bad(state)
+		case event.Healthy:
+			state = paint.Good(state)
+		case event.Inconclusive:
+			state = paint.Warn(state)
+		default:
+			state = paint.Dim(state)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%.1f of %.1f\t%s\t%s\n", l.Deployment.StartedAt.Format("2006-01-02 15:04:05"), plain(l.Deployment.Service),
+			plain(l.Deployment.Environment), plain(version), state, math.Max(l.Nats, 0), l.Threshold, onset, plain(l.Detail))
+	}
+	table.Flush()
+}
+
+// plain keeps text from outside from steering the terminal.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// warnSkipped says what of the input did not count.
+func warnSkipped(w io.Writer, s backtest.Skipped, losses []event.Loss) {
+	if s.Lines > 0 {
+		fmt.Fprintf(w, "warning: %d lines are no OTLP JSON and were left out, the first is %s\n", s.Lines, s.FirstLine)
+	}
+	if s.Untimed > 0 {
+		fmt.Fprintf(w, "warning: %d items have no event time and were left out\n", s.Untimed)
+	}
+	for _, l := range losses {
+		fmt.Fprintf(w, "note: %s: %d\n", l.Name, l.Count)
+	}
+}
+
+// progressMeter tells a person how far it is.
+type progressMeter struct {
+	w    io.Writer
+	on   bool
+	last time.Time
+}
+
+func newProgressMeter(w io.Writer, always bool) *progressMeter {
+	return &progressMeter{w: w, on: always || terminal.IsTerminal(w)}
+}
+
+func (p *progressMeter) tell(format string, args ...any) {
+	if now := time.Now(); p.on && now.Sub(p.last) >= 200*time.Millisecond {
+		p.last = now
+		fmt.Fprintf(p.w, "\r\x1b[K"+format, args...)
+	}
+}
+
+func (p *progressMeter) read(n uint64)       { p.tell("reading: %d MiB", n>>20) }
+func (p *progressMeter) played(at time.Time) { p.tell("playing: %s", at.Format(time.RFC3339)) }
+
+func (p *progressMeter) end() {
+	if p.on {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
