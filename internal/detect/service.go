@@ -26,7 +26,6 @@ type service struct {
 	sources   []*Source // in order of first sight
 	sourceMap map[sourceKey]*Source
 	overflow  *Source // takes what sources over the cap say
-	opFlood   uint64
 
 	// The rest belongs to Tick.
 	history    *history

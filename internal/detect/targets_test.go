@@ -215,3 +215,58 @@ func TestVanishedOperation(t *testing.T) {
 	require.Equal(t, event.SignalThroughput, v.Evidence[0].Signal)
 	t.Logf("after %d s: %s", s.sec-start, v.Detail)
 }
+
+// Inner work (an order's event is no longer published) that stops with the new
+// version, beside an old cohort and all at once.
+func TestVanishedWork(t *testing.T) {
+	for _, allAtOnce := range []bool{false, true} {
+		s := newSim(8, Config{})
+		pods := s.roll(100, .01, 900, .01)
+		next := pods
+		if allAtOnce {
+			next = nil
+			for i := range 9 {
+				next = append(next, s.pod("2", i, 100, .01))
+			}
+		}
+		second := func(serving []*pod) {
+			for _, p := range serving {
+				if p.source.origin.Version == "1" {
+					for range 10 {
+						p.source.Work(Work{Name: "publish orders", End: s.sec * second})
+					}
+				}
+			}
+			s.run(1, serving, nil)
+		}
+		for range 300 {
+			second(pods[:9])
+		}
+		s.deploy("d", "2", "1")
+		start := s.sec
+		for range 180 {
+			if second(next); s.state("d") == event.Regressed {
+				break
+			}
+		}
+		v := s.last["d"]
+		require.Equal(t, event.Regressed, v.State, "%+v", v)
+		require.Equal(t, event.SignalThroughput, v.Evidence[0].Signal)
+		require.Equal(t, "publish orders", v.Evidence[0].Operation)
+		t.Logf("all at once %v: after %d s: %s", allAtOnce, s.sec-start, v.Detail)
+	}
+}
+
+// All traffic but the new version's sparse own stops succeeding to arrive.
+func TestVanishedTraffic(t *testing.T) {
+	s := newSim(8, Config{})
+	pods := s.roll(100, .01, 900, .01)
+	s.run(300, pods[:9], nil)
+	s.deploy("d", "2", "1")
+	next := []*pod{s.pod("2", 0, 5, .01), s.pod("2", 1, 5, .01)}
+	start := s.sec
+	s.run(180, next, func() bool { return s.state("d") == event.Regressed })
+	v := s.last["d"]
+	require.Equal(t, event.Regressed, v.State, "%+v", v)
+	t.Logf("after %d s: %s", s.sec-start, v.Detail)
+}

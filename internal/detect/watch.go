@@ -9,15 +9,6 @@ import (
 	"github.com/deployloop/deployloop/internal/event"
 )
 
-type cohort uint8
-
-const (
-	cohortUnknown cohort = iota
-	cohortOld
-	cohortNew
-	cohortApart // of another deployment: neither
-)
-
 // watch is one deployment under watch.
 type watch struct {
 	engine  *Engine
@@ -50,7 +41,6 @@ type watch struct {
 	items, lost            uint64 // of the new cohort
 	weights, squares       float64
 	lossesBefore           map[string]uint64
-	testsFrom              int64 // latency counts from this second on
 
 	pairs     []pair // by operation, of this second
 	touched   []int32
@@ -451,52 +441,6 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 			l.better = &process{}
 		}
 	}
-}
-
-// cohortOf tells to which side of the deployment a source belongs.
-func (w *watch) cohortOf(s *Source) cohort {
-	c := w.members[s]
-	if c != cohortUnknown {
-		return c
-	}
-	c = cohortOld
-	if w.isNew(s) {
-		c = cohortNew
-	}
-	for _, other := range w.service.watches {
-		if other == w || !other.isNew(s) {
-			continue
-		}
-		// A later deployment's instances are no control, nor are those of a
-		// deployment that is known to be bad.
-		if other.opened > w.opened || other.opened == w.opened && other.started > w.started || other.state == event.Regressed && c == cohortOld {
-			c = cohortApart
-		}
-	}
-	if s.first != 0 {
-		w.members[s] = c
-	}
-	return c
-}
-
-// isNew: told by the list of instances, else by version and revision, and where
-// these do not distinguish, by when the instance started or was first seen.
-func (w *watch) isNew(s *Source) bool {
-	d, o := &w.d, &s.origin
-	if len(d.Instances) > 0 && o.Instance != "" {
-		return slices.Contains(d.Instances, o.Instance)
-	}
-	if d.Version != "" && o.Version != "" && d.Version != d.PreviousVersion {
-		return d.Version == o.Version && (d.Revision == "" || o.Revision == "" || d.Revision == o.Revision)
-	}
-	if d.Revision != "" && o.Revision != "" && d.Revision != d.PreviousRevision {
-		return d.Revision == o.Revision
-	}
-	since := o.StartedAt.Unix()
-	if o.StartedAt.IsZero() {
-		since = s.first
-	}
-	return since >= w.started
 }
 
 // addSketch gathers the old cohort's latencies while history has none.

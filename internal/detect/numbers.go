@@ -1,0 +1,184 @@
+package detect
+
+import "math"
+
+// numbers walks through the plain numbers of the engine's types, in one order
+// for writing and reading.
+type numbers struct {
+	list    []float64
+	reading bool
+	short   bool // there were fewer than needed
+}
+
+func (n *numbers) float(x *float64) {
+	if !n.reading {
+		n.list = append(n.list, *x)
+		return
+	}
+	if len(n.list) == 0 {
+		n.short = true
+		return
+	}
+	*x, n.list = n.list[0], n.list[1:]
+}
+
+func (n *numbers) int64(x *int64) {
+	f := math.Float64frombits(uint64(*x))
+	n.float(&f)
+	if n.reading { // written things may be shared with the hot path
+		*x = int64(math.Float64bits(f))
+	}
+}
+
+func (n *numbers) int32(x *int32) {
+	v := int64(*x)
+	n.int64(&v)
+	if n.reading {
+		*x = int32(v)
+	}
+}
+
+func (n *numbers) int(x *int) {
+	v := int64(*x)
+	n.int64(&v)
+	if n.reading {
+		*x = int(v)
+	}
+}
+
+func (n *numbers) bool(x *bool) {
+	v := int64(0)
+	if *x {
+		v = 1
+	}
+	n.int64(&v)
+	if n.reading {
+		*x = v != 0
+	}
+}
+
+func (n *numbers) uint64(x *uint64) {
+	v := int64(*x)
+	n.int64(&v)
+	if n.reading {
+		*x = uint64(v)
+	}
+}
+
+func (c *counts) walk(n *numbers) {
+	for _, x := range []*float64{&c.xc, &c.wc, &c.xs, &c.ws, &c.wh, &c.eh} {
+		n.float(x)
+	}
+}
+
+func (p *process) walk(n *numbers) {
+	for i := range p.r {
+		n.float(&p.r[i])
+	}
+	n.int32(&p.ticks)
+	for i := range p.track {
+		t := &p.track[i]
+		n.float(&t.s)
+		n.float(&t.low)
+		n.int64(&t.at)
+		n.int64(&t.latest)
+		n.int32(&t.tick)
+		n.int32(&t.rungs)
+		t.rungs = min(max(t.rungs, 0), ladderSteps)
+		for k := range t.ladder {
+			n.int64(&t.ladder[k].sec)
+			n.float(&t.ladder[k].s)
+		}
+		t.before.walk(n)
+		t.total.walk(n)
+	}
+}
+
+func (l *level) optional() []**process { return []**process{&l.better, &l.tolRatio, &l.tolLevel} }
+
+func (l *level) walk(n *numbers) {
+	down := bool(l.side)
+	n.bool(&down)
+	l.side = side(down)
+	n.bool(&l.complement)
+	n.float(&l.persist)
+	n.float(&l.upper)
+	n.float(&l.lower)
+	for _, c := range []*counts{&l.pend, &l.tolPend, &l.total, &l.base} {
+		c.walk(n)
+	}
+	l.harm.walk(n)
+	for _, p := range l.optional() {
+		if *p != nil {
+			(*p).walk(n)
+		}
+	}
+}
+
+func (i *indicator) walk(n *numbers) {
+	for _, x := range []*float64{&i.share, &i.margin, &i.floor, &i.noise, &i.drift, &i.slice, &i.carry, &i.nats, &i.phi} {
+		n.float(x)
+	}
+	down := bool(i.side)
+	n.bool(&down)
+	i.side = side(down)
+	n.bool(&i.firstEver)
+	n.bool(&i.cleared)
+	n.int64(&i.firstBad)
+	n.int64(&i.started)
+	n.int(&i.best)
+	i.best = min(max(i.best, 0), max(len(i.levels)-1, 0))
+	if i.test != nil {
+		for k := range i.test.bounds {
+			v := int32(i.test.bounds[k])
+			n.int32(&v)
+			if n.reading {
+				i.test.bounds[k] = int16(min(max(v, 0), latencyBins-2))
+			}
+			n.float(&i.test.tail[k])
+		}
+		n.int(&i.test.n)
+		n.int(&i.test.q95)
+		n.int(&i.test.limit)
+	}
+	for k := range i.levels {
+		i.levels[k].walk(n)
+	}
+	if i.old != nil {
+		i.old.walk(n)
+		i.now.walk(n)
+	}
+}
+
+func (w *watch) walk(n *numbers) {
+	for _, x := range []*int64{&w.opened, &w.started, &w.ready, &w.endedAt, &w.lastNew, &w.lastOld, &w.lastItem, &w.gap, &w.regressedAt, &w.healthyAt} {
+		n.int64(x)
+	}
+	for _, x := range []*float64{&w.newSources, &w.oldSources, &w.paceNew, &w.paceOld, &w.weights, &w.squares, &w.newTotal, &w.oldTotal, &w.lineTotal, &w.nats, &w.peak, &w.slope} {
+		n.float(x)
+	}
+	n.uint64(&w.items)
+	n.uint64(&w.lost)
+	n.bool(&w.ended)
+	for i := range w.counts {
+		n.int(&w.counts[i])
+	}
+	if w.undo == nil {
+		return
+	}
+	n.int64(&w.undo.since)
+	n.bool(&w.undo.gone)
+	n.bool(&w.undo.serving)
+	n.float(&w.undo.pace)
+	for k := range w.undo.parts {
+		p := &w.undo.parts[k]
+		n.int(&p.level)
+		p.level = min(max(p.level, 0), len(p.i.levels)-1)
+		n.float(&p.bound)
+		up := !bool(p.side)
+		n.bool(&up)
+		p.side = side(!up)
+		p.recent.walk(n)
+		p.process.walk(n)
+	}
+}
