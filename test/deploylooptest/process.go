@@ -1,0 +1,252 @@
+// Package deploylooptest runs the real binary for a test: the built-in
+// configuration on free ports, with its state in a temporary folder and a real
+// Alertmanager to tell.
+package deploylooptest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/test/alertmanagertest"
+)
+
+// Loop is a deployloop process. Its addresses and state stay the same across
+// Kill, Stop and Start.
+type Loop struct {
+	OTLP, CICD, Console, Metrics string // base URLs
+
+	t        testing.TB
+	program  string
+	args     []string
+	env      []string
+	log      *tail
+	command  *exec.Cmd
+	exited   chan struct{}
+	starting time.Duration
+}
+
+// Options of a Loop.
+type Options struct {
+	Alertmanager string         // its URL
+	Heartbeat    time.Duration  // of connector and exporter
+	Anomaly      map[string]any // further keys of the anomaly connector
+}
+
+// Program is the binary: the file that DEPLOYLOOP_BIN names, else built now.
+func Program(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv("DEPLOYLOOP_BIN"); path != "" {
+		absolute, err := filepath.Abs(path)
+		require.NoError(t, err)
+		require.FileExists(t, absolute, "DEPLOYLOOP_BIN")
+		return absolute
+	}
+	path := filepath.Join(t.TempDir(), "deployloop")
+	build := exec.Command("go", "build", "-o", path, "./cmd/deployloop")
+	build.Dir = alertmanagertest.Root(t)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return path
+}
+
+// Start runs the binary and waits until it listens. It ends with the test.
+func Start(t testing.TB, options Options) *Loop {
+	t.Helper()
+	dir := t.TempDir()
+	address := map[string]string{}
+	for _, name := range []string{"grpc", "http", "cicd", "console", "metrics", "self"} {
+		address[name] = alertmanagertest.FreeAddress(t)
+	}
+	type m = map[string]any
+	anomaly := m{"heartbeat": options.Heartbeat.String()}
+	for key, value := range options.Anomaly {
+		anomaly[key] = value
+	}
+	overlay, err := yaml.Marshal(m{
+		"receivers": m{
+			"otlp": m{"protocols": m{"grpc": m{"endpoint": address["grpc"]}, "http": m{"endpoint": address["http"]}}},
+			"cicd": m{"endpoint": address["cicd"]},
+		},
+		"connectors": m{"anomaly": anomaly},
+		"exporters": m{
+			"prometheus":   m{"endpoint": address["metrics"]},
+			"alertmanager": m{"heartbeat": options.Heartbeat.String(), "console_url": "http://" + address["console"]},
+		},
+		"extensions": m{"console": m{"endpoint": address["console"]}},
+		"service":    m{"telemetry": m{"logs": m{"level": "info"}, "metrics": m{"level": "none"}}},
+	})
+	require.NoError(t, err)
+	path := filepath.Join(dir, "test.yaml")
+	require.NoError(t, os.WriteFile(path, overlay, 0o600))
+	l := &Loop{
+		OTLP: "http://" + address["http"], CICD: "http://" + address["cicd"],
+		Console: "http://" + address["console"], Metrics: "http://" + address["metrics"],
+		t: t, program: Program(t), args: []string{"--config", "default:", "--config", path}, log: &tail{},
+		env: append(os.Environ(), "DEPLOYLOOP_STATE_DIR="+filepath.Join(dir, "state"), "DEPLOYLOOP_ALERTMANAGER_URL="+options.Alertmanager),
+	}
+	t.Cleanup(func() {
+		l.Stop()
+		if t.Failed() {
+			t.Logf("deployloop said:\n%s", l.log)
+		}
+	})
+	l.Start()
+	return l
+}
+
+// Start runs the binary again after Kill or Stop.
+func (l *Loop) Start() {
+	l.t.Helper()
+	l.command = exec.Command(l.program, l.args...)
+	l.command.Env, l.command.Stdout, l.command.Stderr = l.env, l.log, l.log
+	// It must not outlive a test that is killed.
+	l.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	began := time.Now()
+	require.NoError(l.t, l.command.Start())
+	exited, command := make(chan struct{}), l.command
+	l.exited = exited
+	go func() { _ = command.Wait(); close(exited) }()
+	require.Eventually(l.t, func() bool {
+		for _, url := range []string{l.OTLP, l.CICD, l.Console} {
+			response, err := http.Get(url + "/") // any answer is one of a listener
+			if err != nil {
+				return false
+			}
+			_ = response.Body.Close()
+		}
+		return true
+	}, 60*time.Second, 50*time.Millisecond, "deployloop does not listen")
+	l.starting = time.Since(began)
+}
+
+// StartupTime is how long the last start took until all listened.
+func (l *Loop) StartupTime() time.Duration { return l.starting }
+
+// Kill ends the process as kill -9 does, with no chance to save anything.
+func (l *Loop) Kill() {
+	l.t.Helper()
+	require.NoError(l.t, l.command.Process.Kill())
+	<-l.exited
+	l.command = nil
+}
+
+// Stop ends the process in order.
+func (l *Loop) Stop() {
+	if l.command == nil {
+		return
+	}
+	_ = l.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-l.exited:
+	case <-time.After(20 * time.Second):
+		_ = l.command.Process.Kill()
+		<-l.exited
+		l.t.Error("deployloop did not stop within 20s of SIGTERM")
+	}
+	l.command = nil
+}
+
+// Pid of the running process.
+func (l *Loop) Pid() int { return l.command.Process.Pid }
+
+// Mark posts a deployment, as CI would.
+func (l *Loop) Mark(deployment map[string]any) {
+	l.t.Helper()
+	body, err := json.Marshal(deployment)
+	require.NoError(l.t, err)
+	response, err := http.Post(l.CICD+"/v1/deployments", "application/json", bytes.NewReader(body))
+	require.NoError(l.t, err)
+	defer response.Body.Close()
+	answer, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
+	require.Equal(l.t, http.StatusAccepted, response.StatusCode, string(answer))
+}
+
+// Get reads a JSON answer of the console's API into out.
+func (l *Loop) Get(path string, out any) error {
+	response, err := http.Get(l.Console + path)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 16<<20))
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %d %.200s", path, response.StatusCode, body)
+	}
+	return json.Unmarshal(body, out)
+}
+
+// Verdict is the last verdict of the newest deployment of this revision.
+func (l *Loop) Verdict(service, revision string) (event.Verdict, error) {
+	d, err := l.Deployment(service, revision)
+	if err != nil {
+		return event.Verdict{}, err
+	}
+	var one struct {
+		Verdict *event.Verdict `json:"verdict"`
+	}
+	if err := l.Get("/api/v1/deployments/"+d.ID, &one); err != nil {
+		return event.Verdict{}, err
+	}
+	if one.Verdict == nil {
+		return event.Verdict{}, fmt.Errorf("deployment %s has no verdict yet", d.ID)
+	}
+	return *one.Verdict, nil
+}
+
+// Deployment finds the newest deployment of a revision.
+func (l *Loop) Deployment(service, revision string) (event.Deployment, error) {
+	var list struct {
+		Deployments []event.Deployment `json:"deployments"`
+	}
+	if err := l.Get("/api/v1/deployments?service="+service, &list); err != nil {
+		return event.Deployment{}, err
+	}
+	for _, d := range list.Deployments {
+		if d.Revision == revision && d.Service == service {
+			return d, nil
+		}
+	}
+	return event.Deployment{}, fmt.Errorf("no deployment of %s at %s", service, revision)
+}
+
+// tail keeps the end of a program's output.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+const tailLimit = 64 << 10
+
+func (l *tail) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b = append(l.b, p...)
+	if over := len(l.b) - tailLimit; over > 0 {
+		l.b = append(l.b[:0], l.b[over:]...)
+	}
+	return len(p), nil
+}
+
+func (l *tail) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.b)
+}
