@@ -1,12 +1,136 @@
 package anomalyconnector
 
-import "go.opentelemetry.io/collector/pdata/pmetric"
+import (
+	"path"
+	"slices"
+	"strings"
 
-// readMetrics takes nothing of metrics into a verdict yet: spans and logs carry
-// the indicators. What came is counted by name, so that nobody takes a wired
-// metrics pipeline for evidence.
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/deployloop/deployloop/internal/detect"
+)
+
+// lossMetrics counts the points of metrics that are no gauges: spans carry
+// what they would tell.
+const lossMetrics = "metric_points_unused"
+
+// maxSeries bounds the text of a point's attributes, in bytes.
+const maxSeries = 256
+
+// readMetrics reads gauges. Points of other metrics are counted by name, so
+// that nobody takes them for evidence.
 func (m *monitor) readMetrics(md pmetric.Metrics) {
-	m.refused.add(lossMetrics, uint64(md.DataPointCount()))
+	var unused, nameless uint64
+	for _, r := range md.ResourceMetrics().All() {
+		s := m.source(r.Resource().Attributes())
+		for _, scope := range r.ScopeMetrics().All() {
+			for _, metric := range scope.Metrics().All() {
+				switch {
+				case metric.Type() != pmetric.MetricTypeGauge:
+					unused += points(metric)
+				case s == nil:
+					nameless += uint64(metric.Gauge().DataPoints().Len())
+				default:
+					m.readGauge(s, metric)
+				}
+			}
+		}
+	}
+	if unused > 0 {
+		m.refused.add(lossMetrics, unused)
+	}
+	if nameless > 0 {
+		m.refused.add(lossNoService, nameless)
+	}
 }
 
-const lossMetrics = "metric_points_unused"
+func points(metric pmetric.Metric) uint64 {
+	switch metric.Type() {
+	case pmetric.MetricTypeSum:
+		return uint64(metric.Sum().DataPoints().Len())
+	case pmetric.MetricTypeHistogram:
+		return uint64(metric.Histogram().DataPoints().Len())
+	case pmetric.MetricTypeExponentialHistogram:
+		return uint64(metric.ExponentialHistogram().DataPoints().Len())
+	case pmetric.MetricTypeSummary:
+		return uint64(metric.Summary().DataPoints().Len())
+	}
+	return 0
+}
+
+func (m *monitor) readGauge(s *source, metric pmetric.Metric) {
+	worse, golden := m.direction(metric.Name())
+	for _, p := range metric.Gauge().DataPoints().All() {
+		x := detect.Sample{Name: metric.Name(), At: int64(p.Timestamp()), Worse: worse, Golden: golden}
+		if x.At == 0 {
+			x.At = m.now().UnixNano()
+		}
+		switch p.ValueType() {
+		case pmetric.NumberDataPointValueTypeDouble:
+			x.Value = p.DoubleValue()
+		case pmetric.NumberDataPointValueTypeInt:
+			x.Value = float64(p.IntValue())
+		default: // no recorded value
+			continue
+		}
+		x.Series, x.Callee = series(p.Attributes())
+		s.engine.Gauge(x)
+	}
+}
+
+// calleeNames are the attributes that name the service which a client's gauge
+// speaks of.
+var calleeNames = []string{"server", "peer.service", "destination.service.name", "destination_service_name"}
+
+// series is a point's attributes as text, in order of their keys, and the
+// service that it calls. The caller's and the callee's names are not part of
+// the series of what a caller sees: they are the client and the place.
+func series(attributes pcommon.Map) (labels, callee string) {
+	if attributes.Len() == 0 {
+		return "", ""
+	}
+	parts := make([]string, 0, attributes.Len())
+	for key, value := range attributes.All() {
+		if slices.Contains(calleeNames, key) {
+			if callee == "" {
+				callee = text(value)
+			}
+			continue
+		}
+		parts = append(parts, key+"="+text(value))
+	}
+	slices.Sort(parts)
+	joined := strings.Join(parts, " ")
+	return joined[:min(len(joined), maxSeries)], callee
+}
+
+// Words in a gauge's name that tell which way is worse, first match wins. The
+// golden ones say how well requests are served.
+var directions = []struct {
+	words  []string
+	worse  detect.Worse
+	golden bool
+}{
+	{[]string{"success", "availability", "apdex"}, detect.WorseLower, true},
+	{[]string{"error", "fail", "latency", "duration", "response_time", "response.time"}, detect.WorseHigher, true},
+	{[]string{"free", "available", "idle", "hit_ratio", "hit.ratio", "hit_rate", "throughput"}, detect.WorseLower, false},
+	{[]string{"cpu", "memory", "heap", "queue", "lag", "pending", "utilization", "usage", "saturation", "restart", "gc.", "gc_", "threads", "goroutine", "connections"}, detect.WorseHigher, false},
+}
+
+// direction says which way a gauge gets worse: from the settings, else from its name.
+func (m *monitor) direction(name string) (worse detect.Worse, golden bool) {
+	for _, d := range directions {
+		if slices.ContainsFunc(d.words, func(w string) bool { return strings.Contains(strings.ToLower(name), w) }) {
+			worse, golden = d.worse, d.golden
+			break
+		}
+	}
+	for _, g := range m.config.Gauges {
+		if ok, _ := path.Match(g.Name, name); ok {
+			worse = map[string]detect.Worse{"lower": detect.WorseLower, "higher": detect.WorseHigher, "both": detect.WorseBoth}[g.Worse]
+			return worse, golden
+		}
+	}
+	return worse, golden
+}

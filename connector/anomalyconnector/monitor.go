@@ -123,9 +123,6 @@ func (m *monitor) startUp(ctx context.Context, host component.Host) error {
 	if err := m.openStore(ctx, host); err != nil {
 		return err
 	}
-	if len(m.config.Gauges) > 0 {
-		m.logger.Warn("gauges are read from no metric yet; the setting has no effect in this version")
-	}
 	now := m.now()
 	m.started, m.stepped = now, now
 	m.restore(ctx)

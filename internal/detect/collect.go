@@ -92,6 +92,7 @@ func (e *Engine) close(s *service, sec int64) {
 	for _, w := range s.watches {
 		w.observe(sec, k)
 	}
+	s.closeGauges(sec, frozen)
 	if !frozen {
 		for i := range k.samples {
 			x := &k.samples[i]

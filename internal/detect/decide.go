@@ -83,7 +83,7 @@ func (w *watch) lossy() bool {
 
 // controlled says whether there is anything to compare with.
 func (w *watch) controlled() bool {
-	return w.base.Requests+w.base.Lines >= enoughControl || w.oldTotal >= enoughControl
+	return w.base.Requests+w.base.Lines >= enoughControl || w.oldTotal >= enoughControl || len(w.byGauge) > 0
 }
 
 // criticals are the indicators that healthy needs: errors of the whole service,

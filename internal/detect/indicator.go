@@ -36,6 +36,8 @@ type indicator struct {
 	best int     // its strongest level
 	phi  float64 // of that level
 
+	gauge *gaugeTest // of a gauge, else nil
+
 	old *process // the old cohort against history: "old version affected too"
 	now *process // the new cohort against history, whatever the control
 }
@@ -59,17 +61,18 @@ type level struct {
 
 type class uint8
 
-// The classes of indicators and their shares of a deployment's evidence. The
-// direct callers' .2 is not yet spent: what is left over of one stays an
-// E of 1.
+// The classes of indicators and their shares of a deployment's evidence; what
+// is left over of one stays an E of 1. Callers speak through gauges that name
+// the service they call.
 const (
 	classGolden class = iota
 	classNovelty
 	classTail
+	classCallers
 	classes
 )
 
-var classShare = [classes]float64{.5, .2, .1}
+var classShare = [classes]float64{.5, .2, .1, .2}
 
 // arrivalShare is the share of the j-th indicator of a class, from 1: ∝ 1/(j·ln²(j+1)),
 // never renormalised.
@@ -292,6 +295,9 @@ func (i *indicator) tolerated(w *watch, l *level) float64 {
 func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, instances bool) float64 {
 	if i.firstEver {
 		return w.design()
+	}
+	if i.gauge != nil {
+		return i.gauge.inflation(i.levelOf(l), c)
 	}
 	paired := c.wc - c.wh
 	mu := c.eh

@@ -123,7 +123,7 @@ func TestSharesSumToOneAtMost(t *testing.T) {
 		sum += arrivalShare(j)
 	}
 	require.LessOrEqual(t, sum, 1.)
-	require.LessOrEqual(t, classShare[0]+classShare[1]+classShare[2], 1.)
+	require.LessOrEqual(t, classShare[0]+classShare[1]+classShare[2]+classShare[3], 1.)
 	pi := 0.
 	for tick := int32(1); tick <= 1_000_000; tick++ {
 		pi += onsetWeight(tick)

@@ -82,6 +82,8 @@ func (w *watch) control() (event.ControlKind, string) {
 		return event.ControlHistory, fmt.Sprintf("no old version serves beside it; %s requests of the %s before", quantity(base), (time.Duration(w.base.Seconds) * time.Second).String())
 	case w.base.Lines >= enoughControl:
 		return event.ControlHistory, fmt.Sprintf("%s log lines of the %s before", quantity(w.base.Lines), (time.Duration(w.base.Seconds) * time.Second).String())
+	case w.gaugeControl() != event.ControlNone:
+		return w.gaugeControl(), fmt.Sprintf("%s samples of gauges", quantity(w.gaugeSamples))
 	case t.ws > 0:
 		return event.ControlConcurrent, fmt.Sprintf("%d instances of the old version: %s requests", int(w.oldSources), quantity(t.ws))
 	}
@@ -168,7 +170,9 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 	}
 	switch {
 	case i.signal == event.SignalLatency:
-		e.Detail = boundText(i.test.bounds[levelIndex(i, l)])
+		e.Detail = boundText(i.test.bounds[i.levelOf(l)])
+	case i.signal == event.SignalGauge:
+		e.Operation, e.Detail = i.gauge.gauge.key.name, i.gauge.text(i.levelOf(l))
 	case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 		e.Unit, e.Detail = "1/s", "successful requests of the whole service"
 	case i.signal == event.SignalThroughput:
@@ -198,15 +202,6 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		e.Improved = !harm && l.better.tempered(phi) >= math.Log(20*float64(max(1, len(w.indicators))))
 	}
 	return e, true
-}
-
-func levelIndex(i *indicator, l *level) int {
-	for k := range i.levels {
-		if &i.levels[k] == l {
-			return k
-		}
-	}
-	return 0
 }
 
 // ratioOf is after/before; where nothing was seen before, against the half
@@ -391,7 +386,11 @@ func (w *watch) explain(v *event.Verdict) string {
 		return fmt.Sprintf("errors %s, %s before, in %s requests of the new version; every critical indicator is shown to be within tolerance",
 			percent(l.total.xc/l.total.wc), percent(l.controlRate()), quantity(l.total.wc))
 	}
-	text := fmt.Sprintf("%s requests of the new version so far; evidence of harm %.1f of %.1f nats", quantity(w.newTotal), math.Max(v.Nats, 0), v.Threshold)
+	what := quantity(w.newTotal) + " requests"
+	if w.newTotal == 0 && w.gaugeSamples > 0 {
+		what = quantity(w.gaugeSamples) + " samples of gauges"
+	}
+	text := fmt.Sprintf("%s of the new version so far; evidence of harm %.1f of %.1f nats", what, math.Max(v.Nats, 0), v.Threshold)
 	if v.MinimumEffect > 0 {
 		text += fmt.Sprintf("; a rise of errors by a factor of %.2g would have been seen", v.MinimumEffect)
 	}

@@ -17,6 +17,7 @@ type service struct {
 	key    serviceKey
 	engine *Engine
 	losses losses
+	gauges gauges // registry and waiting samples guarded by mu
 
 	mu        sync.Mutex // guards the registries below; leaf of the lock order
 	ops       []*operation

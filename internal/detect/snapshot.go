@@ -136,8 +136,11 @@ func (w *watch) save() watchState {
 		st.Losses[name] = n - min(n, w.lossesBefore[name])
 	}
 	position := map[*indicator]int{}
-	for k, i := range w.indicators {
-		position[i] = k
+	for _, i := range w.indicators {
+		if i.gauge != nil {
+			continue // gauges are learnt anew
+		}
+		position[i] = len(st.Indicators)
 		is := indicatorState{Signal: i.signal, Op: i.op, Pattern: i.pattern, Class: int(i.class), Levels: len(i.levels), Tested: i.test != nil, Old: i.old != nil, Critical: i.critical}
 		for l := range i.levels {
 			mask := uint8(0)

@@ -58,6 +58,9 @@ type watch struct {
 	byOp       map[int32]*opIndicators
 	byPattern  map[int32]*indicator
 	counts     [classes]int
+	byGauge    map[*gauge]*indicator
+	// gaugeSamples of the new cohort, and callers', that were tested.
+	gaugeSamples float64
 
 	state       event.VerdictState
 	reason      event.Reason
@@ -144,6 +147,7 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 	}
 	w.gap = int64(math.Ceil(s.gap - .01))
 	w.prepare()
+	w.prepareGauges()
 	e.watches[d.ID] = w
 	e.queue = append(e.queue, w)
 	s.watches = append(s.watches, w)

@@ -1,0 +1,446 @@
+package detect
+
+import (
+	"math"
+	"sort"
+	"strconv"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// Worse says which way a gauge gets worse.
+type Worse uint8
+
+// The directions of a gauge.
+const (
+	WorseBoth Worse = iota
+	WorseHigher
+	WorseLower
+)
+
+// Sample is one point of a gauge.
+type Sample struct {
+	Name   string // of the metric
+	Series string // its attributes as text, "" without; part of what makes one gauge
+	At     int64  // event time, Unix nanoseconds
+	Value  float64
+	Worse  Worse
+	// Golden: it says how well requests are served (a success ratio, a
+	// latency), not what serving costs (CPU, heap).
+	Golden bool
+	// Callee is the service that the sample speaks of when it is not the
+	// source's own: the caller's view of it. It then counts for that service.
+	Callee string
+}
+
+const (
+	gaugeRing       = 600  // samples of one gauge that its history holds
+	gaugeEnough     = 20   // samples in which quantiles can be found
+	gaugePods       = 64   // instances told apart in one gauge's noise
+	gaugePending    = 4096 // samples that wait at one service
+	gaugeMargin     = 1.5
+	gaugePriorICC   = .25 // correlation of samples of one instance, before any was seen
+	gaugePriorPods  = 2.  // weight of that prior, in instances
+	gaugeConcurrent = 180 // seconds for which the old cohort's last sample is a control
+	maxGauges       = 200 // of a service
+)
+
+type gaugeKey struct{ name, series, client string }
+
+// gauge is one gauge of a service: what its samples were of late.
+type gauge struct {
+	key    gaugeKey
+	worse  Worse
+	golden bool
+	ring   [gaugeRing]gaugePast
+	n, at  int
+}
+
+type gaugePast struct {
+	value  float64
+	source *Source
+}
+
+func (g *gauge) learn(value float64, s *Source) {
+	g.ring[g.at] = gaugePast{value, s}
+	g.at = (g.at + 1) % gaugeRing
+	g.n = min(g.n+1, gaugeRing)
+}
+
+// gaugeSample waits for its second to close.
+type gaugeSample struct {
+	gauge  *gauge
+	source *Source
+	second int64
+	value  float64
+}
+
+// gauges are the gauges of one service. Their lock is the service's mu.
+type gauges struct {
+	byKey   map[gaugeKey]*gauge
+	order   []*gauge
+	pending []gaugeSample
+	now     []gaugeSample // of the second that closes; belongs to Tick
+}
+
+// Gauge counts one sample. Samples are rare beside spans, so they wait at the
+// service and not in the source's open seconds.
+func (s *Source) Gauge(x Sample) {
+	if !finite(x.Value) {
+		s.service.losses.add("invalid_gauge", 1)
+		return
+	}
+	s.mu.Lock()
+	if _, ok := s.weigh(1); !ok {
+		s.items++
+		s.mu.Unlock()
+		return
+	}
+	ok := s.place(x.At) != nil
+	s.mu.Unlock()
+	if !ok {
+		return
+	}
+	to, key := s.service, gaugeKey{name: x.Name, series: x.Series}
+	if x.Callee != "" && x.Callee != s.origin.Service {
+		to, key.client = s.engine.serviceOf(x.Callee, s.origin.Environment), s.origin.Service
+	}
+	to.gauge(s, key, x)
+}
+
+func (s *service) gauge(from *Source, key gaugeKey, x Sample) {
+	lost := ""
+	s.mu.Lock()
+	g := s.gauges.byKey[key]
+	switch {
+	case len(s.gauges.pending) >= gaugePending:
+		lost = "gauge_samples_over_limit"
+	case g == nil && len(s.gauges.order) >= maxGauges:
+		lost = "other_gauges"
+	case g == nil:
+		if s.gauges.byKey == nil {
+			s.gauges.byKey = map[gaugeKey]*gauge{}
+		}
+		key = gaugeKey{clip(key.name, maxText), clip(key.series, maxText), key.client}
+		g = &gauge{key: key, worse: x.Worse, golden: x.Golden}
+		s.gauges.byKey[key] = g
+		s.gauges.order = append(s.gauges.order, g)
+	}
+	if lost == "" {
+		sec := max(x.At/second, s.engine.open.Load())
+		s.gauges.pending = append(s.gauges.pending, gaugeSample{g, from, sec, x.Value})
+	}
+	s.mu.Unlock()
+	if lost != "" {
+		s.losses.add(lost, 1)
+	}
+}
+
+// take moves the samples of a second, and of those before, out.
+func (g *gauges) take(sec int64) {
+	g.now = g.now[:0]
+	later := g.pending[:0]
+	for _, x := range g.pending {
+		if x.second <= sec {
+			g.now = append(g.now, x)
+		} else {
+			later = append(later, x)
+		}
+	}
+	clear(g.pending[len(later):])
+	g.pending = later
+}
+
+// closeGauges gives a second's samples to the watches and to history.
+func (s *service) closeGauges(sec int64, frozen bool) {
+	s.mu.Lock()
+	s.gauges.take(sec)
+	s.mu.Unlock()
+	if len(s.gauges.now) == 0 {
+		return
+	}
+	for _, w := range s.watches {
+		if !w.ended {
+			w.observeGauges(sec, s.gauges.now)
+		}
+	}
+	for _, x := range s.gauges.now {
+		// While a deployment is watched, only what is missing is learnt, and
+		// only from what is not new.
+		if !frozen || x.gauge.n < gaugeEnough && x.gauge.key.client == "" && !s.isFresh(x.source) {
+			x.gauge.learn(x.value, x.source)
+		}
+	}
+}
+
+// gaugeTest is where a gauge is tested, a bound a level.
+type gaugeTest struct {
+	gauge  *gauge
+	bounds []gaugeBound
+	pods   map[*Source]bool // of the new cohort that sent it
+	oldAt  int64            // last second with a sample of the old cohort
+}
+
+type gaugeBound struct {
+	at    float64
+	lower bool // what is below the bound is beyond it
+	icc   float64
+}
+
+func (b gaugeBound) beyond(v float64) bool {
+	if b.lower {
+		return v < b.at
+	}
+	return v > b.at
+}
+
+// newGaugeTest finds the bounds in the gauge's history: its q90 and q99, or
+// q10 and q1, moved out by a twentieth of the value or a quarter of the
+// distance from the median, so that a sample beyond is worse by something.
+func newGaugeTest(g *gauge) *gaugeTest {
+	t := &gaugeTest{gauge: g, pods: map[*Source]bool{}}
+	values := make([]float64, g.n)
+	for i := range values {
+		values[i] = g.ring[i].value
+	}
+	sort.Float64s(values)
+	at := func(q float64) float64 { return values[min(int(q*float64(len(values))), len(values)-1)] }
+	median := at(.5)
+	for _, q := range []float64{.9, .99} {
+		if g.worse != WorseLower {
+			v := at(q)
+			t.bounds = append(t.bounds, gaugeBound{at: v + math.Max(.05*math.Abs(v), .25*(v-median))})
+		}
+		if g.worse != WorseHigher {
+			v := at(1 - q)
+			t.bounds = append(t.bounds, gaugeBound{at: v - math.Max(.05*math.Abs(v), .25*(median-v)), lower: true})
+		}
+	}
+	for i := range t.bounds {
+		t.bounds[i].icc = g.correlation(t.bounds[i])
+	}
+	return t
+}
+
+// correlation is the intraclass correlation of "beyond the bound" among
+// samples of one instance (one-way ANOVA), shrunk towards a prior: samples of
+// an instance that is beyond its fellows are no independent evidence.
+func (g *gauge) correlation(b gaugeBound) float64 {
+	type pod struct{ n, x float64 }
+	var pods []pod
+	index := map[*Source]int{}
+	total, beyond := 0., 0.
+	for i := range g.n {
+		past := &g.ring[i]
+		k, ok := index[past.source]
+		if !ok {
+			if len(pods) >= gaugePods {
+				continue
+			}
+			k = len(pods)
+			index[past.source] = k
+			pods = append(pods, pod{})
+		}
+		pods[k].n++
+		total++
+		if b.beyond(past.value) {
+			pods[k].x++
+			beyond++
+		}
+	}
+	k := float64(len(pods))
+	if k < 2 || beyond == 0 || total <= k {
+		return gaugePriorICC
+	}
+	p, between, within, squares := beyond/total, 0., 0., 0.
+	for _, x := range pods {
+		d := x.x/x.n - p
+		between += x.n * d * d
+		within += x.x * (1 - x.x/x.n)
+		squares += x.n * x.n
+	}
+	between /= k - 1
+	within /= total - k
+	n0 := (total - squares/total) / (k - 1)
+	icc := 0.
+	if between+within > 0 {
+		icc = math.Min(math.Max((between-within)/(between+(n0-1)*within), 0), 1)
+	}
+	return (k*icc + gaugePriorPods*gaugePriorICC) / (k + gaugePriorPods)
+}
+
+// base counts history's samples beyond a bound, and their instances.
+func (g *gauge) base(b gaugeBound) (x, n, pods float64) {
+	seen := map[*Source]bool{}
+	for i := range g.n {
+		n++
+		seen[g.ring[i].source] = true
+		if b.beyond(g.ring[i].value) {
+			x++
+		}
+	}
+	return x, n, float64(len(seen))
+}
+
+// gaugeIndicator makes the indicator of a gauge once its history is enough.
+func (w *watch) gaugeIndicator(g *gauge) *indicator {
+	if i := w.byGauge[g]; i != nil {
+		return i
+	}
+	if g.n < gaugeEnough {
+		return nil
+	}
+	c := classTail
+	switch {
+	case g.key.client != "":
+		c = classCallers
+	case g.golden:
+		c = classGolden
+	}
+	i := w.newIndicator(event.SignalGauge, -1, -1, c)
+	i.gauge, i.margin = newGaugeTest(g), gaugeMargin
+	i.levels = make([]level, len(i.gauge.bounds))
+	for k, b := range i.gauge.bounds {
+		x, n, pods := g.base(b)
+		l := &i.levels[k]
+		l.base = counts{xs: x, ws: n}
+		design := 1 + (n/math.Max(pods, 1)-1)*b.icc
+		l.upper = upperRate(x, n, math.Min(design, n), w.alpha/2)
+	}
+	if w.byGauge == nil {
+		w.byGauge = map[*gauge]*indicator{}
+	}
+	w.byGauge[g] = i
+	return i
+}
+
+// prepareGauges makes the indicators of the gauges that history knows, golden
+// signals first.
+func (w *watch) prepareGauges() {
+	w.service.mu.Lock()
+	list := append([]*gauge(nil), w.service.gauges.order...)
+	w.service.mu.Unlock()
+	sort.SliceStable(list, func(i, j int) bool { return list[i].golden && !list[j].golden })
+	for _, g := range list {
+		w.gaugeIndicator(g)
+	}
+}
+
+// observeGauges takes one second's samples of the service into the watch.
+func (w *watch) observeGauges(sec int64, samples []gaugeSample) {
+	type tally struct {
+		of  *indicator
+		new []float64
+		old []float64
+	}
+	var order []*tally
+	byGauge := map[*gauge]*tally{}
+	for _, x := range samples {
+		i := w.gaugeIndicator(x.gauge)
+		if i == nil || i.cleared {
+			continue
+		}
+		t := byGauge[x.gauge]
+		if t == nil {
+			t = &tally{of: i}
+			byGauge[x.gauge] = t
+			order = append(order, t)
+		}
+		// What callers see of the service is all of its instances: they are
+		// compared with what they saw before.
+		c := cohortNew
+		if x.gauge.key.client == "" {
+			c = w.cohortOf(x.source)
+			if c == cohortNew && !x.gauge.golden && !x.source.settled(sec) {
+				continue
+			}
+		}
+		switch c {
+		case cohortNew:
+			t.new = append(t.new, x.value)
+			i.gauge.pods[x.source] = true
+			w.gaugeSamples++
+		case cohortOld:
+			t.old = append(t.old, x.value)
+			i.gauge.oldAt = sec
+		}
+	}
+	for _, t := range order {
+		test := t.of.gauge
+		concurrent := test.oldAt != 0 && sec-test.oldAt <= gaugeConcurrent && test.gauge.key.client == ""
+		for k := range t.of.levels {
+			b := test.bounds[k]
+			c := counts{wc: float64(len(t.new)), ws: float64(len(t.old))}
+			for _, v := range t.new {
+				if b.beyond(v) {
+					c.xc++
+				}
+			}
+			for _, v := range t.old {
+				if b.beyond(v) {
+					c.xs++
+				}
+			}
+			if c.xc > 0 && t.of.firstBad == 0 {
+				t.of.firstBad = sec * second
+			}
+			t.of.step(w, &t.of.levels[k], sec, c, concurrent)
+		}
+	}
+}
+
+// inflation is the design effect of samples that come in clusters, an instance each.
+func (t *gaugeTest) inflation(k int, c counts) float64 {
+	perPod := c.wc / math.Max(float64(len(t.pods)), 1)
+	return 1 + math.Max(perPod-1, 0)*t.bounds[k].icc
+}
+
+// levelOf is the index of one of an indicator's levels.
+func (i *indicator) levelOf(l *level) int {
+	for k := range i.levels {
+		if &i.levels[k] == l {
+			return k
+		}
+	}
+	return 0
+}
+
+// text is how a bound reads: "client=web: samples below 0.93".
+func (t *gaugeTest) text(k int) string {
+	word := "above "
+	if t.bounds[k].lower {
+		word = "below "
+	}
+	out := "samples " + word + significant(t.bounds[k].at)
+	if t.gauge.key.series != "" {
+		out = t.gauge.key.series + ": " + out
+	}
+	if t.gauge.key.client != "" {
+		out = "as " + t.gauge.key.client + " sees it: " + out
+	}
+	return out
+}
+
+func significant(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
+
+// gaugeControl is what the strongest gauge was compared with.
+func (w *watch) gaugeControl() event.ControlKind {
+	best := event.ControlNone
+	top := math.Inf(-1)
+	for _, i := range w.indicators {
+		if i.gauge == nil || i.nats <= top {
+			continue
+		}
+		l := &i.levels[i.best]
+		switch {
+		case l.total.wc == 0:
+			continue
+		case l.total.ws > 0 && l.total.wh < l.total.wc/2:
+			best = event.ControlConcurrent
+		default:
+			best = event.ControlHistory
+		}
+		top = i.nats
+	}
+	return best
+}
