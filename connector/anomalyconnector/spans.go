@@ -68,7 +68,8 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 				w = weight(state)
 			}
 			kind := span.Kind()
-			if kind == ptrace.SpanKindServer || kind == ptrace.SpanKindConsumer || span.ParentSpanID().IsEmpty() {
+			switch {
+			case kind == ptrace.SpanKindServer || kind == ptrace.SpanKindConsumer || span.ParentSpanID().IsEmpty():
 				end := int64(span.EndTimestamp())
 				request := detect.Request{
 					Operation: op.name, End: end, Duration: end - int64(span.StartTimestamp()),
@@ -79,9 +80,9 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 					s.example.ofSpan(span)
 				}
 				s.engine.Request(request, &s.example)
-			} else if level < shedWork {
+			case level < shedWork:
 				s.engine.Work(detect.Work{Name: op.name, End: int64(span.EndTimestamp()), Weight: w})
-			} else {
+			default:
 				shed++
 			}
 			if span.Events().Len() > 0 {

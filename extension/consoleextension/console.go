@@ -35,10 +35,10 @@ var (
 	_ extensioncapabilities.ConfigSnapshotWatcher = (*console)(nil)
 )
 
-func newConsole(set extension.Settings, cfg *Config) (*console, error) {
+func newConsole(set extension.Settings, cfg *Config) *console {
 	c := &console{cfg: cfg, set: set, hub: newHub(cfg.MaxLiveClients)}
 	c.site = newSite(cfg, c.hub, set.BuildInfo.Version)
-	return c, nil
+	return c
 }
 
 // Dependencies has the ledger start before the console and stop after it.

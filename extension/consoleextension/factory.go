@@ -29,5 +29,5 @@ func createDefaultConfig() component.Config {
 }
 
 func create(_ context.Context, set extension.Settings, cfg component.Config) (extension.Extension, error) {
-	return newConsole(set, cfg.(*Config))
+	return newConsole(set, cfg.(*Config)), nil
 }

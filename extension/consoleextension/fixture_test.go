@@ -162,8 +162,8 @@ func (p afternoon) play(t testing.TB, l *ledger.Ledger) string {
 		if prev >= 0 {
 			d.PreviousRevision = revision(prev)
 		}
-		became, _ := l.RecordDeployment(d)
-		became, _ = l.RecordDeployment(event.Deployment{
+		l.RecordDeployment(d)
+		became, _ := l.RecordDeployment(event.Deployment{
 			Service: service, Environment: environment, Version: version, Revision: d.Revision, StartedAt: p.at(before - 8*time.Second),
 			FirstSeenAt: p.at(before - 8*time.Second), Sources: []event.Source{{Name: "telemetry", At: p.at(before - 8*time.Second)}},
 		})
@@ -221,13 +221,13 @@ func (p afternoon) play(t testing.TB, l *ledger.Ledger) string {
 
 // badDeployment records the rollout of checkout 1.42.0.
 func (p afternoon) badDeployment(l *ledger.Ledger) event.Deployment {
-	d, _ := l.RecordDeployment(event.Deployment{
+	l.RecordDeployment(event.Deployment{
 		Service: "checkout", Environment: "production", Revision: revision(5), PreviousRevision: revision(2), Version: "1.42.0", PreviousVersion: "1.41.3",
 		Status: event.DeploymentStarted, StartedAt: p.at(2*time.Minute + 55*time.Second), FirstSeenAt: p.at(2*time.Minute + 46*time.Second), Repository: shop,
 		URL: "https://forge.example/" + shop + "/actions/runs/774", RollbackCommand: "kubectl -n shop rollout undo deployment/checkout --to-revision=41",
 		Sources: []event.Source{{Name: "github", ID: "deployment 774", At: p.at(2*time.Minute + 55*time.Second)}},
 	})
-	d, _ = l.RecordDeployment(event.Deployment{
+	d, _ := l.RecordDeployment(event.Deployment{
 		Service: "checkout", Environment: "production", Revision: revision(5), Version: "1.42.0", StartedAt: p.at(2*time.Minute + 46*time.Second),
 		FirstSeenAt: p.at(2*time.Minute + 46*time.Second), Sources: []event.Source{{Name: "telemetry", At: p.at(2*time.Minute + 46*time.Second)}},
 	})

@@ -17,5 +17,5 @@ func NewFactory() extension.Factory {
 }
 
 func create(_ context.Context, set extension.Settings, cfg component.Config) (extension.Extension, error) {
-	return newLedger(cfg.(*Config), set)
+	return newLedger(cfg.(*Config), set), nil
 }

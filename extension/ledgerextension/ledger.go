@@ -45,11 +45,11 @@ var (
 	_ ledger.Recorder                 = (*Ledger)(nil)
 )
 
-func newLedger(config *Config, set extension.Settings) (*Ledger, error) {
+func newLedger(config *Config, set extension.Settings) *Ledger {
 	return &Ledger{
 		Ledger: ledger.New(config.limits()), config: config, set: set,
 		now: time.Now, stop: make(chan struct{}),
-	}, nil
+	}
 }
 
 // Dependencies makes the service start the storage first and stop it last.

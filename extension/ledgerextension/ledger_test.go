@@ -229,8 +229,7 @@ func TestStorageThatIsNoneIsRefused(t *testing.T) {
 		"add it to extensions": host{},
 		"is no storage":        host{storageID: &Ledger{}},
 	} {
-		l, err := newLedger(config, extensiontest.NewNopSettings(componentType))
-		require.NoError(t, err)
+		l := newLedger(config, extensiontest.NewNopSettings(componentType))
 		assert.ErrorContains(t, l.Start(context.Background(), h), name)
 		assert.NoError(t, l.Shutdown(context.Background()))
 		assert.Equal(t, []component.ID{storageID}, l.Dependencies())

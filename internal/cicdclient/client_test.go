@@ -45,7 +45,7 @@ var deployment = forge.DeploymentRequest{Service: "checkout", Version: "1.42.0"}
 func TestMarkSendsTheRequest(t *testing.T) {
 	t.Setenv(EnvToken, "hush")
 	client, calls, _ := serve(t, func(w http.ResponseWriter, req *http.Request) {
-		if req.Method != "POST" || req.URL.Path != "/v1/deployments" || req.Header.Get("Content-Type") != "application/json" || req.Header.Get("Authorization") != "Bearer hush" {
+		if req.Method != http.MethodPost || req.URL.Path != "/v1/deployments" || req.Header.Get("Content-Type") != "application/json" || req.Header.Get("Authorization") != "Bearer hush" {
 			w.WriteHeader(http.StatusTeapot)
 			return
 		}

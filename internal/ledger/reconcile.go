@@ -188,8 +188,10 @@ func (x *deployment) sameRollout(d *event.Deployment, nextStart time.Time, withi
 	again := slices.ContainsFunc(x.Sources, func(s event.Source) bool { return s.Name == source })
 	switch {
 	case x.Baseline:
-		// What caused the first sight began before it.
-		return !d.StartedAt.After(x.FirstSeenAt.Add(clockSkew))
+		// What caused the first sight began before it, and before anything
+		// else did: a young baseline that is told of after another deployment
+		// is the way back to it.
+		return !d.StartedAt.After(x.FirstSeenAt.Add(clockSkew)) && (nextStart.IsZero() || d.StartedAt.Before(nextStart))
 	case finished(d.Status) && x.Status == event.DeploymentStarted:
 		return true // the end of what began, although told with the time of its end
 	case !nextStart.IsZero() && !d.StartedAt.Before(nextStart):

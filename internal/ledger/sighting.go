@@ -134,7 +134,8 @@ func (l *Ledger) sight(key seenKey, when time.Time) (event.Deployment, bool) {
 	}
 	l.arrive(p, when)
 
-	b, found := p.resolve(key.version, key.revision), (*deployment)(nil)
+	var found *deployment
+	b := p.resolve(key.version, key.revision)
 	if b == nil {
 		if found = l.meet(p, key, when); found == nil {
 			return event.Deployment{}, false
@@ -342,7 +343,8 @@ func (l *Ledger) rolledBackTo(p *place, b *build, when time.Time) *deployment {
 	if head == nil || head.build == b || head.Baseline || head.FirstSeenAt.IsZero() {
 		return nil
 	}
-	at, start := when.UnixNano(), time.Time{}
+	var start time.Time
+	at := when.UnixNano()
 	switch {
 	case cameBack(b, head.FirstSeenAt.UnixNano()):
 		since := b.presentSince.Load()

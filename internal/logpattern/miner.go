@@ -1,6 +1,7 @@
 package logpattern
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -165,9 +166,10 @@ func (m *Miner) best(leaf *node, tokens []token) *Template {
 				continue
 			}
 			total++
-			if h == 0 {
+			switch h {
+			case 0:
 				wild++
-			} else if h == tokens[i].hash {
+			case tokens[i].hash:
 				same++
 			}
 		}
@@ -273,12 +275,8 @@ func (m *Miner) forget(t *Template) {
 }
 
 func (m *Miner) prune(t *Template) {
-	ts := t.leaf.templates
-	for i := range ts {
-		if ts[i] == t {
-			t.leaf.templates = append(ts[:i], ts[i+1:]...)
-			break
-		}
+	if i := slices.Index(t.leaf.templates, t); i >= 0 {
+		t.leaf.templates = slices.Delete(t.leaf.templates, i, i+1)
 	}
 	for n := t.leaf; n.parent != nil && len(n.templates) == 0 && len(n.children) == 0; n = n.parent {
 		delete(n.parent.children, n.key)

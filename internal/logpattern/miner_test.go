@@ -69,7 +69,8 @@ func groupingAccuracy(truth []string, got []uint64) float64 {
 	}
 	right := 0
 	for i := range truth {
-		if n := inBoth[[2]any{truth[i], got[i]}]; n == inTruth[truth[i]] && n == inGot[got[i]] {
+		both := inBoth[[2]any{truth[i], got[i]}]
+		if both == inTruth[truth[i]] && both == inGot[got[i]] {
 			right++
 		}
 	}

@@ -89,9 +89,9 @@ func (s *series) at(labels ...string) *Point {
 	return p
 }
 
-func (s *series) add(v float64, labels ...string) {
+func (s *series) inc(labels ...string) {
 	if p := s.at(labels...); p != nil {
-		p.Value += v
+		p.Value++
 	}
 }
 

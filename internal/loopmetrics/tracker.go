@@ -83,9 +83,9 @@ func (t *Tracker) Collect(now time.Time) []Family {
 		p, known := t.deployments[d.ID]
 		if !known {
 			p = &deploymentProgress{}
-			t.deployed.add(1, "service", d.Service, "environment", d.Environment)
+			t.deployed.inc("service", d.Service, "environment", d.Environment)
 			if d.RollbackOf != "" {
-				t.rollbacks.add(1, "service", d.Service, "environment", d.Environment)
+				t.rollbacks.inc("service", d.Service, "environment", d.Environment)
 			}
 		}
 		live[d.ID] = p
@@ -101,11 +101,11 @@ func (t *Tracker) Collect(now time.Time) []Family {
 		t.steps(d, p)
 		age := now.Sub(d.StartedAt)
 		if age > silentAfter && d.FirstSeenAt.IsZero() && d.Status != event.DeploymentFailed {
-			silent.add(1, "service", d.Service, "environment", d.Environment)
+			silent.inc("service", d.Service, "environment", d.Environment)
 		}
 		if !p.untracked && age > untrackedAfter && inferred(d) {
 			p.untracked = true
-			t.untracked.add(1, "service", d.Service, "environment", d.Environment)
+			t.untracked.inc("service", d.Service, "environment", d.Environment)
 		}
 		v, ok := t.ledger.Verdict(d.ID)
 		if !ok {
@@ -113,7 +113,7 @@ func (t *Tracker) Collect(now time.Time) []Family {
 		}
 		t.verdict(d, v, p)
 		if v.State == event.Watching {
-			watching.add(1, "service", d.Service, "environment", d.Environment)
+			watching.inc("service", d.Service, "environment", d.Environment)
 		}
 		if now.Sub(v.At) < evidenceFresh {
 			nats.set(v.Nats, "service", d.Service, "environment", d.Environment, "deployment", d.ID)
@@ -152,7 +152,8 @@ func inferred(d event.Deployment) bool {
 func (t *Tracker) steps(d event.Deployment, p *deploymentProgress) {
 	observe := func(done *bool, step string, from, to time.Time) {
 		if !*done && !from.IsZero() && !to.IsZero() {
-			*done = t.step(d, nil, step, from, to)
+			*done = true
+			t.step(d, nil, step, from, to)
 		}
 	}
 	if change, ok := t.ledger.Change(d.Repository, d.Revision); ok && d.Revision != "" {
@@ -170,7 +171,7 @@ func (t *Tracker) steps(d event.Deployment, p *deploymentProgress) {
 func (t *Tracker) verdict(d event.Deployment, v event.Verdict, p *deploymentProgress) {
 	if v.State != p.verdict {
 		p.verdict = v.State
-		t.verdicts.add(1, "service", d.Service, "environment", d.Environment, "verdict", string(v.State))
+		t.verdicts.inc("service", d.Service, "environment", d.Environment, "verdict", string(v.State))
 	}
 	decided := v.RegressedAt
 	if decided.IsZero() {
@@ -178,10 +179,12 @@ func (t *Tracker) verdict(d event.Deployment, v event.Verdict, p *deploymentProg
 	}
 	exemplar := exemplarOf(v)
 	if !p.decided && !decided.IsZero() && !d.FirstSeenAt.IsZero() {
-		p.decided = t.step(d, exemplar, "first_telemetry_to_verdict", d.FirstSeenAt, decided)
+		p.decided = true
+		t.step(d, exemplar, "first_telemetry_to_verdict", d.FirstSeenAt, decided)
 	}
 	if !p.found && !v.RegressedAt.IsZero() && !v.FirstBadAt.IsZero() {
-		p.found = t.step(d, exemplar, "first_bad_to_verdict", v.FirstBadAt, v.RegressedAt)
+		p.found = true
+		t.step(d, exemplar, "first_bad_to_verdict", v.FirstBadAt, v.RegressedAt)
 	}
 	if v.Suspicion != nil && !p.suspicion && v.State == event.Regressed {
 		p.suspicion = true
@@ -189,14 +192,14 @@ func (t *Tracker) verdict(d event.Deployment, v event.Verdict, p *deploymentProg
 		if v.Suspicion.Abstained {
 			outcome = "abstained"
 		}
-		t.suspicions.add(1, "service", d.Service, "environment", d.Environment, "outcome", outcome)
+		t.suspicions.inc("service", d.Service, "environment", d.Environment, "outcome", outcome)
 	}
 }
 
-func (t *Tracker) step(d event.Deployment, exemplar *Exemplar, step string, from, to time.Time) bool {
+func (t *Tracker) step(d event.Deployment, exemplar *Exemplar, step string, from, to time.Time) {
 	took := to.Sub(from)
 	if took < 0 || took > longestLatency {
-		return true // a clock that is off says nothing about the loop
+		return // a clock that is off says nothing about the loop
 	}
 	if exemplar == nil {
 		exemplar = &Exemplar{Deployment: d.ID}
@@ -204,7 +207,6 @@ func (t *Tracker) step(d event.Deployment, exemplar *Exemplar, step string, from
 	e := *exemplar
 	e.Value, e.AtUnixNano = took.Seconds(), to.UnixNano()
 	t.latency.observe(took.Seconds(), &e, "service", d.Service, "environment", d.Environment, "step", step)
-	return true
 }
 
 func exemplarOf(v event.Verdict) *Exemplar {
@@ -225,7 +227,7 @@ func (t *Tracker) collectAnomalies(now time.Time, open, oldest *series) {
 	for _, a := range t.ledger.Anomalies(ledger.Query{Limit: maxTracked}) {
 		live[a.ID] = t.anomalies[a.ID]
 		if a.Open {
-			open.add(1, "service", a.Service, "environment", a.Environment, "kind", string(a.Kind), "severity", string(a.Severity))
+			open.inc("service", a.Service, "environment", a.Environment, "kind", string(a.Kind), "severity", string(a.Severity))
 			if p := oldest.at("service", a.Service, "environment", a.Environment); p != nil {
 				p.Value = max(p.Value, now.Sub(a.StartsAt).Seconds())
 			}
@@ -235,7 +237,7 @@ func (t *Tracker) collectAnomalies(now time.Time, open, oldest *series) {
 			continue
 		}
 		live[a.ID] = true
-		t.closed.add(1, "service", a.Service, "environment", a.Environment, "kind", string(a.Kind), "reason", string(a.Closure.Reason))
+		t.closed.inc("service", a.Service, "environment", a.Environment, "kind", string(a.Kind), "reason", string(a.Closure.Reason))
 		if took := a.Closure.At.Sub(a.StartsAt); a.Kind == event.KindDeployment && took >= 0 && took <= longestLatency {
 			t.recovery.observe(took.Seconds(), &Exemplar{Deployment: a.Deployment, Value: took.Seconds(), AtUnixNano: a.Closure.At.UnixNano()},
 				"service", a.Service, "environment", a.Environment)
@@ -258,7 +260,7 @@ func (t *Tracker) collectRuns() {
 			level = "task"
 		}
 		labels := []string{"pipeline", r.Pipeline, "level", level, "stage", string(r.Stage), "result", r.Result}
-		t.runResults.add(1, labels...)
+		t.runResults.inc(labels...)
 		if took := r.FinishedAt.Sub(r.StartedAt); !r.StartedAt.IsZero() && took >= 0 && took <= longestLatency {
 			t.runDuration.observe(took.Seconds(), nil, labels...)
 		}

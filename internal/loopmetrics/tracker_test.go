@@ -113,7 +113,7 @@ func TestSeriesAreBoundedAndSaidSo(t *testing.T) {
 	var lost uint64
 	s := newSeries(Counter, "x", "1", "", 2, &lost)
 	for i := range 10 {
-		s.add(1, "service", fmt.Sprint(i))
+		s.inc("service", fmt.Sprint(i))
 	}
 	assert.Len(t, s.copied().Points, 2)
 	assert.Equal(t, uint64(8), lost)

@@ -69,7 +69,7 @@ func putAttributes(to pcommon.Map, set attribute.Set) {
 		case attribute.BOOL: // otel.metric.overflow
 			to.PutBool(string(kv.Key), kv.Value.AsBool())
 		default:
-			to.PutStr(string(kv.Key), strings.ToValidUTF8(kv.Value.Emit(), "\uFFFD"))
+			to.PutStr(string(kv.Key), strings.ToValidUTF8(kv.Value.String(), "\uFFFD"))
 		}
 	}
 }

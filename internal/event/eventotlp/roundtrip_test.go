@@ -24,7 +24,7 @@ func fill(t *rapid.T, v reflect.Value, label string) {
 		}
 		return
 	case float64:
-		v.SetFloat(rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{3, -0.0, math.Inf(1), 1e300})).Draw(t, label))
+		v.SetFloat(rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{3, math.Copysign(0, -1), math.Inf(1), 1e300})).Draw(t, label))
 		return
 	}
 	switch v.Kind() {
