@@ -189,7 +189,7 @@ func (p *parser) rawLine(line []byte) {
 	if renamed && status == 'R' {
 		f.OldPath = unquote(old)
 	}
-	parents := strings.Count(head[:strings.IndexByte(head, ' ')], ":")
+	parents := len(head) - len(strings.TrimLeft(head, ":"))
 	f.Submodule = fields[0] == "160000" || len(fields) > parents && fields[parents] == "160000"
 	c.Files = append(c.Files, f)
 	asChange(&c.Change, f, status)

@@ -40,7 +40,7 @@ func kindOf(file string) kind {
 	base := path.Base(lower)
 	ext := path.Ext(base)
 	stem := strings.TrimSuffix(base, ext)
-	folders := "/" + lower[:len(lower)-len(base)]
+	folders := "/" + strings.TrimSuffix(lower, base)
 	in := func(names ...string) bool {
 		for _, n := range names {
 			if strings.Contains(folders, "/"+n+"/") {

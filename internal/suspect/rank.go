@@ -62,6 +62,7 @@ func Rank(s Symptom, commits []Commit, o Options) event.Suspicion {
 		}
 	}
 	probabilities := posterior(scores, w.Other)
+	w.correct(probabilities, func(i int) Vector { return all[i].Vector })
 	order := make([]int, len(commits))
 	for i := range order {
 		order[i] = i
@@ -176,6 +177,38 @@ func (o Options) match(told, repository string) float64 {
 		}
 	}
 	return best
+}
+
+// Sureness is what Sure weighs of a ranking: the index of the first candidate,
+// the log odds of its probability, and whether there is direct evidence.
+func Sureness(p []float64, vector func(int) Vector) (top int, logit, direct float64) {
+	for i := range p {
+		if p[i] > p[top] {
+			top = i
+		}
+	}
+	v := vector(top)
+	direct = min(1, max(v[featLine], v[featTestLine], v[featFile], v[featLiteral], v[featFunction])/.4)
+	bounded := min(max(p[top], 1e-6), 1-1e-6)
+	return top, math.Log(bounded / (1 - bounded)), direct
+}
+
+// correct scales the candidates' probabilities so that the first has the one
+// that Sure gives it; the order stays, and what is left is "something else".
+func (w *Weights) correct(p []float64, vector func(int) Vector) {
+	top, logit, direct := Sureness(p, vector)
+	total := 0.0
+	for _, x := range p {
+		total += x
+	}
+	if total <= 0 || p[top] <= 0 {
+		return
+	}
+	sure := 1 / (1 + math.Exp(-(w.Sure[0] + w.Sure[1]*logit + w.Sure[2]*direct)))
+	scale := min(sure/p[top], 1/total)
+	for i := range p {
+		p[i] *= scale
+	}
 }
 
 // Probabilities are those of the candidates and of "something else".

@@ -16,8 +16,9 @@ var cosmeticMessage = regexp.MustCompile(`(?i)\b(check ?style|java ?doc|typos?|w
 // shape looks at what kind of edit a commit is.
 func (e *evidence) shape(c *Commit, files []FileDiff) {
 	subject, _, _ := strings.Cut(c.Message, "\n")
-	if cosmeticMessage.MatchString(cutText(subject, 300)) {
-		e.Vector[featCosmetic] = 1
+	if found := cosmeticMessage.FindAllString(cutText(subject, 300), 8); len(found) > 0 {
+		// "Fix javadoc" is about nothing else; a long sentence is about more.
+		e.Vector[featCosmetic] = min(1, 5*float64(len(found))/float64(len(strings.Fields(subject))))
 	}
 	balanced, edited, withText, moved := 0, 0, 0, true
 	for i := range files {

@@ -94,6 +94,11 @@ func newQuery(s Symptom) query {
 		if name.subject == "" {
 			q.addWords(name.class, 1)
 		}
+		words(name.class, func(w string) { // BugCLI265Test: the ticket
+			if w[0] >= '0' && w[0] <= '9' && len(q.words) < 400 {
+				q.words[w] = 1
+			}
+		})
 	}
 	return q
 }
@@ -154,6 +159,9 @@ func (q *query) addMessage(text string) {
 
 func (q *query) addWords(text string, weight float64) {
 	words(cutText(text, 4<<10), func(w string) {
+		if w[0] >= '0' && w[0] <= '9' {
+			return // a quantity, not a ticket
+		}
 		if len(q.words) < 400 || q.words[w] > 0 {
 			q.words[w] = max(q.words[w], weight)
 		}

@@ -6,6 +6,11 @@ type Weights struct {
 	// Other is the score of "something else": no commit of the range did it. A
 	// candidate without any evidence scores 0.
 	Other float64
+	// Sure corrects the probability p of the first candidate by how often such
+	// a one was right: logit = Sure[0] + Sure[1]·logit(p) + Sure[2]·direct, where
+	// direct is 1 when a line, a file, a literal or a function of the symptom
+	// was found in it, and 0 when only words and sizes speak for it.
+	Sure [3]float64
 }
 
 // Prior is what the weights are held to be before any data is seen
@@ -17,6 +22,7 @@ var Prior = Weights{
 		featPlaceChurn: 1, featTestLine: 2, featBreadth: 0, featCosmetic: -1.5, featBalanced: -.5,
 	},
 	Other: 1,
+	Sure:  [3]float64{0, 1, 0},
 }
 
 // Default are the weights in use: fitted on all cases by
@@ -26,9 +32,10 @@ var Prior = Weights{
 // on metadata of Defects4J (MIT) and regs4j; a test holds the two in step.
 var Default = Weights{
 	Feature: [featCount]float64{
-		featLine: 3.11, featFile: 1.83, featTestFrame: -.23, featFunction: 2, featLiteral: 4, featSubject: .41, featTestFile: .55, featPackage: -.55,
-		featPathWords: 2.98, featTextWords: 2.68, featDiffWords: 1, featSpecial: .89, featChurn: 3.76, featNoCode: -.82, featDocsOnly: -.23,
-		featPlaceChurn: .5, featTestLine: 2.92, featBreadth: .03, featCosmetic: -1.87, featBalanced: -.42,
+		featLine: 2.85, featFile: 1.80, featTestFrame: -.36, featFunction: 2, featLiteral: 4, featSubject: .49, featTestFile: .51, featPackage: -.57,
+		featPathWords: 3.00, featTextWords: 2.58, featDiffWords: 1, featSpecial: .89, featChurn: 3.77, featNoCode: -.80, featDocsOnly: -.24,
+		featPlaceChurn: .53, featTestLine: 2.86, featBreadth: .09, featCosmetic: -2.79, featBalanced: -.37,
 	},
-	Other: 3.41,
+	Other: 3.44,
+	Sure:  [3]float64{-.23, .45, .24},
 }

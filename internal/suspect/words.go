@@ -10,9 +10,17 @@ import (
 
 // words splits text into lower-case words: at what is no letter or digit, and
 // inside identifiers (parseHTTPHeader, parse_http_header: parse, http, header).
-// Words of one letter, numbers, and words that are in every program are left out.
+// Words of one letter and words that are in every program are left out; of
+// numbers those of two to six digits count, which may name a ticket.
 func words(text string, emit func(string)) {
 	var word []rune
+	digits := 0 // of a number that is being read
+	number := func(end int, runes []rune) {
+		if digits >= 2 && digits <= 6 {
+			emit(string(runes[end-digits : end]))
+		}
+		digits = 0
+	}
 	flush := func() {
 		if len(word) > 1 {
 			if w := stem(strings.ToLower(string(word))); !common[w] {
@@ -24,6 +32,11 @@ func words(text string, emit func(string)) {
 	var previous rune
 	runes := []rune(text)
 	for i, c := range runes {
+		if c >= '0' && c <= '9' {
+			digits++
+		} else {
+			number(i, runes)
+		}
 		switch {
 		case unicode.IsLetter(c):
 			upper := unicode.IsUpper(c)
@@ -39,6 +52,7 @@ func words(text string, emit func(string)) {
 		}
 		previous = c
 	}
+	number(len(runes), runes)
 	flush()
 }
 

@@ -2,6 +2,7 @@ package backtest
 
 import (
 	"math"
+	"slices"
 
 	"github.com/deployloop/deployloop/internal/suspect"
 )
@@ -15,7 +16,7 @@ const (
 	// without the culprit, in which "something else" is the answer: the assumed
 	// share of regressions that no commit of the range caused.
 	outsideShare = .15
-	iterations   = 2000
+	iterations   = 800
 	step         = .05
 	// priorDeviation is how far from its prior a weight is held to be, in nats.
 	priorDeviation = 1.5
@@ -47,12 +48,87 @@ func prepare(cases []Case) []prepared {
 	return out
 }
 
-// Fit gives the weights that explain the cases best, under the prior.
-func Fit(cases []Case) suspect.Weights { return fit(prepare(cases), "") }
+// Fit gives the weights that explain the cases best, under the prior, and the
+// correction that makes them honest about repositories they have not seen.
+func Fit(cases []Case) suspect.Weights { return fitAll(prepare(cases)) }
+
+// fitAll fits the features on all cases, and the correction on what features
+// fitted on the other repositories say of each.
+func fitAll(cases []prepared) suspect.Weights {
+	w := fit(cases, "")
+	var seen []outcome
+	for _, repository := range repositoriesOf(cases) {
+		without := fit(cases, repository)
+		for _, c := range cases {
+			if c.repository != repository {
+				continue
+			}
+			seen = append(seen, judge(c.with, without, 1-outsideShare), judge(c.without, without, outsideShare))
+		}
+	}
+	w.Sure = logistic(seen)
+	return w
+}
+
+func repositoriesOf(cases []prepared) []string {
+	var names []string
+	for _, c := range cases {
+		if !slices.Contains(names, c.repository) {
+			names = append(names, c.repository)
+		}
+	}
+	return names
+}
+
+// outcome is whether a first candidate was right, and how sure it looked.
+type outcome struct {
+	x      [3]float64 // 1, logit, direct
+	right  float64
+	weight float64
+}
+
+func judge(s sample, w suspect.Weights, weight float64) outcome {
+	p, _ := w.Probabilities(s.vectors)
+	top, logit, direct := suspect.Sureness(p, func(i int) suspect.Vector { return s.vectors[i] })
+	o := outcome{x: [3]float64{1, logit, direct}, weight: weight}
+	if top == s.answer {
+		o.right = 1
+	}
+	return o
+}
+
+// logistic regression by gradient ascent, with a Gaussian prior of deviation 1
+// round "as it is".
+func logistic(seen []outcome) [3]float64 {
+	b := suspect.Prior.Sure
+	for range 3000 {
+		var g [3]float64
+		for k := range b {
+			g[k] = suspect.Prior.Sure[k] - b[k]
+		}
+		total := 1.0
+		for _, o := range seen {
+			p := 1 / (1 + math.Exp(-(b[0]*o.x[0] + b[1]*o.x[1] + b[2]*o.x[2])))
+			for k := range g {
+				g[k] += o.weight * (o.right - p) * o.x[k]
+			}
+			total += o.weight
+		}
+		for k := range b {
+			b[k] += .5 * g[k] / total
+		}
+	}
+	return b
+}
 
 // fit leaves one repository out. A repository counts with the square root of
 // its cases, since they repeat each other.
 func fit(cases []prepared, leftOut string) suspect.Weights {
+	return ascend(learning(cases, leftOut))
+}
+
+// learning are the weighed choices that a fit learns from.
+func learning(cases []prepared, leftOut string) []sample {
 	perRepository := map[string]float64{}
 	for _, c := range cases {
 		perRepository[c.repository]++
@@ -66,7 +142,7 @@ func fit(cases []prepared, leftOut string) suspect.Weights {
 		c.with.weight, c.without.weight = weight*(1-outsideShare), weight*outsideShare
 		samples = append(samples, c.with, c.without)
 	}
-	return ascend(samples)
+	return samples
 }
 
 // ascend maximises the log posterior by Adam with the exact gradient. The

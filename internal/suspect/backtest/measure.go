@@ -72,7 +72,8 @@ func CrossValidate(cases []Case) []Report {
 	byRepository := map[string]suspect.Weights{}
 	all := prepare(cases)
 	for _, repository := range repositories(cases) {
-		byRepository[repository] = fit(all, repository)
+		others := slices.DeleteFunc(slices.Clone(all), func(c prepared) bool { return c.repository == repository })
+		byRepository[repository] = fitAll(others)
 	}
 	var reports []Report
 	for _, set := range []struct {

@@ -33,5 +33,6 @@ func Describe(w suspect.Weights) string {
 		fmt.Fprintf(&b, "  %-12s %6.2f  (prior %.2f)\n", name, w.Feature[k], suspect.Prior.Feature[k])
 	}
 	fmt.Fprintf(&b, "  %-12s %6.2f  (prior %.2f)\n", "other", w.Other, suspect.Prior.Other)
+	fmt.Fprintf(&b, "  sure         %.2f + %.2f logit + %.2f direct\n", w.Sure[0], w.Sure[1], w.Sure[2])
 	return b.String()
 }
