@@ -97,7 +97,7 @@ func (c *customers) request(ctx context.Context, random *rand.Rand, n int) *http
 		o.Items = append(o.Items, order.Item{SKU: articles[random.IntN(len(articles))], Quantity: 1 + random.IntN(3)})
 	}
 	if random.IntN(4) == 0 {
-		o.Coupon = &order.Coupon{Code: "AUTUMN", Percent: 10, ValidUntil: time.Now().AddDate(0, 1, 0).Unix()}
+		o.Coupon = &order.Coupon{Code: fmt.Sprintf("AUTUMN-%04d", random.IntN(10000)), Percent: 10, ValidUntil: time.Now().AddDate(0, 1, 0).Unix()}
 	}
 	if random.IntN(5) > 0 { // one in five is a guest
 		o.Loyalty = &order.Loyalty{Tier: "silver", Percent: 2}

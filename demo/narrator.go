@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/deployloop/deployloop/internal/terminal"
 )
@@ -51,12 +52,45 @@ func (n *narrator) chapter(title string) {
 func (n *narrator) detail(name, text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+	for i, line := range wrap(text, textWidth) {
 		if i > 0 {
 			name = ""
 		}
 		fmt.Fprintf(n.w, "           %s %s\n", n.p.Dim(fmt.Sprintf("%-9s", name)), line)
 	}
+}
+
+// figure prints one line of the summary.
+func (n *narrator) figure(name, text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	fmt.Fprintf(n.w, "           %s  %s\n", n.p.Dim(fmt.Sprintf("%-28s", name)), text)
+}
+
+// textWidth is the most columns of a paragraph, so that it reads on a terminal
+// of a hundred.
+const textWidth = 78
+
+// wrap breaks text into lines of at most width columns; a longer word, such as
+// a command or an address, keeps a line of its own.
+func wrap(text string, width int) []string {
+	var lines []string
+	for _, paragraph := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		line, used := "", 0
+		for _, word := range strings.Fields(paragraph) {
+			size := utf8.RuneCountInString(word)
+			if used > 0 && used+1+size > width {
+				lines = append(lines, line)
+				line, used = "", 0
+			}
+			if used > 0 {
+				line, used = line+" ", used+1
+			}
+			line, used = line+word, used+size
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // patch prints the changed lines of a commit.

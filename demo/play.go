@@ -30,14 +30,22 @@ type Options struct {
 // How long each part may take.
 const (
 	checkouts      = 4
-	historyFor     = 20 * time.Second // traffic of the baseline before the first deploy
 	goodPace       = 2 * time.Second  // between two instances of a rollout
-	goodFor        = 20 * time.Second // traffic of the good release
+	goodFor        = 15 * time.Second // traffic of the good release
 	verdictWithin  = 4 * time.Minute
 	alertWithin    = 45 * time.Second
 	rollbackWithin = 20 * time.Second // a person may run the command first
 	resolveWithin  = 2 * time.Minute
 )
+
+// historyFor is how long the baseline has traffic before the first deploy. Work
+// can only be missed where it was seen to be regular, for a minute.
+func historyFor(fault string) time.Duration {
+	if fault == "vanished" {
+		return 72 * time.Second
+	}
+	return 30 * time.Second
+}
 
 // badPace is how far apart the instances of the bad rollout start. Speed and
 // vanished work are not judged in an instance's first half minute, so their
@@ -155,7 +163,7 @@ func (p *play) loop(ctx context.Context) error {
 	}
 	p.step("8 processes of 3 services serve %d requests a second; checkout is at %s (%s)",
 		requestsPerSecond, shop.Baseline, event.ShortRevision(p.repo.release[shop.Baseline].revision))
-	if err := p.watch(ctx, historyFor); err != nil {
+	if err := p.watch(ctx, historyFor(p.Fault.Name)); err != nil {
 		return err
 	}
 
@@ -330,10 +338,10 @@ func (p *play) deployBad(ctx context.Context) (*deployment, error) {
 	}
 	v := found.Verdict
 	p.result.Verdict, p.result.Reason, p.result.Control, p.result.Nats = v.State, v.Reason, v.Control, v.Nats
-	p.result.StartToVerdict = seconds(verdictAt.Sub(p.begin))
-	p.result.DeployToVerdict = seconds(verdictAt.Sub(begun))
+	p.result.StartToVerdict = Seconds(verdictAt.Sub(p.begin))
+	p.result.DeployToVerdict = Seconds(verdictAt.Sub(begun))
 	if !v.FirstBadAt.IsZero() {
-		p.result.FirstBadToVerdict = seconds(verdictAt.Sub(v.FirstBadAt))
+		p.result.FirstBadToVerdict = Seconds(verdictAt.Sub(v.FirstBadAt))
 	}
 	p.bad("%s", wording.Headline(*v))
 	p.detail("stopped", fmt.Sprintf("the rollout, with %d of %d instances new", r.count, checkouts))
@@ -362,7 +370,7 @@ func (p *play) awaitAlert(ctx context.Context, id string) error {
 		}
 		if s := v.Suspicion; s != nil {
 			p.result.Abstained = s.Abstained
-			p.detail("suspect", wording.SuspectSentence(s))
+			p.detail("commit", wording.SuspectSentence(s))
 			if len(s.Suspects) > 0 {
 				first := s.Suspects[0]
 				p.result.Suspect, p.result.Confidence = first.Change.Revision, first.Probability
@@ -375,9 +383,11 @@ func (p *play) awaitAlert(ctx context.Context, id string) error {
 		return nil
 	}
 	p.result.Alert = told.Annotations["summary"]
-	p.result.VerdictToAlert = seconds(max(0, told.FiredAt.Sub(p.begin)-time.Duration(p.result.StartToVerdict)))
+	alertAt := told.FiredAt.Sub(p.begin)
+	p.result.DeployToAlert = Seconds(alertAt) - p.result.StartToVerdict + p.result.DeployToVerdict
+	p.result.VerdictToAlert = max(0, Seconds(alertAt)-p.result.StartToVerdict)
 	p.bad("alert: %s", told.Annotations["summary"])
-	p.detail("fix", told.Annotations["fix"])
+	p.detail("fix", p.p.Bold(told.Annotations["fix"]))
 	p.detail("page", p.p.Link(p.collector.page+"/deployments/"+id))
 	return nil
 }
@@ -425,7 +435,7 @@ func (p *play) rollBack(ctx context.Context, bad event.Deployment) error {
 		}
 		told, ok := p.pager.rollUp(bad.ID)
 		if ok && !told.ResolvedAt.IsZero() {
-			p.result.RollbackToResolve, resolved = seconds(told.ResolvedAt.Sub(begun)), true
+			p.result.RollbackToResolve, resolved = Seconds(told.ResolvedAt.Sub(begun)), true
 		}
 		return resolved && closure != nil, nil
 	})
@@ -460,19 +470,18 @@ func (p *play) summarize() {
 		return
 	}
 	p.chapter("The loop has closed")
-	named := "named " + event.ShortRevision(r.Suspect) + fmt.Sprintf(" with %.0f %%", 100*r.Confidence)
+	named := event.ShortRevision(r.Suspect) + ", the right one, at " + wording.Percent(r.Confidence)
 	if r.Abstained {
-		named = "abstained: the evidence points into no commit"
+		named = "none named: the evidence points into no commit"
 	}
-	bad := "–"
+	p.figure("deploy → verdict", r.DeployToVerdict.String())
 	if r.FirstBadToVerdict > 0 {
-		bad = r.FirstBadToVerdict.String()
+		p.figure("first bad request → verdict", r.FirstBadToVerdict.String())
 	}
-	p.detail("deploy → verdict", "     "+r.DeployToVerdict.String())
-	p.detail("first bad request → verdict", bad)
-	p.detail("verdict → alert", "      "+r.VerdictToAlert.String())
-	p.detail("rollback → resolved", "  "+r.RollbackToResolve.String())
-	p.detail("commit", "         "+named)
+	p.figure("deploy → person on call", r.DeployToAlert.String())
+	p.figure("rollback → alert resolved", r.RollbackToResolve.String())
+	p.figure("commit", named)
+	fmt.Fprintln(p.w)
 }
 
 func authors(commits []landed) int {

@@ -9,15 +9,25 @@ import (
 	"github.com/deployloop/deployloop/internal/event"
 )
 
-// seconds is a duration as people and JSON read it.
-type seconds time.Duration
+// Seconds is a duration as people and JSON read it.
+type Seconds time.Duration
 
-// MarshalJSON gives seconds with a tenth.
-func (s seconds) MarshalJSON() ([]byte, error) {
+// MarshalJSON gives seconds with two decimals.
+func (s Seconds) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(time.Duration(s).Round(10*time.Millisecond)) / float64(time.Second))
 }
 
-func (s seconds) String() string {
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *Seconds) UnmarshalJSON(text []byte) error {
+	var n float64
+	if err := json.Unmarshal(text, &n); err != nil {
+		return err
+	}
+	*s = Seconds(n * float64(time.Second))
+	return nil
+}
+
+func (s Seconds) String() string {
 	return fmt.Sprintf("%.1f s", time.Duration(s).Seconds())
 }
 
@@ -45,11 +55,12 @@ type Result struct {
 	Alert   string              `json:"alert"` // its summary
 	Closure event.ClosureReason `json:"closure"`
 
-	StartToVerdict    seconds `json:"start_to_verdict_seconds"`
-	DeployToVerdict   seconds `json:"deploy_to_verdict_seconds"`    // from the first new instance
-	FirstBadToVerdict seconds `json:"first_bad_to_verdict_seconds"` // from the first bad request; 0: the verdict names none
-	VerdictToAlert    seconds `json:"verdict_to_alert_seconds"`     // until the person on call is told
-	RollbackToResolve seconds `json:"rollback_to_resolved_seconds"` // from the rollback's begin
+	StartToVerdict    Seconds `json:"start_to_verdict_seconds"`
+	DeployToVerdict   Seconds `json:"deploy_to_verdict_seconds"`    // from the first new instance
+	FirstBadToVerdict Seconds `json:"first_bad_to_verdict_seconds"` // from the first bad request; 0: the verdict names none
+	DeployToAlert     Seconds `json:"deploy_to_alert_seconds"`      // until the person on call is told
+	VerdictToAlert    Seconds `json:"verdict_to_alert_seconds"`     // 0: the alert came before the demo next asked for the verdict
+	RollbackToResolve Seconds `json:"rollback_to_resolved_seconds"` // from the rollback's begin
 
 	Requests   int64    `json:"requests"`
 	Failed     int64    `json:"requests_failed"`

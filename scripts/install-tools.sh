@@ -35,10 +35,17 @@ alertmanager() {
 	go install "$module/cmd/alertmanager@$version" "$module/cmd/amtool@$version"
 }
 
+golangci-lint() {
+	local module=github.com/golangci/golangci-lint/v2 version=v2.15.0
+	installed "$module" "$version" golangci-lint && return
+	echo "installing golangci-lint $version (about a minute, once)" >&2
+	go install "$module/cmd/golangci-lint@$version"
+}
+
 [[ $# -gt 0 ]] || set -- alertmanager
 for tool in "$@"; do
 	case $tool in
-	alertmanager) "$tool" ;;
+	alertmanager | golangci-lint) "$tool" ;;
 	*)
 		echo "install-tools: no tool named $tool" >&2
 		exit 2
