@@ -81,6 +81,19 @@ func TestThereAndBackAreThree(t *testing.T) {
 	assert.Equal(t, b.ID, again.ID)
 }
 
+// A service that was first seen seconds ago gets a bad deploy and goes back:
+// the way back is not a second telling of the first sight.
+func TestTheWayBackToAYoungBaseline(t *testing.T) {
+	s := newSeer(t)
+	s.stay(0, 10*time.Second, "1.0.0")
+	bad, isNew := s.RecordDeployment(told("api", revB, "1.1.0", 10*time.Second, event.DeploymentStarted))
+	require.True(t, isNew)
+	back, isNew := s.RecordDeployment(told("api", "", "1.0.0", 20*time.Second, event.DeploymentStarted))
+	require.True(t, isNew)
+	assert.Equal(t, bad.ID, back.RollbackOf)
+	assert.Equal(t, t0.Add(20*time.Second), back.StartedAt)
+}
+
 func TestRolledBackStatusBringsBackWhatWasThere(t *testing.T) {
 	s := newSeer(t)
 	s.stay(0, time.Minute, "1.0.0")
