@@ -67,6 +67,7 @@ func (t *Tracker) Collect(now time.Time) []Family {
 		return newSeries(Gauge, name, unit, description, maxSeries, &t.lost)
 	}
 	started := family("deployloop.deployment.start_time", "s", "Unix time at which the latest deployment of a service started: the deploy marker")
+	judged := family("deployloop.deployment.verdict_time", "s", "Unix time at which the latest deployment of a service was judged: the verdict marker")
 	nats := family("deployloop.evidence", "{nat}", "Evidence of harm against a watched deployment (log E)")
 	threshold := family("deployloop.evidence.threshold", "{nat}", "Evidence at which a watched deployment is called regressed")
 	effect := family("deployloop.effect.ratio", "1", "Strongest indicator of a signal: rate after the deployment over before")
@@ -89,10 +90,17 @@ func (t *Tracker) Collect(now time.Time) []Family {
 			}
 		}
 		live[d.ID] = p
-		if place := d.Service + "\xff" + d.Environment; !newest[place] {
-			newest[place] = true
+		place := d.Service + "\xff" + d.Environment
+		latest := !newest[place]
+		newest[place] = true
+		if latest {
 			started.set(float64(d.StartedAt.UnixNano())/1e9, "service", d.Service, "environment", d.Environment,
-				"deployment", d.ID, "version", d.Label())
+				"deployment", d.ID, "version", d.Label(), "revision", d.Revision)
+		}
+		v, hasVerdict := t.ledger.Verdict(d.ID)
+		if latest && hasVerdict && v.State != event.Watching {
+			judged.set(float64(judgedAt(v).UnixNano())/1e9, "service", d.Service, "environment", d.Environment,
+				"deployment", d.ID, "version", d.Label(), "verdict", string(v.State))
 		}
 		if p.settled {
 			continue
@@ -107,8 +115,7 @@ func (t *Tracker) Collect(now time.Time) []Family {
 			p.untracked = true
 			t.untracked.inc("service", d.Service, "environment", d.Environment)
 		}
-		v, ok := t.ledger.Verdict(d.ID)
-		if !ok {
+		if !hasVerdict {
 			continue
 		}
 		t.verdict(d, v, p)
@@ -135,12 +142,24 @@ func (t *Tracker) Collect(now time.Time) []Family {
 	lost.set(float64(t.lost))
 	var out []Family
 	for _, s := range []*series{
-		t.deployed, t.untracked, t.rollbacks, watching, silent, t.verdicts, t.suspicions, started, nats, threshold, effect,
+		t.deployed, t.untracked, t.rollbacks, watching, silent, t.verdicts, t.suspicions, started, judged, nats, threshold, effect,
 		open, oldest, t.closed, t.runResults, t.runDuration, t.latency, t.recovery, lost,
 	} {
 		out = append(out, s.copied())
 	}
 	return out
+}
+
+// judgedAt is when a verdict became what it is; of one without such a time,
+// when it was last told.
+func judgedAt(v event.Verdict) time.Time {
+	switch {
+	case v.State == event.Regressed && !v.RegressedAt.IsZero():
+		return v.RegressedAt
+	case v.State == event.Healthy && !v.HealthyAt.IsZero():
+		return v.HealthyAt
+	}
+	return v.At
 }
 
 // inferred tells a deployment that only telemetry speaks of.

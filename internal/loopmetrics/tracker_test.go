@@ -88,6 +88,8 @@ func TestALoopIsCountedOnce(t *testing.T) {
 	assert.Equal(t, 8.0, value(t, got, "deployloop.loop.latency", "step", "first_bad_to_verdict"))
 	assert.Equal(t, 16.0, value(t, got, "deployloop.loop.latency", "step", "first_telemetry_to_verdict"))
 	assert.Equal(t, 23.0, value(t, got, "deployloop.effect.ratio", "signal", "errors"))
+	assert.Equal(t, float64(noon.Add(20*time.Second).Unix()), value(t, got, "deployloop.deployment.verdict_time", "deployment", d.ID, "verdict", "regressed"))
+	assert.Equal(t, float64(noon.Unix()), value(t, got, "deployloop.deployment.start_time", "revision", d.Revision))
 	assert.Equal(t, 1.0, value(t, got, "deployloop.suspicions", "outcome", "named"))
 	assert.Equal(t, 1.0, value(t, got, "deployloop.anomalies.open"))
 	assert.Equal(t, 18.0, value(t, got, "deployloop.anomalies.open.age"))
