@@ -94,6 +94,7 @@ func (l *Ledger) tidy(d *event.Deployment) {
 	if d.FinishedAt.IsZero() && finished(d.Status) {
 		d.FinishedAt = later(d.StartedAt, sourceAt)
 	}
+	l.notAhead(d, sourceAt)
 	l.clock(d.StartedAt)
 	l.clock(d.FinishedAt)
 	if len(d.Sources) == 0 {
@@ -102,6 +103,21 @@ func (l *Ledger) tidy(d *event.Deployment) {
 	if d.Sources[0].At.IsZero() {
 		d.Sources[0].At = d.StartedAt
 	}
+}
+
+// notAhead brings back a start that lies beyond when its source told of it, and
+// what hangs on it: left so, a deployment told of tomorrow would be its place's
+// newest until then.
+func (l *Ledger) notAhead(d *event.Deployment, told time.Time) {
+	if told.IsZero() || !d.StartedAt.After(told.Add(clockSkew)) {
+		return
+	}
+	for _, t := range []*time.Time{&d.StartedAt, &d.FinishedAt, &d.FirstSeenAt} {
+		if t.After(told) {
+			*t = told
+		}
+	}
+	l.dropped["deployment_times_ahead"]++
 }
 
 // byAlias finds what d's ids name. A ledger's own id only counts within the
