@@ -61,10 +61,14 @@ func (m *monitor) closure(t *tracked, now time.Time) (event.Closure, bool) {
 		case v.State == event.Healthy, recovery.Within && v.State != event.Regressed:
 			return by(event.ClosedFixedBy, later.Revision, "fixed by %s, deployed at %s, shown to be within tolerance at %s",
 				later.Label(), timeOf(*later).UTC().Format("15:04:05Z"), clock)
-		case recovery.Gone && (v.State == event.Regressed || v.State == event.Inconclusive):
+		case recovery.Gone && (v.State == event.Regressed || v.State == event.Inconclusive || v.State == event.Exonerated):
 			return by(event.ClosedSuperseded, later.Revision, "%s was replaced by %s at %s, whose own verdict is %s",
 				bad, later.Label(), timeOf(*later).UTC().Format("15:04:05Z"), v.State)
 		}
+	case rollback == nil && later == nil && t.verdict.State == event.Healthy:
+		// The engine takes no regressed back: it lost its memory in a crash, and
+		// found the version to be within tolerance since.
+		return by(event.ClosedRecovered, "", "%s was shown to be within tolerance at %s: %s", bad, clock, t.verdict.Detail)
 	case rollback == nil && later == nil && recovery.Within && now.Sub(recovery.Since) >= recoveredFor:
 		return by(event.ClosedRecovered, "", "%s recovered by itself at %s: %s", bad, recovery.Since.UTC().Format("15:04:05Z"), recovery.Detail)
 	}

@@ -59,6 +59,9 @@ func (m *monitor) adopt(now time.Time) {
 		if t.suspicion == nil && a.Verdict != nil {
 			t.suspicion = a.Verdict.Suspicion
 		}
+		// As of now: an alert that was told long before the restart must not end
+		// before its next heartbeat.
+		a.At = now
 		m.tell(anomalyRecord(a), now)
 	}
 	for _, a := range m.ledger.Anomalies(ledger.Query{Since: now.Add(-toldFor), Limit: 1000}) {
@@ -66,6 +69,7 @@ func (m *monitor) adopt(now time.Time) {
 			if t := m.tracked[a.Deployment]; t != nil {
 				t.alerted = true
 			}
+			a.At = now // else what hears it would take it for stale
 			m.tell(anomalyRecord(a), now)
 		}
 	}
@@ -145,6 +149,7 @@ func (m *monitor) makeRoom() {
 		}
 	}
 	delete(m.tracked, oldest.d.ID)
+	delete(m.records, "verdict/"+oldest.d.ID) // nobody would ever end it
 	m.refused.add("watches_over_limit", 1)
 }
 
