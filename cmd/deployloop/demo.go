@@ -61,7 +61,7 @@ An Alertmanager is used if there is one (.tools/bin or PATH, or --alertmanager).
 func playDemo(cmd *cobra.Command, o demo.Options, story io.Writer, asJSON bool) error {
 	result, err := demo.Run(cmd.Context(), o, story)
 	if cmd.Context().Err() != nil {
-		return nil // Ctrl-C ends a demo, it is no failure
+		return nil //nolint:nilerr // Ctrl-C ends a demo, it is no failure
 	}
 	if err != nil {
 		return err

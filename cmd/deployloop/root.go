@@ -48,6 +48,7 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 	for _, c := range []*cobra.Command{
 		newDemoCommand(),
 		newMarkCommand(),
+		newGateCommand(),
 		newBacktestCommand(),
 		newSuspectsCommand(),
 		newDemoServiceCommand(),
