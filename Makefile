@@ -32,6 +32,11 @@ build: ## Build bin/deployloop
 test: tools ## Run all tests, the live loop included; the slowest are listed at the end
 	@scripts/test.sh
 
+.PHONY: acceptance
+acceptance: build ## Measure what is promised, on real parts: 20 runs each, 35 minutes (the short form is in `make test`)
+	@scripts/install-tools.sh alertmanager
+	@DEPLOYLOOP_BIN=$(CURDIR)/bin/deployloop go test ./test/acceptance -v -count=1 -timeout 60m -args -full
+
 .PHONY: tools
 tools: ## Install what the tests run against into .tools (a real Alertmanager; Chromium from the system)
 	@scripts/install-tools.sh

@@ -201,9 +201,10 @@ func commitLinks(v *event.Verdict) (commit, compare string) {
 	return first.URL, compare
 }
 
-// examplesOf gives up to three trace ids and one error in its own words, from
-// the group that proves the anomaly: the indicator's own, else the strongest
-// that only the new version has.
+// examplesOf gives up to three trace ids and one error in its own words: the
+// line of log and the exception with the top of its stack, as far as there are
+// such. The group that the leading indicator counts comes first, then the
+// others, strongest first.
 func examplesOf(a event.Anomaly) (traces, example string) {
 	groups := a.Verdict.Related
 	if lead, ok := wording.Lead(a); ok {
@@ -213,39 +214,42 @@ func examplesOf(a event.Anomaly) (traces, example string) {
 	}
 	var ids []string
 	seen := map[string]bool{}
+	line, thrown := "", ""
 	for _, g := range groups {
 		for _, e := range g.Examples {
 			if id := wording.OneLine(e.TraceID, 64); id != "" && !seen[id] && len(ids) < 3 {
 				seen[id] = true
 				ids = append(ids, id)
 			}
-			if example == "" {
-				example = exampleText(g, e)
+			switch {
+			case g.Signal == event.SignalLog && line == "":
+				line = wording.OneLine(e.Message, annotationLimit)
+			case g.Signal != event.SignalLog && thrown == "":
+				thrown = exceptionText(g, e)
 			}
 		}
 	}
-	return strings.Join(ids, ", "), example
+	return strings.Join(ids, ", "), strings.TrimSpace(line + "\n" + thrown)
 }
 
-// exampleText is an error as it was recorded: its message, and its stack cut to
-// the top. Line breaks stay; they carry a stack's meaning.
-func exampleText(g event.RelatedError, e event.Example) string {
-	message := wording.OneLine(e.Message, annotationLimit)
-	if message == "" && e.Stacktrace == "" {
-		message = wording.ErrorName(g)
-	}
-	stack := strings.TrimSpace(e.Stacktrace)
+// exceptionText is an error as it was recorded: its message, and its stack cut
+// to the top. Line breaks stay; they carry a stack's meaning.
+func exceptionText(g event.RelatedError, e event.Example) string {
 	const frames = 8
-	lines := strings.SplitN(stack, "\n", frames+1)
+	lines := strings.SplitN(strings.TrimSpace(e.Stacktrace), "\n", frames+1)
 	if len(lines) > frames {
 		lines = append(lines[:frames], "…")
 	}
 	for i := range lines {
 		lines[i] = wording.OneLine(lines[i], 300)
 	}
-	stack = strings.Join(lines, "\n")
-	if message != "" && strings.HasPrefix(stack, message) {
-		message = ""
+	stack := strings.Join(lines, "\n")
+	message := wording.OneLine(e.Message, annotationLimit)
+	if message == "" {
+		message = wording.ErrorName(g)
+	}
+	if strings.Contains(lines[0], message) {
+		return stack // whose first line says it already
 	}
 	return strings.TrimSpace(message + "\n" + stack)
 }

@@ -46,7 +46,7 @@ func TestAlertOfASymptom(t *testing.T) {
 		"fix_forward":    "git revert " + badRevision,
 		"evidence":       "POST /cart/checkout errors: 0.21% → 4.8% (×23), 95% CI +4.1 pp … +5.2 pp; 12.1 nats of 6.91 needed",
 		"trace_examples": "aaaa, bbbb",
-		"log_example":    "total is undefined\nTypeError: total is undefined\nat total (cart/total.ts:88:9)",
+		"log_example":    "checkout failed: total is undefined\nTypeError: total is undefined\nat total (cart/total.ts:88:9)",
 		"commit_url":     "https://git.example/acme/shop/commit/9f2c1ab",
 		"compare_url":    "https://git.example/acme/shop/compare/a1b2c3d...9f2c1ab",
 		"verdict_url":    "http://127.0.0.1:8090/deployments/0123456789ab",

@@ -45,6 +45,9 @@ func symptomAt(now time.Time) event.Anomaly {
 				{TraceID: "aaaa", Message: "total is undefined", Stacktrace: "TypeError: total is undefined\n    at total (cart/total.ts:88:9)"},
 				{TraceID: "bbbb"}, {TraceID: "aaaa"},
 			},
+		}, {
+			Signal: event.SignalLog, Fingerprint: "beef", Template: "checkout failed: <*>", OnlyInNew: true,
+			Examples: []event.Example{{TraceID: "bbbb", Message: "checkout failed: total is undefined"}},
 		}},
 		Impact: event.Impact{Users: 310},
 		Suspicion: &event.Suspicion{Commits: 7, Range: "a1b2c3d..9f2c1ab", Suspects: []event.Suspect{{
