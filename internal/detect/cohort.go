@@ -42,18 +42,22 @@ func (w *watch) cohortOf(s *Source) cohort {
 	return c
 }
 
-// isNew: told by the list of instances, else by version and revision, and where
-// these do not distinguish, by when the instance started or was first seen.
+// isNew: told by the list of instances (which may be incomplete), else by
+// version and revision, and where these do not distinguish, by not being on the
+// list or by when the instance started or was first seen.
 func (w *watch) isNew(s *Source) bool {
 	d, o := &w.d, &s.origin
-	if len(d.Instances) > 0 && o.Instance != "" {
-		return slices.Contains(d.Instances, o.Instance)
+	if o.Instance != "" && slices.Contains(d.Instances, o.Instance) {
+		return true
 	}
 	if d.Version != "" && o.Version != "" && d.Version != d.PreviousVersion {
 		return d.Version == o.Version && (d.Revision == "" || o.Revision == "" || d.Revision == o.Revision)
 	}
 	if d.Revision != "" && o.Revision != "" && d.Revision != d.PreviousRevision {
 		return d.Revision == o.Revision
+	}
+	if len(d.Instances) > 0 && o.Instance != "" {
+		return false
 	}
 	since := o.StartedAt.Unix()
 	if o.StartedAt.IsZero() {

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 
@@ -36,10 +37,9 @@ type Sample struct {
 const (
 	gaugeRing       = 600  // samples of one gauge that its history holds
 	gaugeEnough     = 20   // samples in which quantiles can be found
-	gaugePods       = 64   // instances told apart in one gauge's noise
 	gaugePending    = 4096 // samples that wait at one service
 	gaugeMargin     = 1.5
-	gaugePriorICC   = .25 // correlation of samples of one instance, before any was seen
+	gaugePriorICC   = .1  // correlation of samples of one instance, before any was seen
 	gaugePriorPods  = 2.  // weight of that prior, in instances
 	gaugeConcurrent = 180 // seconds for which the old cohort's last sample is a control
 	maxGauges       = 200 // of a service
@@ -103,6 +103,9 @@ func (s *Source) Gauge(x Sample) {
 	}
 	to, key := s.service, gaugeKey{name: x.Name, series: x.Series}
 	if x.Callee != "" && x.Callee != s.origin.Service {
+		if !x.Golden || x.Worse != WorseLower {
+			return // what a caller waits or spends is its own as well
+		}
 		to, key.client = s.engine.serviceOf(x.Callee, s.origin.Environment), s.origin.Service
 	}
 	to.gauge(s, key, x)
@@ -177,26 +180,30 @@ func (s *service) closeGauges(sec int64, frozen bool) {
 type gaugeTest struct {
 	gauge  *gauge
 	bounds []gaugeBound
+	icc    float64          // correlation of samples of one instance
 	pods   map[*Source]bool // of the new cohort that sent it
 	oldAt  int64            // last second with a sample of the old cohort
 }
 
 type gaugeBound struct {
-	at    float64
-	lower bool // what is below the bound is beyond it
-	icc   float64
+	at     float64
+	lower  bool // what is below the bound is beyond it
+	within bool // events are the samples within the bound, and harm is fewer of them
 }
 
-func (b gaugeBound) beyond(v float64) bool {
+// counts says whether a sample is an event of the bound's.
+func (b gaugeBound) counts(v float64) bool {
 	if b.lower {
-		return v < b.at
+		return v < b.at != b.within
 	}
-	return v > b.at
+	return v > b.at != b.within
 }
 
 // newGaugeTest finds the bounds in the gauge's history: its q90 and q99, or
 // q10 and q1, moved out by a twentieth of the value or a quarter of the
-// distance from the median, so that a sample beyond is worse by something.
+// distance from the median, so that a sample beyond is worse by something. The
+// nearer bound is counted from both sides: a share that rises beyond one half
+// shows sooner in what vanishes.
 func newGaugeTest(g *gauge) *gaugeTest {
 	t := &gaugeTest{gauge: g, pods: map[*Source]bool{}}
 	values := make([]float64, g.n)
@@ -215,49 +222,65 @@ func newGaugeTest(g *gauge) *gaugeTest {
 			v := at(1 - q)
 			t.bounds = append(t.bounds, gaugeBound{at: v - math.Max(.05*math.Abs(v), .25*(median-v)), lower: true})
 		}
+		if q == .9 {
+			for _, b := range t.bounds {
+				b.within = true
+				t.bounds = append(t.bounds, b)
+			}
+		}
 	}
-	for i := range t.bounds {
-		t.bounds[i].icc = g.correlation(t.bounds[i])
+	// Where the quantiles fall together, a second count of the same is only a cost.
+	kept := t.bounds[:0]
+	for _, b := range t.bounds {
+		if !slices.Contains(kept, b) {
+			kept = append(kept, b)
+		}
 	}
+	t.bounds = kept
+	t.icc = g.correlation()
 	return t
 }
 
-// correlation is the intraclass correlation of "beyond the bound" among
-// samples of one instance (one-way ANOVA), shrunk towards a prior: samples of
-// an instance that is beyond its fellows are no independent evidence.
-func (g *gauge) correlation(b gaugeBound) float64 {
-	type pod struct{ n, x float64 }
+// correlation is the intraclass correlation of the gauge's values among samples
+// of one instance (one-way ANOVA on ranks), shrunk towards a prior. Samples of
+// an instance that differs from its fellows by nature, as in memory, are no
+// independent evidence.
+func (g *gauge) correlation() float64 {
+	type pod struct{ n, sum float64 }
 	var pods []pod
 	index := map[*Source]int{}
-	total, beyond := 0., 0.
+	of := make([]int, 0, g.n)
 	for i := range g.n {
-		past := &g.ring[i]
-		k, ok := index[past.source]
+		k, ok := index[g.ring[i].source]
 		if !ok {
-			if len(pods) >= gaugePods {
-				continue
-			}
 			k = len(pods)
-			index[past.source] = k
+			index[g.ring[i].source] = k
 			pods = append(pods, pod{})
 		}
-		pods[k].n++
-		total++
-		if b.beyond(past.value) {
-			pods[k].x++
-			beyond++
-		}
+		of = append(of, k)
 	}
 	k := float64(len(pods))
-	if k < 2 || beyond == 0 || total <= k {
+	if k < 2 || float64(g.n) <= k {
 		return gaugePriorICC
 	}
-	p, between, within, squares := beyond/total, 0., 0., 0.
+	ranks := g.ranks()
+	mean := 0.
+	for i, r := range ranks {
+		pods[of[i]].n++
+		pods[of[i]].sum += r
+		mean += r
+	}
+	total := float64(g.n)
+	mean /= total
+	between, within, squares := 0., 0., 0.
 	for _, x := range pods {
-		d := x.x/x.n - p
+		d := x.sum/x.n - mean
 		between += x.n * d * d
-		within += x.x * (1 - x.x/x.n)
 		squares += x.n * x.n
+	}
+	for i, r := range ranks {
+		d := r - pods[of[i]].sum/pods[of[i]].n
+		within += d * d
 	}
 	between /= k - 1
 	within /= total - k
@@ -269,13 +292,34 @@ func (g *gauge) correlation(b gaugeBound) float64 {
 	return (k*icc + gaugePriorPods*gaugePriorICC) / (k + gaugePriorPods)
 }
 
+// ranks are the ranks of the samples, equal ones sharing their mean.
+func (g *gauge) ranks() []float64 {
+	order := make([]int, g.n)
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(a, b int) bool { return g.ring[order[a]].value < g.ring[order[b]].value })
+	out := make([]float64, g.n)
+	for i := 0; i < len(order); {
+		j := i
+		for j < len(order) && g.ring[order[j]].value == g.ring[order[i]].value {
+			j++
+		}
+		for _, k := range order[i:j] {
+			out[k] = float64(i+j-1) / 2
+		}
+		i = j
+	}
+	return out
+}
+
 // base counts history's samples beyond a bound, and their instances.
 func (g *gauge) base(b gaugeBound) (x, n, pods float64) {
 	seen := map[*Source]bool{}
 	for i := range g.n {
 		n++
 		seen[g.ring[i].source] = true
-		if b.beyond(g.ring[i].value) {
+		if b.counts(g.ring[i].value) {
 			x++
 		}
 	}
@@ -298,14 +342,14 @@ func (w *watch) gaugeIndicator(g *gauge) *indicator {
 		c = classGolden
 	}
 	i := w.newIndicator(event.SignalGauge, -1, -1, c)
-	i.gauge, i.margin = newGaugeTest(g), gaugeMargin
+	i.gauge = newGaugeTest(g)
 	i.levels = make([]level, len(i.gauge.bounds))
 	for k, b := range i.gauge.bounds {
 		x, n, pods := g.base(b)
 		l := &i.levels[k]
-		l.base = counts{xs: x, ws: n}
-		design := 1 + (n/math.Max(pods, 1)-1)*b.icc
-		l.upper = upperRate(x, n, math.Min(design, n), w.alpha/2)
+		l.base, l.complement, l.side = counts{xs: x, ws: n}, b.within, side(b.within)
+		design := 1 + (n/math.Max(pods, 1)-1)*i.gauge.icc
+		l.upper, l.lower = upperRate(x, n, design, w.alpha/2), lowerRate(x, n, design, w.alpha/2)
 	}
 	if w.byGauge == nil {
 		w.byGauge = map[*gauge]*indicator{}
@@ -372,17 +416,21 @@ func (w *watch) observeGauges(sec int64, samples []gaugeSample) {
 			b := test.bounds[k]
 			c := counts{wc: float64(len(t.new)), ws: float64(len(t.old))}
 			for _, v := range t.new {
-				if b.beyond(v) {
+				if b.counts(v) {
 					c.xc++
 				}
 			}
 			for _, v := range t.old {
-				if b.beyond(v) {
+				if b.counts(v) {
 					c.xs++
 				}
 			}
-			if c.xc > 0 && t.of.firstBad == 0 {
+			if c.xc > 0 && !b.within && t.of.firstBad == 0 {
 				t.of.firstBad = sec * second
+			}
+			t.of.margin = gaugeMargin
+			if b.within {
+				t.of.margin = w.minRatio
 			}
 			t.of.step(w, &t.of.levels[k], sec, c, concurrent)
 		}
@@ -390,9 +438,9 @@ func (w *watch) observeGauges(sec int64, samples []gaugeSample) {
 }
 
 // inflation is the design effect of samples that come in clusters, an instance each.
-func (t *gaugeTest) inflation(k int, c counts) float64 {
+func (t *gaugeTest) inflation(c counts) float64 {
 	perPod := c.wc / math.Max(float64(len(t.pods)), 1)
-	return 1 + math.Max(perPod-1, 0)*t.bounds[k].icc
+	return 1 + math.Max(perPod-1, 0)*t.icc
 }
 
 // levelOf is the index of one of an indicator's levels.

@@ -297,7 +297,7 @@ func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, ins
 		return w.design()
 	}
 	if i.gauge != nil {
-		return i.gauge.inflation(i.levelOf(l), c)
+		return i.gauge.inflation(c)
 	}
 	paired := c.wc - c.wh
 	mu := c.eh

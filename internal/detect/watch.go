@@ -147,7 +147,6 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 	}
 	w.gap = int64(math.Ceil(s.gap - .01))
 	w.prepare()
-	w.prepareGauges()
 	e.watches[d.ID] = w
 	e.queue = append(e.queue, w)
 	s.watches = append(s.watches, w)
@@ -243,6 +242,9 @@ func (w *watch) holds() bool {
 // prepare makes the indicators that history already knows of, so that their
 // shares do not depend on what the new version does.
 func (w *watch) prepare() {
+	if w.base.Requests == 0 {
+		w.prepareGauges() // what speaks comes before what never did
+	}
 	w.errors = w.newIndicator(event.SignalErrors, -1, -1, classGolden)
 	w.errors.critical = true
 	w.errors.old, w.errors.now = &process{}, &process{}
@@ -278,6 +280,7 @@ func (w *watch) prepare() {
 			left--
 		}
 	}
+	w.prepareGauges()
 }
 
 // spread says whether work is shared by the instances: what one of many does

@@ -1,0 +1,87 @@
+// Command scorecard measures the detection engine: seeded faults in simulated
+// traffic, placebo deployments, recorded data, and beside it what others do on
+// the same input. It writes docs/scorecard.md.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// recordedResults are what was measured on recorded data.
+type recordedResults struct {
+	found    bool
+	rollouts []rollout
+	canary   []canaryResult
+	grouping []systemAccuracy
+}
+
+type systemAccuracy struct {
+	system   string
+	accuracy float64
+}
+
+func recorded(ctx context.Context, temp string) (recordedResults, error) {
+	root, ok := shared()
+	if !ok {
+		return recordedResults{}, nil
+	}
+	r := recordedResults{found: true}
+	var err error
+	if r.rollouts, err = rollouts(ctx, root, temp); err != nil {
+		return r, err
+	}
+	if r.canary, err = canaryCases(root); err != nil {
+		return r, err
+	}
+	systems, err := filepath.Glob(filepath.Join(root, "data", "log-templates", "*", "*_structured.csv"))
+	if err != nil {
+		return r, err
+	}
+	for _, file := range systems {
+		a, err := grouping(filepath.Dir(file))
+		if err != nil {
+			return r, err
+		}
+		r.grouping = append(r.grouping, systemAccuracy{filepath.Base(filepath.Dir(file)), a})
+	}
+	return r, nil
+}
+
+func main() {
+	seed := flag.Uint64("seed", 1, "of all that is random")
+	out := flag.String("out", "", "file to write (default: standard output)")
+	command := flag.String("command", "make scorecard", "the command to name in the report")
+	placebos := flag.Int("placebos", full.Placebos, "placebo deployments")
+	repeats := flag.Int("repeats", full.Repeats, "runs of each scenario of the suite; 0: a spread of them")
+	runs := flag.Int("runs", full.Targets, "runs of each target")
+	flag.Parse()
+	began := time.Now()
+	if err := run(*seed, size{*placebos, *repeats, *runs}, *out, *command); err != nil {
+		fmt.Fprintln(os.Stderr, "scorecard:", err)
+		os.Exit(1)
+	}
+	fmt.Fprintf(os.Stderr, "scorecard: done in %s\n", time.Since(began).Round(time.Second))
+}
+
+func run(seed uint64, z size, out, command string) error {
+	temp, err := os.MkdirTemp("", "deployloop-scorecard-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	rec, err := recorded(context.Background(), temp)
+	if err != nil {
+		return err
+	}
+	text := report(command, suite(z, seed), rec)
+	if out == "" {
+		_, err = os.Stdout.WriteString(text)
+		return err
+	}
+	return os.WriteFile(out, []byte(text), 0o644)
+}
