@@ -1,0 +1,395 @@
+package report
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/logpattern"
+)
+
+// maxRules is how many rules of one run are remembered.
+const maxRules = 50_000
+
+// sarif is the state of reading one run of a SARIF log (2.1.0 §3.14; 2.0 and the
+// 2.2 draft read alike). Results are streamed; rules, which they refer to, are
+// held and stand before them in what known tools write.
+type sarif struct {
+	p         *parse
+	w         *jsonWalk
+	tool      string
+	rules     []sarifRule
+	byID      map[string]int
+	toolLate  bool
+	results   int
+	artifacts []string
+}
+
+type sarifRule struct {
+	id, level, text string
+	messages        map[string]string
+}
+
+func parseSARIF(p *parse) error {
+	w := newJSONWalk(p.in)
+	runs, external := false, false
+	err := w.object(func(name string) error {
+		switch name {
+		case "runs":
+			runs = true
+			return w.array(func() error { return (&sarif{p: p, w: w, byID: map[string]int{}}).run() })
+		case "externalizedProperties":
+			external = true
+		}
+		return w.skip()
+	})
+	if w.guard.dropped > 0 {
+		p.problem("%d bytes of strings longer than %d KiB were left out", w.guard.dropped, maxJSONString>>10)
+	}
+	switch {
+	case err != nil:
+		return w.broken(err)
+	case external && !runs:
+		return errors.New("it is an external property file of SARIF, which holds no runs: send the log that refers to it")
+	case !runs:
+		return errors.New("it has no runs, so it is no SARIF log")
+	}
+	return nil
+}
+
+func (s *sarif) run() error {
+	err := s.w.object(func(name string) error {
+		switch name {
+		case "tool":
+			s.toolLate = s.results > 0
+			return s.w.object(func(part string) error {
+				if part == "driver" {
+					return s.component(true)
+				}
+				if part == "extensions" {
+					return s.w.array(func() error { return s.component(false) })
+				}
+				return s.w.skip()
+			})
+		case "artifacts":
+			return s.w.array(s.artifact)
+		case "results":
+			return s.w.array(s.result)
+		}
+		return s.w.skip()
+	})
+	if s.toolLate {
+		s.p.problem("a run names its tool after its results: they were read without tool and rules")
+	}
+	return err
+}
+
+func (s *sarif) component(driver bool) error {
+	return s.w.object(func(name string) error {
+		switch {
+		case name == "name" && driver:
+			return s.w.text(&s.tool)
+		case name == "rules":
+			return s.w.array(func() error {
+				rule := sarifRule{}
+				if err := s.rule(&rule); err != nil {
+					return err
+				}
+				if len(s.byID) < maxRules {
+					if _, known := s.byID[rule.id]; !known && rule.id != "" {
+						s.byID[rule.id] = len(s.rules)
+					}
+					if driver || len(s.rules) < maxRules {
+						s.rules = append(s.rules, rule)
+					}
+				}
+				return nil
+			})
+		}
+		return s.w.skip()
+	})
+}
+
+func (s *sarif) rule(rule *sarifRule) error {
+	return s.w.object(func(name string) error {
+		switch name {
+		case "id":
+			return s.w.text(&rule.id)
+		case "defaultConfiguration":
+			return s.w.object(func(name string) error {
+				if name == "level" {
+					return s.w.text(&rule.level)
+				}
+				return s.w.skip()
+			})
+		case "shortDescription":
+			return s.words(&rule.text, nil, nil)
+		case "messageStrings":
+			rule.messages = map[string]string{}
+			return s.w.object(func(id string) error {
+				var text string
+				err := s.words(&text, nil, nil)
+				if len(rule.messages) < 100 {
+					rule.messages[cut(id, maxName)] = cut(text, maxMessage)
+				}
+				return err
+			})
+		}
+		return s.w.skip()
+	})
+}
+
+// words reads a message or a multiformat message string.
+func (s *sarif) words(text, id *string, arguments *[]string) error {
+	return s.w.object(func(name string) error {
+		switch {
+		case name == "text":
+			return s.w.text(text)
+		case name == "id" && id != nil:
+			return s.w.text(id)
+		case name == "arguments" && arguments != nil:
+			return s.w.array(func() error {
+				var a string
+				err := s.w.text(&a)
+				if len(*arguments) < 50 {
+					*arguments = append(*arguments, a)
+				}
+				return err
+			})
+		}
+		return s.w.skip()
+	})
+}
+
+func (s *sarif) artifact() error {
+	var uri string
+	err := s.w.object(func(name string) error {
+		if name == "location" {
+			return s.w.object(func(name string) error {
+				if name == "uri" {
+					return s.w.text(&uri)
+				}
+				return s.w.skip()
+			})
+		}
+		return s.w.skip()
+	})
+	if len(s.artifacts) < maxRules {
+		s.artifacts = append(s.artifacts, cut(uri, maxName))
+	}
+	return err
+}
+
+func (s *sarif) result() error {
+	s.results++
+	var (
+		f                    event.Finding
+		kind, baseline, text string
+		messageID            string
+		arguments            []string
+		suppressed           bool
+		whole, partial       map[string]string
+		locations            int
+	)
+	ruleIndex, artifactIndex := -1.0, -1.0
+	err := s.w.object(func(name string) error {
+		switch name {
+		case "ruleId":
+			return s.w.text(&f.Rule)
+		case "ruleIndex":
+			return s.w.number(&ruleIndex)
+		case "rule":
+			return s.w.object(func(name string) error {
+				switch {
+				case name == "id" && f.Rule == "":
+					return s.w.text(&f.Rule)
+				case name == "index":
+					return s.w.number(&ruleIndex)
+				}
+				return s.w.skip()
+			})
+		case "level":
+			return s.w.text(&f.Level)
+		case "kind":
+			return s.w.text(&kind)
+		case "baselineState":
+			return s.w.text(&baseline)
+		case "message":
+			return s.words(&text, &messageID, &arguments)
+		case "locations":
+			return s.w.array(func() error {
+				if locations++; locations > 1 {
+					return s.w.skip()
+				}
+				return s.location(&f, &artifactIndex)
+			})
+		case "suppressions":
+			return s.w.array(func() error {
+				status := "accepted"
+				err := s.w.object(func(name string) error {
+					if name == "status" || name == "state" {
+						return s.w.text(&status)
+					}
+					return s.w.skip()
+				})
+				suppressed = suppressed || status == "accepted"
+				return err
+			})
+		case "fingerprints":
+			return s.prints(&whole)
+		case "partialFingerprints":
+			return s.prints(&partial)
+		}
+		return s.w.skip()
+	})
+	if err != nil {
+		return err
+	}
+	if suppressed || baseline == "absent" || kind == "pass" || kind == "notApplicable" {
+		s.p.sum.Suppressed++
+		return nil
+	}
+	rule := s.ruleOf(&f, ruleIndex)
+	if f.Rule == "" { // allowed, and rare
+		f.Rule = "(no rule)"
+	}
+	if text == "" && messageID != "" {
+		text = rule.messages[messageID]
+	}
+	if text == "" {
+		text = rule.text
+	}
+	f.Tool, f.Message = s.tool, fill(text, arguments)
+	if f.Level == "" {
+		switch {
+		case kind != "" && kind != "fail":
+			f.Level = "none"
+		case rule.level != "":
+			f.Level = rule.level
+		default:
+			f.Level = "warning" // §3.27.10
+		}
+	}
+	if f.File == "" && artifactIndex >= 0 && int(artifactIndex) < len(s.artifacts) {
+		f.File = sarifPath(s.artifacts[int(artifactIndex)])
+	}
+	f.Fingerprint = fingerprint(f, whole, partial)
+	return s.p.finding(f)
+}
+
+func (s *sarif) ruleOf(f *event.Finding, index float64) sarifRule {
+	if i := int(index); i >= 0 && i < len(s.rules) && (f.Rule == "" || s.rules[i].id == f.Rule || strings.HasPrefix(f.Rule, s.rules[i].id+"/")) {
+		if f.Rule == "" {
+			f.Rule = s.rules[i].id
+		}
+		return s.rules[i]
+	}
+	if i, known := s.byID[f.Rule]; known {
+		return s.rules[min(i, len(s.rules)-1)]
+	}
+	return sarifRule{}
+}
+
+func (s *sarif) location(f *event.Finding, artifact *float64) error {
+	return s.w.object(func(name string) error {
+		if name != "physicalLocation" {
+			return s.w.skip()
+		}
+		return s.w.object(func(name string) error {
+			switch name {
+			case "artifactLocation":
+				return s.w.object(func(name string) error {
+					switch name {
+					case "uri":
+						var uri string
+						err := s.w.text(&uri)
+						f.File = sarifPath(uri)
+						return err
+					case "index":
+						return s.w.number(artifact)
+					}
+					return s.w.skip()
+				})
+			case "region":
+				return s.w.object(func(name string) error {
+					if name == "startLine" {
+						var line float64
+						err := s.w.number(&line)
+						f.Line = int(min(max(line, 0), 1e9))
+						return err
+					}
+					return s.w.skip()
+				})
+			}
+			return s.w.skip()
+		})
+	})
+}
+
+func (s *sarif) prints(into *map[string]string) error {
+	*into = map[string]string{}
+	return s.w.object(func(name string) error {
+		var value string
+		err := s.w.text(&value)
+		if len(*into) < 20 && value != "" {
+			(*into)[cut(name, maxName)] = cut(value, maxName)
+		}
+		return err
+	})
+}
+
+// sarifPath is the path that a URI of an artifact means.
+func sarifPath(uri string) string {
+	if u, err := url.Parse(uri); err == nil && (u.Scheme == "" || u.Scheme == "file") && u.Path != "" {
+		return u.Path
+	}
+	return uri
+}
+
+var placeholder = regexp.MustCompile(`\{(\d{1,2})\}`)
+
+// fill puts arguments into a message's placeholders.
+func fill(text string, arguments []string) string {
+	if len(arguments) == 0 {
+		return text
+	}
+	return placeholder.ReplaceAllStringFunc(cut(text, maxMessage), func(mark string) string {
+		if i, err := strconv.Atoi(mark[1 : len(mark)-1]); err == nil && i < len(arguments) {
+			return cut(arguments[i], maxName)
+		}
+		return mark
+	})
+}
+
+// fingerprint is what makes a finding the same one in another run: the tool's own
+// print, else what it is and where, without the line, which moves with each edit
+// above it.
+func fingerprint(f event.Finding, whole, partial map[string]string) string {
+	for _, prints := range []map[string]string{whole, partial} {
+		if len(prints) == 0 {
+			continue
+		}
+		names := make([]string, 0, len(prints))
+		for name := range prints {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		name := names[len(names)-1] // the highest version
+		if prints["primaryLocationLineHash"] != "" {
+			name = "primaryLocationLineHash"
+		}
+		return digest(f.Tool, f.Rule, f.File, prints[name])
+	}
+	return digest(f.Tool, f.Rule, f.File, logpattern.Mask(f.Message))
+}
+
+func digest(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:8])
+}
