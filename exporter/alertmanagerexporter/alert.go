@@ -202,8 +202,8 @@ func commitLinks(v *event.Verdict) (commit, compare string) {
 }
 
 // examplesOf gives up to three trace ids and one error in its own words: the
-// line of log and the exception with the top of its stack, as far as there are
-// such. The group that the leading indicator counts comes first, then the
+// line of log and the exception with the top of its stack, else the request that
+// failed, as far as there are such. The group that the leading indicator counts comes first, then the
 // others, strongest first.
 func examplesOf(a event.Anomaly) (traces, example string) {
 	groups := a.Verdict.Related
@@ -214,7 +214,7 @@ func examplesOf(a event.Anomaly) (traces, example string) {
 	}
 	var ids []string
 	seen := map[string]bool{}
-	line, thrown := "", ""
+	line, thrown, failed := "", "", ""
 	for _, g := range groups {
 		for _, e := range g.Examples {
 			if id := wording.OneLine(e.TraceID, 64); id != "" && !seen[id] && len(ids) < 3 {
@@ -224,10 +224,15 @@ func examplesOf(a event.Anomaly) (traces, example string) {
 			switch {
 			case g.Signal == event.SignalLog && line == "":
 				line = wording.OneLine(e.Message, annotationLimit)
-			case g.Signal != event.SignalLog && thrown == "":
+			case g.Signal == event.SignalException && thrown == "":
 				thrown = exceptionText(g, e)
+			case g.Signal != event.SignalLog && failed == "":
+				failed = exceptionText(g, e)
 			}
 		}
+	}
+	if thrown == "" {
+		thrown = failed // a request that failed says less than what it threw
 	}
 	return strings.Join(ids, ", "), strings.TrimSpace(line + "\n" + thrown)
 }
@@ -247,6 +252,13 @@ func exceptionText(g event.RelatedError, e event.Example) string {
 	message := wording.OneLine(e.Message, annotationLimit)
 	if message == "" {
 		message = wording.ErrorName(g)
+	}
+	if len(e.Attributes) > 0 && e.Stacktrace == "" {
+		var known []string
+		for _, a := range e.Attributes[:min(len(e.Attributes), 6)] {
+			known = append(known, wording.OneLine(a.Key+"="+a.Text, 120))
+		}
+		message += " (" + strings.Join(known, ", ") + ")"
 	}
 	if strings.Contains(lines[0], message) {
 		return stack // whose first line says it already

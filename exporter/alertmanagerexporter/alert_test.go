@@ -121,6 +121,23 @@ func TestLongOperationsStayApart(t *testing.T) {
 	assert.LessOrEqual(t, utf8.RuneCountInString(a), labelLimit)
 }
 
+// A request that failed is an example only where nothing was thrown or logged.
+func TestTheExampleThatSaysMost(t *testing.T) {
+	a := symptomAt(noon)
+	failed := event.RelatedError{
+		Signal: event.SignalErrors, Fingerprint: "failed POST /cart/checkout", Operation: "POST /cart/checkout",
+		Examples: []event.Example{{TraceID: "cccc", Attributes: []event.KeyText{{Key: "http.response.status_code", Text: "500"}}}},
+	}
+	a.Verdict.Related = append([]event.RelatedError{failed}, a.Verdict.Related...)
+	traces, example := examplesOf(a)
+	assert.Equal(t, "cccc, aaaa, bbbb", traces)
+	assert.Equal(t, "checkout failed: total is undefined\nTypeError: total is undefined\nat total (cart/total.ts:88:9)", example)
+
+	a.Verdict.Related = []event.RelatedError{failed}
+	_, example = examplesOf(a)
+	assert.Equal(t, "POST /cart/checkout failed (http.response.status_code=500)", example)
+}
+
 func TestOnlyWebLinksAreShown(t *testing.T) {
 	a := symptomAt(noon)
 	a.Verdict.Suspicion.Suspects[0].Change.URL = "javascript:alert(1)"

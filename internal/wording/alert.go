@@ -1,6 +1,7 @@
 package wording
 
 import (
+	"time"
 	"unicode/utf8"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -21,16 +22,30 @@ func Lead(a event.Anomaly) (event.Evidence, bool) {
 	return LeadOf(*a.Verdict)
 }
 
-// LeadOf is the strongest indicator of a verdict that shows harm.
+// LeadOf is the strongest indicator of a verdict that shows harm. One of the
+// whole service gives way to one of an operation that is nearly as strong: the
+// operation says where to look.
 func LeadOf(v event.Verdict) (event.Evidence, bool) {
-	var lead event.Evidence
-	found := false
+	lead, found := strongestHarm(v, func(event.Evidence) bool { return true })
+	if !found || lead.Operation != "" {
+		return lead, found
+	}
+	inside, ok := strongestHarm(v, func(e event.Evidence) bool { return e.Signal == lead.Signal && e.Operation != "" })
+	if ok && inside.Nats >= nearlyAsStrong*lead.Nats {
+		return inside, true
+	}
+	return lead, true
+}
+
+const nearlyAsStrong = 0.8
+
+func strongestHarm(v event.Verdict, wanted func(event.Evidence) bool) (strongest event.Evidence, found bool) {
 	for _, e := range v.Evidence {
-		if e.Harm && (!found || e.Nats > lead.Nats) {
-			lead, found = e, true
+		if e.Harm && wanted(e) && (!found || e.Nats > strongest.Nats) {
+			strongest, found = e, true
 		}
 	}
-	return lead, found
+	return strongest, found
 }
 
 // Summary says an anomaly in at most SummaryLimit runes: "checkout POST
@@ -173,7 +188,7 @@ func Why(a event.Anomaly) string {
 		return ""
 	}
 	related := relatedOf(a)
-	first := capital(subject(lead, related, operationLimit)) + ": " + join(", ", change(lead), Interval(lead.Interval, lead.Unit)) + "."
+	first := capital(Subject(lead, related)) + ": " + join(", ", change(lead), Interval(lead.Interval, lead.Unit)) + "."
 	began := ""
 	if v := a.Verdict; v != nil {
 		began = onset(*v)
@@ -190,6 +205,8 @@ func onset(v event.Verdict) string {
 	text := "It began " + ClockSeconds(v.Onset.At)
 	if started := v.Deployment.StartedAt; !started.IsZero() {
 		switch gap := v.Onset.At.Sub(started); {
+		case gap.Abs() < 2*time.Second: // an onset is known to the second
+			text += ", as the rollout started"
 		case gap > 0:
 			text += ", " + Elapsed(gap) + " after the rollout started"
 		case gap < 0:

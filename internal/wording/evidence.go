@@ -15,10 +15,6 @@ const (
 // Subject names what an indicator measures: "POST /cart/checkout errors",
 // "GET /search requests slower than 250 ms", "new TypeError: total is undefined".
 func Subject(e event.Evidence, related []event.RelatedError) string {
-	return subject(e, related, operationLimit)
-}
-
-func subject(e event.Evidence, related []event.RelatedError, operationLimit int) string {
 	what := measure(e, related)
 	switch e.Signal {
 	case event.SignalException, event.SignalLog:
@@ -95,8 +91,8 @@ func RelatedTo(e event.Evidence, related []event.RelatedError) (event.RelatedErr
 	return *only, true
 }
 
-// ErrorName names a group of errors: "TypeError: total is undefined", or its
-// log template in quotes.
+// ErrorName names a group of errors: "TypeError: total is undefined", its log
+// template in quotes, or the operation that failed.
 func ErrorName(r event.RelatedError) string {
 	kind, message := OneLine(r.Type, nameLimit), OneLine(r.Message, messageLimit)
 	switch {
@@ -110,8 +106,10 @@ func ErrorName(r event.RelatedError) string {
 		return "“" + OneLine(r.Template, messageLimit) + "”"
 	case message != "":
 		return "“" + message + "”"
+	case r.Operation != "":
+		return OneLine(r.Operation, operationLimit) + " failed"
 	default:
-		return "error " + OneLine(r.Fingerprint, 20)
+		return "error " + OneLine(r.Fingerprint, 40)
 	}
 }
 
@@ -158,7 +156,7 @@ func evidenceLine(e event.Evidence, related []event.RelatedError) string {
 			weight += " of " + significant(e.Threshold, 3) + " needed"
 		}
 	}
-	return subject(e, related, operationLimit) + ": " + join("; ",
+	return Subject(e, related) + ": " + join("; ",
 		join(", ", change(e), Interval(e.Interval, e.Unit)),
 		judgement(e), counts, weight)
 }

@@ -93,7 +93,7 @@ func regressed(v event.Verdict) string {
 	if c := Comparison(lead.Control, v.Deployment.PreviousLabel()); c != "" {
 		against = ", compared with " + c
 	}
-	return join(" ", capital(subject(lead, v.Related, operationLimit))+" "+change(lead)+against+".", onset(v), weight)
+	return join(" ", capital(Subject(lead, v.Related))+" "+change(lead)+against+".", onset(v), weight)
 }
 
 func inconclusive(v event.Verdict) string {
@@ -131,7 +131,7 @@ func exonerated(v event.Verdict) string {
 		case event.SignalThroughput:
 			what = "Throughput fell"
 		default:
-			what = capital(subject(lead, v.Related, operationLimit)) + " " + change(lead)
+			what = capital(Subject(lead, v.Related)) + " " + change(lead)
 		}
 	}
 	why := ""

@@ -72,6 +72,13 @@ func TestSummary(t *testing.T) {
 	latency := anomaly()
 	latency.Evidence = &event.Evidence{Signal: event.SignalLatency, Operation: "GET /search", Detail: "> 250ms", Unit: "1", Before: 0.03, After: 0.18, Ratio: 6, Harm: true}
 
+	wholeService := anomaly()
+	wholeService.Evidence = nil
+	whole, weak := errorsUp(), errorsUp()
+	whole.Operation, whole.Nats = "", 14
+	weak.Operation, weak.Nats = "GET /", 2
+	wholeService.Verdict.Evidence = []event.Evidence{whole, weak, errorsUp()}
+
 	noDeploy := anomaly()
 	noDeploy.Kind, noDeploy.Commit, noDeploy.Verdict = event.KindAlwaysOn, "", nil
 
@@ -92,6 +99,7 @@ func TestSummary(t *testing.T) {
 		"roll-up":            {rollUp, "checkout POST /cart/checkout errors 0.21% → 4.8% (×23) since 9f2c1ab went out at 14:03Z"},
 		"first exception":    {exception, "checkout new TypeError: total is undefined (5×) since 9f2c1ab went out at 14:03Z"},
 		"latency":            {latency, "checkout GET /search requests slower than 250ms 3% → 18% (×6) since 9f2c1ab went out at 14:03Z"},
+		"an operation leads": {wholeService, "checkout POST /cart/checkout errors 0.21% → 4.8% (×23) since 9f2c1ab went out at 14:03Z"},
 		"no deployment":      {noDeploy, "checkout POST /cart/checkout errors 0.21% → 4.8% (×23) since 14:03Z"},
 		"long names are cut": {long, "cartcartcartcartcartcartcartcartcart… /näive/path… errors 0.21% → 4.8% (×23) since 9f2c1ab went out at 14:03Z"},
 		"nothing known":      {bare, "checkout got worse since 9f2c1ab went out"},
@@ -167,6 +175,8 @@ func TestReason(t *testing.T) {
 		want    string
 	}{
 		"regressed": {verdict(), "POST /cart/checkout errors 0.21% → 4.8% (×23), compared with instances of 1.41.3 serving beside it. It began 14:03:20Z, 15s after the rollout started. Evidence 9.3 nats, 6.91 needed."},
+		"at once": {change(func(v *event.Verdict) { v.Onset.At, v.Nats = started.Add(-600*time.Millisecond), 0 }),
+			"POST /cart/checkout errors 0.21% → 4.8% (×23), compared with instances of 1.41.3 serving beside it. It began 14:03:04Z, as the rollout started."},
 		"calibrating": {change(func(v *event.Verdict) { v.Calibrating = true; v.Onset = nil; v.Nats = 0 }),
 			"POST /cart/checkout errors 0.21% → 4.8% (×23), compared with instances of 1.41.3 serving beside it. The threshold is provisional: still calibrating."},
 		"watching": {change(func(v *event.Verdict) {
@@ -261,6 +271,7 @@ func TestSentencesOfAnAlert(t *testing.T) {
 		"fix forward, a merge":     {FixForward(&merge), "git revert -m 1 " + badRevision},
 		"fix forward, not certain": {FixForward(&abstained), "git log -p a1b2c3d..9f2c1ab   # no single commit is certain"},
 		"impact":                   {ImpactLine(v.Impact), "about 310 users and 1,240 requests (4.6% of the new version's) so far"},
+		"a failure without words":  {ErrorName(event.RelatedError{Fingerprint: "failed POST /cart/checkout", Operation: "POST /cart/checkout"}), "POST /cart/checkout failed"},
 		"no impact":                {ImpactLine(event.Impact{}), ""},
 		"headline":                 {Headline(v), "checkout got worse in production"},
 		"rolled back":              {Resolution(event.Closure{Reason: event.ClosedRolledBack, Detail: "rolled back to 1.41.3 at 14:09Z", At: started.Add(6 * time.Minute)}), "Rolled back to 1.41.3 at 14:09Z"},
