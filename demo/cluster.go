@@ -102,24 +102,29 @@ func (o ServiceOptions) Args() []string {
 	}
 }
 
-// roll replaces the instances of a service one by one by those of r, pace
-// apart, and stops when proceed says no. It returns how many run r.
-func (c *cluster) roll(ctx context.Context, name string, r release, pace time.Duration, proceed func() bool) (int, error) {
+// pace is how fast a rollout goes: between two instances, and at half way,
+// where old and new serve side by side for a while.
+type pace struct{ step, half time.Duration }
+
+// roll replaces the instances of a service one by one by those of r until ctx
+// ends. It returns how many run r.
+func (c *cluster) roll(ctx context.Context, name string, r release, p pace) (int, error) {
 	c.mu.Lock()
 	s := c.services[name]
 	old := slices.DeleteFunc(slices.Clone(s.running), func(i *instance) bool { return i.version == r.version })
 	replaced := len(s.running) - len(old)
 	c.mu.Unlock()
 	for n, i := range old {
-		if n > 0 {
-			select {
-			case <-time.After(pace):
-			case <-ctx.Done():
-				return replaced, ctx.Err()
-			}
+		wait := time.Duration(0)
+		switch {
+		case n == 0:
+		case 2*n == len(old):
+			wait = max(p.step, p.half)
+		default:
+			wait = p.step
 		}
-		if !proceed() {
-			return replaced, nil
+		if err := pause(ctx, wait); err != nil {
+			return replaced, err
 		}
 		next, err := c.launch(ctx, s, r)
 		if err != nil {

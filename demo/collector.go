@@ -127,6 +127,9 @@ func (c *collector) untilReady(ctx context.Context) error {
 
 // pause waits, unless ctx ends before.
 func pause(ctx context.Context, d time.Duration) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	select {
 	case <-time.After(d):
 		return nil

@@ -92,7 +92,7 @@ func (c *customers) request(ctx context.Context, random *rand.Rand, n int) *http
 		r.Header.Set("X-User", user)
 		return r
 	}
-	o := order.Order{ID: fmt.Sprintf("%06d", n), User: user, Gift: random.IntN(20) == 0}
+	o := order.Order{ID: fmt.Sprintf("%06d", n), User: user, Gift: random.IntN(50) == 0}
 	for range 2 + random.IntN(3) {
 		o.Items = append(o.Items, order.Item{SKU: articles[random.IntN(len(articles))], Quantity: 1 + random.IntN(3)})
 	}

@@ -30,7 +30,6 @@ type Options struct {
 // How long each part may take.
 const (
 	checkouts      = 4
-	goodPace       = 2 * time.Second  // between two instances of a rollout
 	goodFor        = 15 * time.Second // traffic of the good release
 	verdictWithin  = 4 * time.Minute
 	alertWithin    = 45 * time.Second
@@ -47,17 +46,14 @@ func historyFor(fault string) time.Duration {
 	return 30 * time.Second
 }
 
-// badPace is how far apart the instances of the bad rollout start. Speed and
-// vanished work are not judged in an instance's first half minute, so their
-// rollout takes longer for both versions to be seen side by side.
-func badPace(fault string) time.Duration {
-	switch fault {
-	case "errors", "exception":
-		return 6 * time.Second
-	default:
-		return 25 * time.Second
-	}
-}
+// The rollouts of checkout. The bad one stays at half way, as a careful rollout
+// does: both versions serve side by side, and what happens to both of them (a
+// busy machine) is told from what only the new one does.
+var (
+	goodPace     = pace{step: 2 * time.Second}
+	badPace      = pace{step: 6 * time.Second, half: 100 * time.Second}
+	rollbackPace = pace{step: time.Second}
+)
 
 // play is one run of the loop.
 type play struct {
@@ -222,8 +218,6 @@ func (p *play) announce(ctx context.Context, from, to release, status event.Depl
 	return p.collector.mark(ctx, d)
 }
 
-func always() bool { return true }
-
 func (p *play) deployGood(ctx context.Context) error {
 	from, to := p.repo.release[shop.Baseline], p.repo.release[shop.Good]
 	commits := p.repo.upTo(from.version, to.version)
@@ -235,7 +229,7 @@ func (p *play) deployGood(ctx context.Context) error {
 		return err
 	}
 	p.step("checkout %s → %s: %d commits, rolled out instance by instance", from.version, to.version, len(commits))
-	if _, err := p.cluster.roll(ctx, "checkout", to, goodPace, always); err != nil {
+	if _, err := p.cluster.roll(ctx, "checkout", to, goodPace); err != nil {
 		return err
 	}
 	if err := p.announce(ctx, from, to, event.DeploymentSucceeded, begun); err != nil {
@@ -297,7 +291,7 @@ func (p *play) deployBad(ctx context.Context) (*deployment, error) {
 	defer halt()
 	done := make(chan rolled, 1)
 	go func() {
-		n, err := p.cluster.roll(rolling, "checkout", to, badPace(p.Fault.Name), func() bool { return rolling.Err() == nil })
+		n, err := p.cluster.roll(rolling, "checkout", to, badPace)
 		done <- rolled{n, err}
 	}()
 
@@ -414,7 +408,7 @@ func (p *play) rollBack(ctx context.Context, bad event.Deployment) error {
 		return err
 	}
 	p.step("checkout %s → %s", from.version, to.version)
-	if _, err := p.cluster.roll(ctx, "checkout", to, time.Second, always); err != nil {
+	if _, err := p.cluster.roll(ctx, "checkout", to, rollbackPace); err != nil {
 		return err
 	}
 	if err := p.announce(ctx, from, to, event.DeploymentSucceeded, begun); err != nil {

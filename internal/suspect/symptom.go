@@ -82,6 +82,7 @@ func newQuery(s Symptom) query {
 	for _, o := range s.Operations {
 		q.addWords(o, 1)
 		q.addName(lastName(o))
+		q.addLiterals(o) // a span named in words, "confirm order", stands so in the source
 	}
 	for _, t := range s.Tests {
 		if len(q.tests) == maxNames {
