@@ -215,6 +215,7 @@ func (e *Engine) drainSketches(s *service, source *Source, sec int64, frozen boo
 	for _, op := range source.sketched {
 		k := source.sketches[op]
 		if settled {
+			source.addSlowness(op, k)
 			if !frozen {
 				s.history.addSketch(op, k)
 			}

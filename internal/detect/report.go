@@ -67,7 +67,13 @@ func (w *watch) onset(i *indicator) *event.Onset {
 	if len(i.levels) == 0 || i.levels[i.best].harm.ticks == 0 {
 		return nil
 	}
-	at, earliest, latest := i.levels[i.best].harm.leading().onset()
+	t := i.levels[i.best].harm.leading()
+	at, earliest, latest := t.onset()
+	if t.tick == 1 && w.ready != 0 && at-w.ready <= int64(w.engine.cfg.Warmup/time.Second)+slots && (i.signal == event.SignalLatency || i.signal == event.SignalThroughput) {
+		// It was there when counting began, after the warm-up: it came with
+		// the version.
+		at, earliest = min(at, w.ready), min(earliest, w.ready)
+	}
 	return &event.Onset{At: timeOf(at), Earliest: timeOf(earliest), Latest: timeOf(latest)}
 }
 

@@ -73,10 +73,11 @@ type Source struct {
 	firstItem int64 // event time of its first item, 0: none yet
 
 	// The rest belongs to Tick.
-	lastActive int64     // last second with an item
-	first      int64     // second of its first item, 0: none yet
-	opTotal    []float64 // requests by operation, for the spread of work over instances
-	patTotal   []float32 // occurrences by pattern, likewise
+	lastActive int64                   // last second with an item
+	first      int64                   // second of its first item, 0: none yet
+	slowness   []*[latencyBins]float32 // settled requests by operation and latency, fading
+	opTotal    []float64               // requests by operation, for the spread of work over instances
+	patTotal   []float32               // occurrences by pattern, likewise
 }
 
 // sketch is the latency histogram of one source's operation in ten seconds.

@@ -436,10 +436,10 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 		if int(i.op) < len(w.base.Ops) {
 			x, n = w.base.Ops[i.op].beyond(t.bounds[k])
 		}
-		if t.tail[k] > .5 {
+		if t.tail[k] > complementFrom {
 			l.complement, l.side, x = true, lower, n-x
 		}
-		l.persist = latencySpread(t.tail[k])
+		l.persist = w.instanceSpread(i.op, t.bounds[k], t.tail[k], l.complement)
 		l.setBase(x, n, i.noise, w.base.Seconds, w.alpha)
 		if k == t.limit {
 			l.tolRatio, l.tolLevel = &process{}, &process{}

@@ -1,0 +1,75 @@
+package detect
+
+import "math"
+
+const (
+	// complementFrom is the tail share from which what is counted is the
+	// requests within a bound: a share that may double has no room to.
+	complementFrom = .2
+	spreadPrior    = 4.  // weight of the prior spread, in instances
+	spreadEnough   = 200 // requests of an instance that make its share known
+	spreadLeast    = 3   // instances that make a spread
+	slownessLimit  = 1e6 // requests, at which the past is halved
+)
+
+// addSlowness keeps what one instance's latencies are like, to learn how far
+// instances of one version differ.
+func (s *Source) addSlowness(op int32, k *sketch) {
+	s.slowness = growTo(s.slowness, max(len(s.slowness), int(op)+1))
+	if s.slowness[op] == nil {
+		s.slowness[op] = new([latencyBins]float32)
+	}
+	total := float32(0)
+	for i, n := range k.bins {
+		s.slowness[op][i] += float32(n)
+		total += s.slowness[op][i]
+	}
+	if total > slownessLimit {
+		for i := range s.slowness[op] {
+			s.slowness[op][i] /= 2
+		}
+	}
+}
+
+// instanceSpread is how far instances of one version differ in an operation's
+// share beyond a bound (or, complement, within it), relative: what the old
+// cohort's instances show beside the noise of their counts, shrunk towards a
+// prior that was measured on real rollouts.
+func (w *watch) instanceSpread(op int32, bound int16, tail float64, complement bool) float64 {
+	prior := latencySpread(tail)
+	if complement {
+		prior *= math.Min(tail/(1-tail), 1)
+	}
+	w.service.mu.Lock()
+	sources := append([]*Source(nil), w.service.sources...)
+	w.service.mu.Unlock()
+	var x, n []float64
+	events, total := 0., 0.
+	for _, s := range sources {
+		if int(op) >= len(s.slowness) || s.slowness[op] == nil || w.cohortOf(s) != cohortOld {
+			continue
+		}
+		beyond, all := 0., 0.
+		for i, c := range s.slowness[op] {
+			all += float64(c)
+			if i > int(bound) != complement {
+				beyond += float64(c)
+			}
+		}
+		if all < spreadEnough {
+			continue
+		}
+		x, n = append(x, beyond), append(n, all)
+		events, total = events+beyond, total+all
+	}
+	if len(x) < spreadLeast || events == 0 {
+		return prior
+	}
+	p, squares := events/total, 0.
+	for i := range x {
+		d := x[i]/n[i]/p - 1
+		squares += d*d - (1-p)/(p*n[i])
+	}
+	free := float64(len(x) - 1)
+	return math.Sqrt((spreadPrior*prior*prior + math.Max(squares, 0)) / (spreadPrior + free))
+}
