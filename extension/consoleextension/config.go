@@ -42,6 +42,13 @@ type Config struct {
 	// AllowedHosts are further Host header names to answer on a listener
 	// without auth, next to the loopback names (see hostGuard).
 	AllowedHosts []string `mapstructure:"allowed_hosts"`
+
+	// PublicURL is where people open the console, for links in the gate's
+	// answers; "": the address it listens on.
+	PublicURL string `mapstructure:"public_url"`
+
+	// Gate answers Argo Rollouts, Flagger and deployloop gate.
+	Gate GateConfig `mapstructure:"gate"`
 }
 
 // Validate refuses a set-up that would expose the console or show nothing.
@@ -66,7 +73,10 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("trace_url %q is no http(s) URL with %s in it: set it like https://traces.example/trace/%s", c.TraceURL, tracePlaceholder, tracePlaceholder)
 		}
 	}
-	return nil
+	if c.PublicURL != "" && safeURL(c.PublicURL) == "" {
+		return fmt.Errorf("public_url %q is no http(s) URL: set it like https://deploys.example", c.PublicURL)
+	}
+	return c.Gate.validate(c.Auth.HasValue())
 }
 
 // loopback tells whether only this machine reaches the listener.

@@ -25,6 +25,7 @@ func createDefaultConfig() component.Config {
 		Ledger:         component.MustNewID("ledger"),
 		MaxLiveClients: 64,
 		Heartbeat:      15 * time.Second,
+		Gate:           GateConfig{OnInconclusive: decisionWait, OnUnavailable: decisionWait},
 	}
 }
 

@@ -111,6 +111,8 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/anomalies", s.apiAnomalies)
 	mux.HandleFunc("GET /api/v1/changes", s.apiChanges)
 	mux.HandleFunc("GET /api/v1/status", s.apiStatus)
+	mux.HandleFunc("GET /gate/argo", s.gateArgo)
+	mux.HandleFunc("POST /gate/flagger/{hook}", s.gateFlagger)
 	mux.HandleFunc("/", s.notFound)
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -121,14 +123,14 @@ func (s *site) handler() http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "private, no-cache")
-		if !s.cfg.hostAllowed(r.Host) {
+		if !s.cfg.hostAllowed(r.Host) && !s.tokenGiven(r) { // a foreign page has no token
 			s.apiError(w, r, http.StatusMisdirectedRequest, fmt.Sprintf("host %q is not answered without auth", r.Host),
 				"open the page by its loopback address, or add the name to allowed_hosts of the console, or set auth")
 			return
 		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if _, pattern := mux.Handler(r); pattern == "/" && r.Method != http.MethodGet && r.Method != http.MethodHead {
 			h.Set("Allow", "GET, HEAD")
-			s.apiError(w, r, http.StatusMethodNotAllowed, r.Method+" is not answered here: the console only shows",
+			s.apiError(w, r, http.StatusMethodNotAllowed, r.Method+" is not answered here: this is only shown",
 				"use GET; deployments are posted to the cicd receiver, POST /v1/deployments")
 			return
 		}
@@ -146,6 +148,14 @@ func (s *site) ownURL() string {
 		return s.address // a unix socket
 	}
 	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// publicURL is where people open the console, without a slash at its end.
+func (s *site) publicURL() string {
+	if s.cfg.PublicURL != "" {
+		return strings.TrimRight(s.cfg.PublicURL, "/")
+	}
+	return s.ownURL()
 }
 
 func (s *site) asset(w http.ResponseWriter, r *http.Request) {
