@@ -1,0 +1,196 @@
+package forgeexporter
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configopaque"
+
+	"github.com/deployloop/deployloop/internal/forge/forgeapi"
+)
+
+// Config of the forge exporter. ClientConfig.Endpoint is the base URL of the
+// forge's API; empty for github.com.
+type Config struct {
+	confighttp.ClientConfig `mapstructure:",squash"`
+
+	// Forge is the kind of forge, see clients.
+	Forge string `mapstructure:"forge"`
+	// Token that may write commit statuses and pull-request comments. Empty:
+	// the client's own auth.
+	Token configopaque.String `mapstructure:"token"`
+	// Login is the account of the token; empty asks the forge.
+	Login string `mapstructure:"login"`
+	// ConsoleURL is where people reach the console; links are left out without it.
+	ConsoleURL string `mapstructure:"console_url"`
+	// Repositories names the repository of services whose deployments do not.
+	Repositories []Repository `mapstructure:"repositories"`
+	// InconclusiveState is the commit status of a watch that proved nothing:
+	// pending, which blocks no one and claims nothing, or error.
+	InconclusiveState string `mapstructure:"inconclusive_state"`
+	// Statuses and Comments turn either off.
+	Statuses bool `mapstructure:"statuses"`
+	Comments bool `mapstructure:"comments"`
+	// SuspectPatience is how long a comment waits for the suspects, so that it
+	// lands on the right pull request.
+	SuspectPatience time.Duration `mapstructure:"suspect_patience"`
+	// RequestsPerSecond bounds the calls to the forge.
+	RequestsPerSecond float64 `mapstructure:"requests_per_second"`
+	// MaxPending bounds the deployments that wait to be told; the oldest
+	// leaves first, and is counted.
+	MaxPending int `mapstructure:"max_pending"`
+	// RetryInterval is the pause after the forge could not be reached; it
+	// doubles up to MaxRetryInterval. A pause that the forge asks for wins.
+	RetryInterval    time.Duration `mapstructure:"retry_interval"`
+	MaxRetryInterval time.Duration `mapstructure:"max_retry_interval"`
+}
+
+// Repository says where a service's code is.
+type Repository struct {
+	Service    string `mapstructure:"service"`
+	Repository string `mapstructure:"repository"` // "owner/name"
+}
+
+var _ component.Config = (*Config)(nil)
+
+// clients by the kind of forge.
+var clients = map[string]func(forgeapi.Options) (forgeapi.Forge, error){
+	"github": forgeapi.NewGitHub,
+}
+
+func createDefaultConfig() component.Config {
+	client := confighttp.NewDefaultClientConfig()
+	client.Timeout = 15 * time.Second
+	return &Config{
+		ClientConfig:      client,
+		Forge:             "github",
+		InconclusiveState: string(forgeapi.Pending),
+		Statuses:          true,
+		Comments:          true,
+		SuspectPatience:   30 * time.Second,
+		RequestsPerSecond: 1,
+		MaxPending:        1000,
+		RetryInterval:     2 * time.Second,
+		MaxRetryInterval:  time.Minute,
+	}
+}
+
+// Validate names what is wrong and what to write instead.
+func (c *Config) Validate() error {
+	var errs []error
+	kinds := strings.Join(slices.Sorted(maps.Keys(clients)), ", ")
+	if _, ok := clients[c.Forge]; !ok {
+		errs = append(errs, fmt.Errorf("forge: %q is none of %s", c.Forge, kinds))
+	}
+	if c.Endpoint == "" && c.Forge != "github" {
+		errs = append(errs, errors.New("endpoint: write the forge's base URL, for example https://git.example.com"))
+	}
+	if c.Endpoint != "" && !isHTTP(c.Endpoint) {
+		errs = append(errs, fmt.Errorf("endpoint: %q is not an http(s) URL", c.Endpoint))
+	}
+	if c.ConsoleURL != "" && !isHTTP(c.ConsoleURL) {
+		errs = append(errs, fmt.Errorf("console_url: %q is not an http(s) URL", c.ConsoleURL))
+	}
+	seen := map[string]bool{}
+	for i, r := range c.Repositories {
+		if r.Service == "" || repositoryPath(r.Repository, "") == "" {
+			errs = append(errs, fmt.Errorf("repositories[%d]: needs service and repository (owner/name), has %q and %q", i, r.Service, r.Repository))
+		}
+		if seen[r.Service] {
+			errs = append(errs, fmt.Errorf("repositories[%d]: service %q stands there twice", i, r.Service))
+		}
+		seen[r.Service] = true
+	}
+	if s := forgeapi.State(c.InconclusiveState); s != forgeapi.Pending && s != forgeapi.Error {
+		errs = append(errs, fmt.Errorf("inconclusive_state: %q is neither pending nor error", c.InconclusiveState))
+	}
+	if !c.Statuses && !c.Comments {
+		errs = append(errs, errors.New("statuses and comments are both false: nothing would be told; leave the exporter out instead"))
+	}
+	if c.SuspectPatience < 0 {
+		errs = append(errs, errors.New("suspect_patience: must not be negative"))
+	}
+	if c.RequestsPerSecond <= 0 {
+		errs = append(errs, errors.New("requests_per_second: must be above 0"))
+	}
+	if c.MaxPending < 1 {
+		errs = append(errs, errors.New("max_pending: must be at least 1"))
+	}
+	if c.RetryInterval <= 0 || c.MaxRetryInterval < c.RetryInterval {
+		errs = append(errs, errors.New("retry_interval must be above 0 and max_retry_interval at least as long"))
+	}
+	return errors.Join(errs...)
+}
+
+func isHTTP(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
+
+var (
+	pathShape = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
+	scpShape  = regexp.MustCompile(`^[A-Za-z0-9_.-]+@([A-Za-z0-9.-]+):(.+)$`)
+	commit    = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+)
+
+// repositoryPath is "owner/name" of what a source called a repository: that
+// itself, or a clone's address on the given host. "" for anything else; it
+// ends up in a request's path.
+func repositoryPath(name, host string) string {
+	if m := scpShape.FindStringSubmatch(name); m != nil {
+		name = "ssh://" + m[1] + "/" + m[2]
+	}
+	if strings.Contains(name, "://") {
+		u, err := url.Parse(name)
+		if err != nil || host == "" || !strings.EqualFold(u.Hostname(), host) {
+			return ""
+		}
+		name = strings.Trim(u.Path, "/")
+	}
+	name = strings.TrimSuffix(name, ".git")
+	if len(name) > 300 || !pathShape.MatchString(name) {
+		return ""
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "." || part == ".." {
+			return ""
+		}
+	}
+	return name
+}
+
+// webHost is where people clone from, by the API's address.
+func (c *Config) webHost() string {
+	if c.Endpoint == "" {
+		return "github.com"
+	}
+	u, err := url.Parse(c.Endpoint)
+	if err != nil {
+		return ""
+	}
+	if c.Forge == "github" && u.Hostname() == "api.github.com" {
+		return "github.com"
+	}
+	return u.Hostname()
+}
+
+// repositoryOf is where a deployment's code is; "" when that is not known.
+func (c *Config) repositoryOf(service, told string) string {
+	if path := repositoryPath(told, c.webHost()); path != "" {
+		return path
+	}
+	for _, r := range c.Repositories {
+		if r.Service == service {
+			return repositoryPath(r.Repository, c.webHost())
+		}
+	}
+	return ""
+}

@@ -1,0 +1,199 @@
+// Package forgeapi writes to forges: commit statuses and comments on merged
+// pull requests, through each forge's kept Go client. It knows nothing of
+// verdicts. A Forge is used by one goroutine at a time.
+package forgeapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// State of a commit status, as all forges have them in one form or another.
+type State string
+
+// The states.
+const (
+	Pending State = "pending"
+	Success State = "success"
+	Failure State = "failure"
+	Error   State = "error"
+)
+
+// Status is one commit status; Context is its identity on a commit.
+type Status struct {
+	Context     string
+	State       State
+	Description string // plain text, at most DescriptionLimit runes
+	TargetURL   string // "" for none
+}
+
+// DescriptionLimit is the shortest limit of the forges (GitHub's, in runes).
+const DescriptionLimit = 140
+
+// Comment is one comment on a pull request.
+type Comment struct {
+	ID   int64
+	Body string
+}
+
+// Forge is the part of a forge's API that feedback needs. A repository is the
+// path that the forge names it by ("acme/shop"), a revision a full commit id.
+// Errors are *Failed, or the context's.
+type Forge interface {
+	// Status is the newest status of a commit with that context, nil when it has none.
+	Status(ctx context.Context, repository, revision, context string) (*Status, error)
+	SetStatus(ctx context.Context, repository, revision string, status Status) error
+	// MergedPull is the number of the pull request that brought a commit to
+	// its branch; 0 when there is none.
+	MergedPull(ctx context.Context, repository, revision string) (int64, error)
+	// OwnComments are the comments of the client's own account whose body
+	// begins with the prefix, oldest first.
+	OwnComments(ctx context.Context, repository string, pull int64, prefix string) ([]Comment, error)
+	CreateComment(ctx context.Context, repository string, pull int64, body string) (Comment, error)
+	EditComment(ctx context.Context, repository string, pull, comment int64, body string) error
+	DeleteComment(ctx context.Context, repository string, pull, comment int64) error
+}
+
+// Options of a client.
+type Options struct {
+	Endpoint string // the API's base URL; "" for the forge's public one
+	Token    string // "": the HTTP client's own authentication
+	// Login is the account that the token stands for; "" asks the forge.
+	Login   string
+	HTTP    *http.Client
+	Limiter *rate.Limiter // paces every request
+	Now     func() time.Time
+}
+
+// maxPages bounds what is read of a list, at pageSize a page.
+const (
+	maxPages = 20
+	pageSize = 100
+)
+
+// Failed is a call that a forge did not do.
+type Failed struct {
+	Code       int           // HTTP status; 0 when no answer came
+	RetryAfter time.Duration // what the forge asked to wait; 0 when it did not say
+	Limited    bool          // refused by a rate limit, primary or secondary
+	Err        error
+}
+
+func (f *Failed) Error() string { return f.Err.Error() }
+
+// Unwrap gives the client's own error.
+func (f *Failed) Unwrap() error { return f.Err }
+
+// Temporary tells whether the same call may succeed later. A refused token
+// counts: it says nothing of this call, and tokens are renewed.
+func (f *Failed) Temporary() bool {
+	return f.Limited || f.Code == 0 || f.Code >= 500 ||
+		f.Code == http.StatusTooManyRequests || f.Code == http.StatusRequestTimeout || f.Code == http.StatusUnauthorized
+}
+
+// Gone tells whether what the call was about does not exist (any more).
+func (f *Failed) Gone() bool { return f.Code == http.StatusNotFound || f.Code == http.StatusGone }
+
+// secondaryPause is what GitHub asks for when a secondary limit names no time.
+const secondaryPause = time.Minute
+
+// maxPause bounds what a forge may ask for: GitHub's window is an hour.
+const maxPause = 75 * time.Minute
+
+// failed reads an answer's status and its rate limit headers.
+func failed(response *http.Response, err error, now time.Time) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	f := &Failed{Err: err}
+	if response == nil {
+		return f
+	}
+	f.Code = response.StatusCode
+	exhausted := headerIs(response, "0", "X-RateLimit-Remaining", "RateLimit-Remaining")
+	wait, told := retryAfter(response, now)
+	secondary := f.Code == http.StatusForbidden && strings.Contains(strings.ToLower(err.Error()), "secondary rate limit")
+	f.Limited = f.Code == http.StatusTooManyRequests || secondary || f.Code == http.StatusForbidden && (exhausted || told)
+	switch {
+	case told:
+		f.RetryAfter = wait
+	case f.Limited && exhausted:
+		f.RetryAfter = untilReset(response, now)
+	}
+	if f.Limited && f.RetryAfter <= 0 {
+		f.RetryAfter = secondaryPause
+	}
+	f.RetryAfter = min(f.RetryAfter, maxPause)
+	return f
+}
+
+func headerIs(response *http.Response, value string, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return response.Header.Get(name) == value })
+}
+
+// retryAfter reads Retry-After: seconds, or a date.
+func retryAfter(response *http.Response, now time.Time) (time.Duration, bool) {
+	value := response.Header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
+		return time.Duration(min(seconds, 1<<20)) * time.Second, true
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, at.Sub(now)), true
+	}
+	return 0, false
+}
+
+// untilReset reads when the window ends, in Unix seconds. One second more: the
+// header is cut to whole ones.
+func untilReset(response *http.Response, now time.Time) time.Duration {
+	value := cmp.Or(response.Header.Get("X-RateLimit-Reset"), response.Header.Get("RateLimit-Reset"))
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Unix(seconds, 0).Add(time.Second).Sub(now)
+}
+
+// paced is an HTTP client that asks the limiter before every request.
+func paced(client *http.Client, limiter *rate.Limiter) *http.Client {
+	next := client.Transport
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	own := *client
+	own.Transport = pacedTransport{next: next, limiter: limiter}
+	return &own
+}
+
+type pacedTransport struct {
+	next    http.RoundTripper
+	limiter *rate.Limiter
+}
+
+func (t pacedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	if err := t.limiter.Wait(request.Context()); err != nil {
+		return nil, err
+	}
+	return t.next.RoundTrip(request)
+}
+
+// ownerAndName splits a repository of two parts.
+func ownerAndName(repository string) (owner, name string, err error) {
+	owner, name, ok := strings.Cut(repository, "/")
+	if !ok || owner == "" || name == "" || strings.Contains(name, "/") {
+		return "", "", &Failed{Code: http.StatusBadRequest, Err: fmt.Errorf("%q is not a repository: write owner/name", repository)}
+	}
+	return owner, name, nil
+}
