@@ -6,7 +6,7 @@ const (
 	// complementFrom is the tail share from which what is counted is the
 	// requests within a bound: a share that may double has no room to.
 	complementFrom = .2
-	spreadPrior    = 4.  // weight of the prior spread, in instances
+	spreadPrior    = 2.  // weight of the prior spread, in instances
 	spreadEnough   = 200 // requests of an instance that make its share known
 	spreadLeast    = 3   // instances that make a spread
 	slownessLimit  = 1e6 // requests, at which the past is halved
