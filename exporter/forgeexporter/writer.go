@@ -225,7 +225,7 @@ func hint(err error) string {
 	case f.Code == http.StatusUnauthorized:
 		return "the token is wrong or expired: set forge.token"
 	case f.Code == http.StatusForbidden:
-		return "the token may not do this: it needs to write commit statuses and pull-request (issue) comments"
+		return "the token may not do this: it needs to write commit statuses and pull-request (issue) comments, and to read its own user unless forge.login is set"
 	case f.Code == http.StatusNotFound:
 		return "no such repository, or the token does not see it: check forge.repositories and the endpoint"
 	case f.Code == http.StatusUnprocessableEntity:

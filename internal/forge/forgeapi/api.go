@@ -4,10 +4,12 @@
 package forgeapi
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -166,27 +168,49 @@ func untilReset(response *http.Response, now time.Time) time.Duration {
 	return time.Unix(seconds, 0).Add(time.Second).Sub(now)
 }
 
-// paced is an HTTP client that asks the limiter before every request.
+// maxAnswer bounds an answer, in bytes: a page of 100 comments at GitHub's
+// longest, twice.
+const maxAnswer = 16 << 20
+
+// paced is an HTTP client that asks the limiter before every request and
+// holds each answer whole: some clients leave a refusal's body open, and with
+// it the connection and its timeout. The time spent waiting does not count.
 func paced(client *http.Client, limiter *rate.Limiter) *http.Client {
 	next := client.Transport
 	if next == nil {
 		next = http.DefaultTransport
 	}
 	own := *client
-	own.Transport = pacedTransport{next: next, limiter: limiter}
+	own.Timeout = 0
+	own.Transport = pacedTransport{next: next, limiter: limiter, timeout: cmp.Or(client.Timeout, time.Minute)}
 	return &own
 }
 
 type pacedTransport struct {
 	next    http.RoundTripper
 	limiter *rate.Limiter
+	timeout time.Duration
 }
 
 func (t pacedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err := t.limiter.Wait(request.Context()); err != nil {
 		return nil, err
 	}
-	return t.next.RoundTrip(request)
+	ctx, cancel := context.WithTimeout(request.Context(), t.timeout)
+	defer cancel()
+	response, err := t.next.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err = errors.Join(err, response.Body.Close()); err != nil {
+		return nil, err
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("%s answered with more than %d bytes", request.URL.Host, maxAnswer)
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return response, nil
 }
 
 // ownerAndName splits a repository of two parts.
