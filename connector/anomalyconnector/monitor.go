@@ -3,6 +3,7 @@ package anomalyconnector
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -245,7 +246,7 @@ func (m *monitor) background(work func(context.Context) func()) {
 
 // lost lists all telemetry that was not used, by name.
 func (m *monitor) lost() []event.Loss {
-	losses := append(m.engine.Status().Losses, m.refused.list()...)
+	losses := slices.Concat(m.engine.Status().Losses, m.refused.list())
 	if n := m.meter.panics.Load(); n > 0 {
 		losses = append(losses, event.Loss{Name: "panics", Count: n})
 	}

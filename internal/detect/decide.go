@@ -42,7 +42,7 @@ func (w *watch) decide(sec int64) {
 		}
 		w.regressedAt = sec
 		w.set(event.Regressed, event.ReasonEvidenceOfHarm, "")
-		w.undo = newUndoing(w, sec)
+		w.undo = newUndoing(w)
 		w.fresh = nil
 	}
 	if w.state == event.Regressed || w.state == event.Exonerated {

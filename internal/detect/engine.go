@@ -21,7 +21,6 @@ type Engine struct {
 	mu       sync.RWMutex // guards the registry
 	services map[serviceKey]*service
 	order    []*service // by first sight
-	losses   losses     // of services over the cap
 
 	work    sync.Mutex // serialises all but observations
 	now     int64      // of the last Tick, Unix nanoseconds

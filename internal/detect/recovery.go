@@ -37,7 +37,7 @@ const (
 	minRecovery = 10  // seconds of it
 )
 
-func newUndoing(w *watch, sec int64) *undoing {
+func newUndoing(w *watch) *undoing {
 	u := &undoing{pace: w.paceNew, serving: true}
 	bar := math.Log(float64(max(1, len(w.indicators))) / listFDR)
 	for _, i := range w.indicators {

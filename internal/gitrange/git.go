@@ -52,7 +52,7 @@ func Open(path string) (*Repository, error) {
 	defer cancel()
 	out, err := r.output(ctx, nil, "rev-parse", "--absolute-git-dir")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w (%v)", path, ErrNoRepository, err)
+		return nil, fmt.Errorf("%s: %w (%w)", path, ErrNoRepository, err)
 	}
 	r.dir = strings.TrimRight(string(out), "\n")
 	return r, nil

@@ -52,7 +52,7 @@ func (p *parser) run() error {
 	start := []byte(p.nonce + "C")
 	for {
 		line, err := p.line()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			p.endCommit()
 			return nil
 		}
@@ -80,12 +80,12 @@ func (p *parser) run() error {
 		case line[0] == ':':
 			p.rawLine(line)
 		case bytes.HasPrefix(line, []byte("diff --git ")):
-			p.selectFile(line, func(n rawName) bool {
+			p.selectFile(func(n rawName) bool {
 				return string(line[len("diff --git "):]) == prefixed("a/", n.old)+" "+prefixed("b/", n.new)
 			})
 		case bytes.HasPrefix(line, []byte("diff --cc ")), bytes.HasPrefix(line, []byte("diff --combined ")):
 			name := string(line[bytes.IndexByte(line[len("diff --c"):], ' ')+len("diff --c")+1:])
-			p.selectFile(line, func(n rawName) bool { return n.new == name })
+			p.selectFile(func(n rawName) bool { return n.new == name })
 		case bytes.HasPrefix(line, []byte("@@")):
 			p.hunkHeader(line)
 		case bytes.HasPrefix(line, []byte("Binary files ")):
@@ -100,13 +100,13 @@ func (p *parser) run() error {
 // dropped. It is valid until the next call.
 func (p *parser) line() ([]byte, error) {
 	line, err := p.in.ReadSlice('\n')
-	if err == bufio.ErrBufferFull {
+	if errors.Is(err, bufio.ErrBufferFull) {
 		line = bytes.Clone(line)
-		for err == bufio.ErrBufferFull {
+		for errors.Is(err, bufio.ErrBufferFull) {
 			_, err = p.in.ReadSlice('\n')
 		}
 	}
-	if err != nil && (err != io.EOF || len(line) == 0) {
+	if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(line, []byte("\n")), nil
@@ -197,7 +197,7 @@ func (p *parser) rawLine(line []byte) {
 
 // selectFile finds the file that a patch is of: the next, or the same again (a
 // file that became a link is told as two patches).
-func (p *parser) selectFile(line []byte, is func(rawName) bool) {
+func (p *parser) selectFile(is func(rawName) bool) {
 	p.endHunk()
 	for _, i := range []int{p.file + 1, p.file} {
 		if i >= 0 && i < len(p.raw) && is(p.raw[i]) {

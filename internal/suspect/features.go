@@ -295,11 +295,11 @@ func identifier(c byte) bool {
 func wordsOf(c *Commit, files []FileDiff) (paths, text, diff map[string]int) {
 	paths, text, diff = map[string]int{}, map[string]int{}, map[string]int{}
 	left := 20_000
-	count := func(m map[string]int, s string, times int) {
+	count := func(m map[string]int, s string) {
 		words(s, func(w string) {
 			if left > 0 {
 				left--
-				m[w] += times
+				m[w]++
 			}
 		})
 	}
@@ -309,9 +309,9 @@ func wordsOf(c *Commit, files []FileDiff) (paths, text, diff map[string]int) {
 			continue
 		}
 		base := path.Base(f.Path)
-		count(paths, strings.TrimSuffix(base, path.Ext(base)), 1)
+		count(paths, strings.TrimSuffix(base, path.Ext(base)))
 	}
-	count(text, cutText(c.Message, 4<<10), 1)
+	count(text, cutText(c.Message, 4<<10))
 	for _, f := range files {
 		if k := kindOf(f.Path); k == kindDocs {
 			continue
@@ -321,10 +321,10 @@ func wordsOf(c *Commit, files []FileDiff) (paths, text, diff map[string]int) {
 				return paths, text, diff
 			}
 			for _, line := range h.Added {
-				count(diff, line, 1)
+				count(diff, line)
 			}
 			for _, line := range h.Removed {
-				count(diff, line, 1)
+				count(diff, line)
 			}
 		}
 	}

@@ -347,7 +347,7 @@ func grouping(folder string) (float64, error) {
 	right := 0
 	for event, groups := range both {
 		for key, n := range groups {
-			if n == truth[event] && n == got[key] {
+			if whole := truth[event]; n == whole && got[key] == whole {
 				right += n
 			}
 		}
