@@ -64,6 +64,7 @@ var _ component.Config = (*Config)(nil)
 // clients by the kind of forge.
 var clients = map[string]func(forgeapi.Options) (forgeapi.Forge, error){
 	"github": forgeapi.NewGitHub,
+	"gitea":  forgeapi.NewGitea, // and Forgejo
 }
 
 func createDefaultConfig() component.Config {
