@@ -287,6 +287,20 @@ func (w *watch) stepTraffic(i *indicator, sec int64, served float64) {
 	i.step(w, l, sec, counts{xc: served, wc: 1}, false)
 }
 
+// convict is the indicator that proved the harm. It leads for good: evidence
+// fades once the harm is over, and what leads then proved nothing.
+func (w *watch) convict(was *indicator) *indicator {
+	if was != nil || w.undo == nil {
+		return was
+	}
+	for k := range w.undo.parts { // after a restart
+		if i := w.undo.parts[k].i; was == nil || i.nats > was.nats {
+			was = i
+		}
+	}
+	return was
+}
+
 // stepPatterns gives exceptions and log templates their counts.
 func (w *watch) stepPatterns(sec int64, concurrent bool) {
 	n, o := w.all.new.n, w.all.old.n
@@ -328,6 +342,7 @@ func (w *watch) stepPatterns(sec int64, concurrent bool) {
 // its indicators' E, which is an e-process whatever their dependence.
 func (w *watch) weighAll(sec int64) {
 	sum, left := 0., 1.
+	was := w.leader
 	w.leader = nil
 	top := math.Inf(-1)
 	for _, i := range w.indicators {
@@ -340,6 +355,9 @@ func (w *watch) weighAll(sec int64) {
 		if part := i.nats + math.Log(i.share); part > top {
 			top, w.leader = part, i
 		}
+	}
+	if w.state == event.Regressed {
+		w.leader = w.convict(was)
 	}
 	before := w.nats
 	w.nats = math.Log(sum + math.Max(left, 0))
