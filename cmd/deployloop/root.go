@@ -49,8 +49,10 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 		newDemoCommand(),
 		newMarkCommand(),
 		newGateCommand(),
+		newWaiveCommand(),
 		newBacktestCommand(),
 		newSuspectsCommand(),
+		newReportCommand(),
 		newDemoServiceCommand(),
 		newDemoCollectorCommand()} {
 		if c.GroupID == "" {

@@ -29,8 +29,11 @@ type alert struct {
 
 // alertsView is the page of alerts.
 type alertsView struct {
-	Open, Closed []alert
-	Shadow       bool // nothing is sent: alerts are shown here only
+	Open, Closed            []alert
+	Shadow                  bool   // nothing is sent: alerts are shown here only
+	Token                   string // of the forms that waive
+	Known                   string // who the server's auth says is reading; "": the form asks
+	FirstDay, LastDay, Week string // that a waiver may name, and a week from now
 }
 
 // rollUp puts symptoms under the roll-up that inhibits them: as Alertmanager
@@ -93,6 +96,12 @@ func (s *site) alertsPage(w http.ResponseWriter, r *http.Request) {
 	slices.SortStableFunc(closed, func(a, b event.Anomaly) int { return closedAt(b).Compare(closedAt(a)) })
 	view := alertsView{Open: s.rollUp(open), Closed: s.rollUp(closed), Shadow: s.mode() == string(event.Shadow)}
 	view.Closed = view.Closed[:min(shownClosed, len(view.Closed))]
+	if len(view.Open) > 0 {
+		now := s.now().UTC()
+		view.Token, view.Known = s.formToken(w, r), authenticatedAs(r)
+		view.FirstDay, view.LastDay = now.Format(time.DateOnly), now.Add(waiverLimit).AddDate(0, 0, -1).Format(time.DateOnly)
+		view.Week = now.AddDate(0, 0, 7).Format(time.DateOnly)
+	}
 	s.render(w, r, http.StatusOK, "alerts", page{Title: "Alerts", Nav: "alerts", View: view})
 }
 

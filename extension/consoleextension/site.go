@@ -46,6 +46,9 @@ type site struct {
 	reader  ledger.Reader
 	address string // where it listens; set before it serves
 
+	csrfKey     []byte
+	crossOrigin *http.CrossOriginProtection
+
 	setup  atomic.Pointer[setup]
 	assets map[string]asset // by request path
 	pages  map[string]*template.Template
@@ -59,7 +62,8 @@ type asset struct {
 }
 
 func newSite(cfg *Config, h *hub, version string) *site {
-	s := &site{cfg: cfg, hub: h, version: version, now: time.Now, started: time.Now(), assets: map[string]asset{}}
+	s := &site{cfg: cfg, hub: h, version: version, now: time.Now, started: time.Now(), assets: map[string]asset{},
+		csrfKey: newCSRFKey(), crossOrigin: http.NewCrossOriginProtection()}
 	hashed := map[string]string{}
 	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 	entries, err := fs.ReadDir(assetFiles, "assets")
@@ -111,6 +115,8 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/anomalies", s.apiAnomalies)
 	mux.HandleFunc("GET /api/v1/changes", s.apiChanges)
 	mux.HandleFunc("GET /api/v1/status", s.apiStatus)
+	mux.HandleFunc("POST /api/v1/anomalies/{id}/waive", s.apiWaive)
+	mux.HandleFunc("POST /alerts/{id}/waive", s.formWaive)
 	mux.HandleFunc("GET /gate/argo", s.gateArgo)
 	mux.HandleFunc("POST /gate/flagger/{hook}", s.gateFlagger)
 	mux.HandleFunc("/", s.notFound)
