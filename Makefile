@@ -50,8 +50,9 @@ bench: ## Run the benchmarks of the hot paths
 	@go test -run '^$$' -bench . -benchmem -count 1 ./... | grep -Ev '^(\?|PASS|ok )'
 
 .PHONY: generate
-generate: ## Write cmd/deployloop/components.go from builder-config.yaml
+generate: ## Write cmd/deployloop/components.go from builder-config.yaml, and the dashboards
 	@scripts/generate.sh
+	@scripts/dashboards.sh
 
 .PHONY: ocb
 ocb: ## Compile the same manifest with upstream's builder, and compare its components with bin/deployloop
