@@ -42,10 +42,25 @@ golangci-lint() {
 	go install "$module/cmd/golangci-lint@$version"
 }
 
+# Without the tag it takes ten minutes, and brings every cloud's client.
+prometheus() {
+	local module=github.com/prometheus/prometheus version=v0.316.0
+	installed "$module" "$version" prometheus promtool && return
+	echo "installing prometheus and promtool $version (two minutes, once)" >&2
+	go install -tags remove_all_sd "$module/cmd/prometheus@$version" "$module/cmd/promtool@$version"
+}
+
+vmalert() {
+	local module=github.com/VictoriaMetrics/VictoriaMetrics version=v1.151.0
+	installed "$module" "$version" vmalert && return
+	echo "installing vmalert $version (once)" >&2
+	go install "$module/app/vmalert@$version"
+}
+
 [[ $# -gt 0 ]] || set -- alertmanager
 for tool in "$@"; do
 	case $tool in
-	alertmanager | golangci-lint) "$tool" ;;
+	alertmanager | golangci-lint | prometheus | vmalert) "$tool" ;;
 	*)
 		echo "install-tools: no tool named $tool" >&2
 		exit 2
