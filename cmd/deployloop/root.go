@@ -52,6 +52,7 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 		newWaiveCommand(),
 		newBacktestCommand(),
 		newSuspectsCommand(),
+		newReportCommand(),
 		newDemoServiceCommand(),
 		newDemoCollectorCommand()} {
 		if c.GroupID == "" {

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deployloop/deployloop/internal/cicdclient"
+	"github.com/deployloop/deployloop/internal/judge"
+	"github.com/deployloop/deployloop/internal/report"
+	"github.com/deployloop/deployloop/internal/terminal"
+)
+
+// Exit codes of deployloop report.
+const (
+	exitWorse      = 1 // a new failure or finding
+	exitUnreadable = 2 // nothing to judge, or it could not be sent
+)
+
+// sendBatch is how many events go into one request.
+const sendBatch = 500
+
+type reportFlags struct {
+	baseline, revision, repository, runID, kind string
+	endpoint, output, annotations, codeQuality  string
+	update                                      bool
+	top                                         int
+}
+
+// newReportCommand is deployloop report: it judges the reports of a run.
+func newReportCommand() *cobra.Command {
+	var f reportFlags
+	c := &cobra.Command{
+		Use:   "report FILE...",
+		Short: "Say what a run's reports mean: new, known flaky, already failing, fixed, slower, vanished",
+		Long: `Read the reports of a build or test run and say what they mean against the runs
+before it. The kind of each file is detected: JUnit XML, go test output (text or
+-json), SARIF, coverage (Go, Cobertura, LCOV), benchmarks. - is standard input.
+
+It works offline against a baseline file, so that it serves before a push: CI
+runs it with --update on the main branch and keeps the file; developers run it
+without. Without a baseline every failure is new.
+
+With --endpoint or DEPLOYLOOP_CICD_URL the results are sent to a deployloop too.
+
+It exits 0 when nothing got worse, 1 with a new failure or a new finding, and 2
+when a report could not be read or sent.`,
+		Example: `  go test -json ./... | deployloop report --baseline .deployloop/baseline.json -
+  deployloop report --baseline baseline.json --update --revision "$GITHUB_SHA" build/test-results/*.xml`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, files []string) error {
+			return f.run(c, files)
+		},
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.baseline, "baseline", "", "`file` with what is known of the runs before")
+	flags.BoolVar(&f.update, "update", false, "take this run into the baseline file")
+	flags.StringVar(&f.revision, "revision", "", "`commit` that was tested")
+	flags.StringVar(&f.repository, "repository", "", "`repository`, as the forge names it: acme/shop")
+	flags.StringVar(&f.runID, "run-id", "", "`id` of the CI run")
+	flags.StringVar(&f.kind, "kind", "", "`kind` of all files (default: detected, file by file)")
+	flags.StringVar(&f.endpoint, "endpoint", "", "`URL` of the cicd receiver to send to (default $"+cicdclient.EnvEndpoint+", else none)")
+	flags.StringVar(&f.annotations, "annotations", "auto", "`format` of annotations: github, none, or auto: github within GitHub Actions")
+	flags.StringVar(&f.codeQuality, "code-quality", "", "`file` to write for GitLab's artifacts:reports:codequality")
+	flags.IntVar(&f.top, "top", 20, "print this many failures in full (text output)")
+	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
+	return c
+}
+
+// reportOutput is the one object that --output json prints.
+type reportOutput struct {
+	judge.Verdict
+	Worse   bool                      `json:"worse"`
+	Reports map[string]report.Summary `json:"reports"`
+	Unread  map[string]string         `json:"unread,omitempty"` // files and why
+	Sent    int                       `json:"sent,omitempty"`
+}
+
+func (f *reportFlags) run(c *cobra.Command, files []string) error {
+	kind, err := report.ParseKind(f.kind)
+	switch {
+	case err != nil:
+		return fmt.Errorf("--%w", err)
+	case f.output != "text" && f.output != "json":
+		return fmt.Errorf("--output %s: use text or json", f.output)
+	case f.annotations != "auto" && f.annotations != "github" && f.annotations != "none":
+		return fmt.Errorf("--annotations %s: use auto, github or none", f.annotations)
+	case f.update && f.baseline == "":
+		return errors.New("--update needs --baseline")
+	}
+	c.SilenceUsage = true
+	baseline := judge.NewBaseline()
+	if f.baseline != "" {
+		if baseline, err = judge.Read(f.baseline); err != nil {
+			return exitError{exitUnreadable, err}
+		}
+	}
+	sender, err := f.sender(c.Context())
+	if err != nil {
+		return err
+	}
+	run := judge.NewRun(f.revision)
+	out := reportOutput{Reports: map[string]report.Summary{}, Unread: map[string]string{}}
+	source := report.Source{Repository: f.repository, Revision: f.revision, RunID: f.runID, At: time.Now().UTC()}
+	for _, name := range files {
+		err := readFile(name, c.InOrStdin(), func(r io.Reader) error {
+			sum, err := report.Parse(r, kind, source, func(i report.Item) error {
+				run.Add(i)
+				sender.add(i)
+				return nil
+			})
+			out.Reports[name] = sum
+			return err
+		})
+		if err != nil { // it costs only itself
+			out.Unread[name] = err.Error()
+			delete(out.Reports, name)
+		}
+	}
+	sender.flush()
+	out.Sent = sender.sent
+	if len(out.Reports) > 0 {
+		out.Verdict = baseline.Judge(run)
+	}
+	out.Worse = out.Verdict.Worse()
+	if f.update && len(out.Reports) > 0 {
+		if err := baseline.Write(f.baseline); err != nil {
+			return exitError{exitUnreadable, fmt.Errorf("--update: %w", err)}
+		}
+	}
+	if err := f.print(c.OutOrStdout(), c.ErrOrStderr(), out); err != nil {
+		return err
+	}
+	switch {
+	case out.Worse:
+		return exitError{code: exitWorse}
+	case sender.err != nil:
+		return exitError{exitUnreadable, fmt.Errorf("the results were not sent: %w", sender.err)}
+	case len(out.Unread) > 0:
+		return exitError{exitUnreadable, fmt.Errorf("%d of %d reports could not be read", len(out.Unread), len(files))}
+	}
+	return nil
+}
+
+func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
+	for name, reason := range out.Unread {
+		fmt.Fprintf(stderr, "%s: %s\n", plainText(name), plainText(reason))
+	}
+	for name, sum := range out.Reports {
+		for _, problem := range sum.Problems {
+			fmt.Fprintf(stderr, "%s: %s\n", plainText(name), plainText(problem))
+		}
+	}
+	if f.codeQuality != "" {
+		if err := writeCodeQuality(f.codeQuality, out.Judgements); err != nil {
+			return fmt.Errorf("--code-quality: %w", err)
+		}
+	}
+	if f.output == "json" {
+		return json.NewEncoder(stdout).Encode(out)
+	}
+	if f.annotations == "github" || f.annotations == "auto" && os.Getenv("GITHUB_ACTIONS") == "true" {
+		annotateGitHub(stdout, out.Judgements)
+	}
+	if os.Getenv("CI") == "" || os.Getenv("CI") == "false" {
+		printJudgements(stdout, terminal.NewPainter(stdout), out.Judgements, f.top)
+	}
+	_, err := fmt.Fprintln(stdout, oneLine(out.Verdict))
+	return err
+}
+
+// sender sends results in batches; nil sends nothing.
+type sender struct {
+	ctx    context.Context
+	client *cicdclient.Client
+	buffer strings.Builder
+	n      int
+	sent   int
+	err    error // the first; nothing is sent after it
+}
+
+func (f *reportFlags) sender(ctx context.Context) (*sender, error) {
+	if f.endpoint == "" && os.Getenv(cicdclient.EnvEndpoint) == "" {
+		return &sender{}, nil
+	}
+	client, err := cicdclient.New(f.endpoint)
+	return &sender{ctx: ctx, client: client}, err
+}
+
+func (s *sender) add(i report.Item) {
+	if s.client == nil || s.err != nil || i.Test == nil && i.Finding == nil && i.Run == nil {
+		return
+	}
+	line, err := json.Marshal(report.Event{Test: i.Test, Finding: i.Finding, Run: i.Run})
+	if err != nil {
+		s.err = err
+		return
+	}
+	s.buffer.Write(append(line, '\n'))
+	if s.n++; s.n == sendBatch {
+		s.flush()
+	}
+}
+
+func (s *sender) flush() {
+	if s.client == nil || s.err != nil || s.n == 0 {
+		return
+	}
+	_, s.err = s.client.Post(s.ctx, "/v1/reports", "application/x-ndjson", []byte(s.buffer.String()))
+	if s.err == nil {
+		s.sent += s.n
+	}
+	s.buffer.Reset()
+	s.n = 0
+}

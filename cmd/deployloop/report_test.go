@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/judge"
+)
+
+const goodReport = `<testsuite name="cart"><testcase classname="acme/cart" name="TestTotal"/></testsuite>`
+const badReport = `<testsuite name="cart"><testcase classname="acme/cart" name="TestTotal" file="cart_test.go" line="14"><failure message="want 3, got 4"/></testcase></testsuite>`
+
+func runReport(t *testing.T, stdin string, arguments ...string) (string, int) {
+	t.Helper()
+	c := newReportCommand()
+	var out bytes.Buffer
+	c.SetIn(strings.NewReader(stdin))
+	c.SetOut(&out)
+	c.SetErr(&out)
+	c.SilenceErrors = true
+	c.SetArgs(arguments)
+	err := c.ExecuteContext(context.Background())
+	var exit exitError
+	if errors.As(err, &exit) {
+		return out.String(), exit.code
+	}
+	require.NoError(t, err)
+	return out.String(), 0
+}
+
+func TestReportAgainstABaselineFile(t *testing.T) {
+	t.Setenv("CI", "")
+	t.Setenv("GITHUB_ACTIONS", "")
+	t.Setenv("DEPLOYLOOP_CICD_URL", "")
+	baseline := filepath.Join(t.TempDir(), "baseline.json")
+	out, code := runReport(t, goodReport, "--baseline", baseline, "--update", "--revision", "a1b2c3d", "-")
+	require.Zero(t, code)
+	require.Equal(t, "1 tests: 1 passed, 0 failed, 0 skipped\n", out)
+
+	out, code = runReport(t, badReport, "--baseline", baseline, "-")
+	require.Equal(t, exitWorse, code)
+	for _, want := range []string{"NEW FAILURE  acme/cart TestTotal", "at cart_test.go:14", "want 3, got 4", "last passed at a1b2c3d", "again: go test -count=1 -run '^TestTotal$' acme/cart", "1 new failures"} {
+		require.Contains(t, out, want)
+	}
+	_, code = runReport(t, badReport, "--baseline", baseline, "--update", "-")
+	require.Equal(t, exitWorse, code)
+	out, code = runReport(t, badReport, "--baseline", baseline, "--output", "json", "-")
+	require.Zero(t, code, "it failed before")
+	var object reportOutput
+	require.NoError(t, json.Unmarshal([]byte(out), &object))
+	require.Equal(t, judge.AlreadyFailing, object.Judgements[0].Call)
+}
+
+func TestReportInCI(t *testing.T) {
+	t.Setenv("CI", "true")
+	t.Setenv("GITHUB_ACTIONS", "true")
+	t.Setenv("DEPLOYLOOP_CICD_URL", "")
+	quality := filepath.Join(t.TempDir(), "quality.json")
+	out, code := runReport(t, strings.Replace(badReport, "want 3, got 4", "100%&#10;::warning::x", 1), "--code-quality", quality, "-")
+	require.Equal(t, exitWorse, code)
+	require.Equal(t, 2, strings.Count(out, "\n"), "one annotation, one line: %q", out)
+	require.Contains(t, out, "::error file=cart_test.go,line=14,title=new failure%3A acme/cart TestTotal::at cart_test.go:14%0A100%25%0A::warning::x")
+	text, err := os.ReadFile(quality)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"path":"cart_test.go","lines":{"begin":14}`)
+}
+
+func TestReportSendsAndNamesWhatItCouldNotRead(t *testing.T) {
+	var got string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		got = req.URL.Path + " " + string(body)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer server.Close()
+	t.Setenv("CI", "")
+	nothing := filepath.Join(t.TempDir(), "x")
+	require.NoError(t, os.WriteFile(nothing, []byte("hello"), 0o600))
+	out, code := runReport(t, goodReport, "--endpoint", server.URL, "--revision", "a1b2c3d", "-", nothing)
+	require.Equal(t, exitUnreadable, code)
+	require.Contains(t, out, "no report of a known kind")
+	require.Contains(t, out, "1 tests: 1 passed")
+	require.Contains(t, got, `/v1/reports {"test":{"suite":"acme/cart","case":"TestTotal","status":"pass","revision":"a1b2c3d"`)
+}
+
+func TestCommandToRunAgainIsSafeToPaste(t *testing.T) {
+	require.Equal(t, `go test -count=1 -run '^Test'\''; rm -rf ~$/^a$' acme/cart`, strings.ReplaceAll(again(event.TestResult{Suite: "acme/cart", Case: "Test'; rm -rf ~/a", File: "a_test.go"}), `\\`, ``))
+}
