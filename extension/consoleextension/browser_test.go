@@ -168,6 +168,13 @@ func TestInBrowser(t *testing.T) {
 				waitFor(t, ctx, `document.getElementById("live").dataset.live === "live"`)
 				shoot(pg.name)
 			}
+			// A person waives the alert on the page, by its form.
+			require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url+"/alerts")))
+			waitFor(t, ctx, `document.getElementById("live").dataset.live === "live"`)
+			evaluate[any](t, ctx, `(() => { const d = document.querySelector("details.waive"); d.open = true; d.querySelector("[name=reason]").value = "known"; d.querySelector("[name=by]").value = "Ada"; })()`)
+			shoot("waive")
+			evaluate[any](t, ctx, `document.querySelector("details.waive button").click()`)
+			waitFor(t, ctx, `document.querySelector(".alert.closed") !== null && document.querySelector("main").textContent.includes("Waived by Ada")`)
 			for _, s := range []string{"watching", "inconclusive"} {
 				require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url+"/")))
 				require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url+evaluate[string](t, ctx, `document.querySelector(".r-`+s+` .title").getAttribute("href")`))))
