@@ -5,6 +5,7 @@ package main
 import (
 	anomalyconnector "github.com/deployloop/deployloop/connector/anomalyconnector"
 	alertmanagerexporter "github.com/deployloop/deployloop/exporter/alertmanagerexporter"
+	forgeexporter "github.com/deployloop/deployloop/exporter/forgeexporter"
 	grafanaannotationexporter "github.com/deployloop/deployloop/exporter/grafanaannotationexporter"
 	consoleextension "github.com/deployloop/deployloop/extension/consoleextension"
 	ledgerextension "github.com/deployloop/deployloop/extension/ledgerextension"
@@ -105,6 +106,7 @@ func components() (otelcol.Factories, error) {
 		prometheusexporter.NewFactory(),
 		prometheusremotewriteexporter.NewFactory(),
 		alertmanagerexporter.NewFactory(),
+		forgeexporter.NewFactory(),
 		grafanaannotationexporter.NewFactory(),
 	)
 	if err != nil {
@@ -118,6 +120,7 @@ func components() (otelcol.Factories, error) {
 		prometheusexporter.NewFactory().Type():            "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter v0.158.0",
 		prometheusremotewriteexporter.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusremotewriteexporter v0.158.0",
 		alertmanagerexporter.NewFactory().Type():          "github.com/deployloop/deployloop v0.1.0",
+		forgeexporter.NewFactory().Type():                 "github.com/deployloop/deployloop v0.1.0",
 		grafanaannotationexporter.NewFactory().Type():     "github.com/deployloop/deployloop v0.1.0",
 	})
 
