@@ -55,9 +55,7 @@ when a report could not be read or sent.`,
 		Example: `  go test -json ./... | deployloop report --baseline .deployloop/baseline.json -
   deployloop report --baseline baseline.json --update --revision "$GITHUB_SHA" build/test-results/*.xml`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, files []string) error {
-			return f.run(c, files)
-		},
+		RunE: f.run,
 	}
 	flags := c.Flags()
 	flags.SortFlags = false

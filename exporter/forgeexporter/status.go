@@ -77,7 +77,7 @@ func remaining(v event.Verdict) time.Duration {
 	case left > 5*time.Minute:
 		step = 5 * time.Minute
 	}
-	return (left + step - 1) / step * step
+	return (left + step - 1).Truncate(step)
 }
 
 // short writes a whole number of minutes or hours: "4m", "1h".

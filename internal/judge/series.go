@@ -59,9 +59,7 @@ func (s *Series) add(value float64, revision string) *Shift {
 	s.Sum = max(0, s.Sum+z-drift)
 	if s.Sum == 0 {
 		// The values of a rise that came to nothing are as normal as others.
-		for _, was := range append(s.Since, x) {
-			s.Reference = append(s.Reference, was)
-		}
+		s.Reference = append(append(s.Reference, s.Since...), x)
 		if extra := len(s.Reference) - keptValues; extra > 0 {
 			s.Reference = slices.Clone(s.Reference[extra:])
 		}

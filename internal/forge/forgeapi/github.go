@@ -3,6 +3,7 @@ package forgeapi
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -118,7 +119,8 @@ func (g *gitHub) identify(ctx context.Context) error {
 	user, response, err := g.client.Users.Get(ctx, "")
 	if err != nil {
 		if response != nil && (response.StatusCode == http.StatusForbidden || response.StatusCode == http.StatusNotFound) {
-			if f, ok := g.failed(response, err).(*Failed); ok && !f.Limited {
+			var f *Failed
+			if errors.As(g.failed(response, err), &f) && !f.Limited {
 				g.isApp = true
 				return nil
 			}
