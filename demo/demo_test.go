@@ -53,6 +53,7 @@ func TestDemoLeavesNoProcessBehind(t *testing.T) {
 	for name, signal := range map[string]os.Signal{"Ctrl-C": os.Interrupt, "kill -9": os.Kill} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command(program, "demo", "--headless")
+			cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // a killed demo cannot remove its folder
 			require.NoError(t, cmd.Start())
 			require.Eventually(t, func() bool { return len(running(program)) >= 10 }, time.Minute, 100*time.Millisecond,
 				"the demo, its Collector and eight services")

@@ -95,6 +95,9 @@ func wrap(text string, width int) []string {
 
 // patch prints the changed lines of a commit.
 func (n *narrator) patch(hunk string, limit int) {
+	if hunk == "" {
+		return
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	lines := strings.Split(strings.TrimRight(hunk, "\n"), "\n")
