@@ -49,6 +49,23 @@ lint: ## Format, vet, golangci-lint, module and generated-file checks
 bench: ## Run the benchmarks of the hot paths
 	@go test -run '^$$' -bench . -benchmem -count 1 ./... | grep -Ev '^(\?|PASS|ok )'
 
+.PHONY: bench-peers
+bench-peers: ## Measure the hot paths beside contrib's span_metrics on the same spans: case ours_ns peer_ns ratio allocs
+	@go run ./test/peers
+
+.PHONY: scorecard
+scorecard: ## Measure the detection engine and write docs/scorecard.md (its small form is in `make test`)
+	@scripts/scorecard.sh
+
+.PHONY: suspects
+suspects: ## Measure the ranking of commits, cross-validated by repository
+	@go run ./test/suspects
+
+.PHONY: test-rules
+test-rules: ## Check and test rules/ with promtool
+	@scripts/install-tools.sh prometheus
+	@scripts/test-rules.sh
+
 .PHONY: generate
 generate: ## Write cmd/deployloop/components.go from builder-config.yaml, and the dashboards
 	@scripts/generate.sh

@@ -1,18 +1,17 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/deployloop/deployloop/internal/cicdclient"
 	"github.com/deployloop/deployloop/internal/judge"
 	"github.com/deployloop/deployloop/internal/report"
 	"github.com/deployloop/deployloop/internal/terminal"
@@ -21,15 +20,12 @@ import (
 // Exit codes of deployloop report.
 const (
 	exitWorse      = 1 // a new failure or finding
-	exitUnreadable = 2 // nothing to judge, or it could not be sent
+	exitUnreadable = 2 // a report could not be read
 )
-
-// sendBatch is how many events go into one request.
-const sendBatch = 500
 
 type reportFlags struct {
 	baseline, revision, repository, runID, kind string
-	endpoint, output, annotations, codeQuality  string
+	output, annotations, codeQuality            string
 	update                                      bool
 	top                                         int
 }
@@ -48,10 +44,8 @@ It works offline against a baseline file, so that it serves before a push: CI
 runs it with --update on the main branch and keeps the file; developers run it
 without. Without a baseline every failure is new.
 
-With --endpoint or DEPLOYLOOP_CICD_URL the results are sent to a deployloop too.
-
 It exits 0 when nothing got worse, 1 with a new failure or a new finding, and 2
-when a report could not be read or sent.`,
+when a report could not be read.`,
 		Example: `  go test -json ./... | deployloop report --baseline .deployloop/baseline.json -
   deployloop report --baseline baseline.json --update --revision "$GITHUB_SHA" build/test-results/*.xml`,
 		Args: cobra.MinimumNArgs(1),
@@ -65,7 +59,6 @@ when a report could not be read or sent.`,
 	flags.StringVar(&f.repository, "repository", "", "`repository`, as the forge names it: acme/shop")
 	flags.StringVar(&f.runID, "run-id", "", "`id` of the CI run")
 	flags.StringVar(&f.kind, "kind", "", "`kind` of all files (default: detected, file by file)")
-	flags.StringVar(&f.endpoint, "endpoint", "", "`URL` of the cicd receiver to send to (default $"+cicdclient.EnvEndpoint+", else none)")
 	flags.StringVar(&f.annotations, "annotations", "auto", "`format` of annotations: github, none, or auto: github within GitHub Actions")
 	flags.StringVar(&f.codeQuality, "code-quality", "", "`file` to write for GitLab's artifacts:reports:codequality")
 	flags.IntVar(&f.top, "top", 20, "print this many failures in full (text output)")
@@ -79,7 +72,6 @@ type reportOutput struct {
 	Worse   bool                      `json:"worse"`
 	Reports map[string]report.Summary `json:"reports"`
 	Unread  map[string]string         `json:"unread,omitempty"` // files and why
-	Sent    int                       `json:"sent,omitempty"`
 }
 
 func (f *reportFlags) run(c *cobra.Command, files []string) error {
@@ -101,10 +93,6 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 			return exitError{exitUnreadable, err}
 		}
 	}
-	sender, err := f.sender(c.Context())
-	if err != nil {
-		return err
-	}
 	run := judge.NewRun(f.revision)
 	out := reportOutput{Reports: map[string]report.Summary{}, Unread: map[string]string{}}
 	source := report.Source{Repository: f.repository, Revision: f.revision, RunID: f.runID, At: time.Now().UTC()}
@@ -112,7 +100,6 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 		err := readFile(name, c.InOrStdin(), func(r io.Reader) error {
 			sum, err := report.Parse(r, kind, source, func(i report.Item) error {
 				run.Add(i)
-				sender.add(i)
 				return nil
 			})
 			out.Reports[name] = sum
@@ -123,8 +110,6 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 			delete(out.Reports, name)
 		}
 	}
-	sender.flush()
-	out.Sent = sender.sent
 	if len(out.Reports) > 0 {
 		out.Verdict = baseline.Judge(run)
 	}
@@ -140,8 +125,6 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 	switch {
 	case out.Worse:
 		return exitError{code: exitWorse}
-	case sender.err != nil:
-		return exitError{exitUnreadable, fmt.Errorf("the results were not sent: %w", sender.err)}
 	case len(out.Unread) > 0:
 		return exitError{exitUnreadable, fmt.Errorf("%d of %d reports could not be read", len(out.Unread), len(files))}
 	}
@@ -149,11 +132,11 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 }
 
 func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
-	for name, reason := range out.Unread {
-		fmt.Fprintf(stderr, "%s: %s\n", plainText(name), plainText(reason))
+	for _, name := range slices.Sorted(maps.Keys(out.Unread)) {
+		fmt.Fprintf(stderr, "%s: %s\n", plainText(name), plainText(out.Unread[name]))
 	}
-	for name, sum := range out.Reports {
-		for _, problem := range sum.Problems {
+	for _, name := range slices.Sorted(maps.Keys(out.Reports)) {
+		for _, problem := range out.Reports[name].Problems {
 			fmt.Fprintf(stderr, "%s: %s\n", plainText(name), plainText(problem))
 		}
 	}
@@ -173,49 +156,4 @@ func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
 	}
 	_, err := fmt.Fprintln(stdout, oneLine(out.Verdict))
 	return err
-}
-
-// sender sends results in batches; nil sends nothing.
-type sender struct {
-	ctx    context.Context
-	client *cicdclient.Client
-	buffer strings.Builder
-	n      int
-	sent   int
-	err    error // the first; nothing is sent after it
-}
-
-func (f *reportFlags) sender(ctx context.Context) (*sender, error) {
-	if f.endpoint == "" && os.Getenv(cicdclient.EnvEndpoint) == "" {
-		return &sender{}, nil
-	}
-	client, err := cicdclient.New(f.endpoint)
-	return &sender{ctx: ctx, client: client}, err
-}
-
-func (s *sender) add(i report.Item) {
-	if s.client == nil || s.err != nil || i.Test == nil && i.Finding == nil && i.Run == nil {
-		return
-	}
-	line, err := json.Marshal(report.Event{Test: i.Test, Finding: i.Finding, Run: i.Run})
-	if err != nil {
-		s.err = err
-		return
-	}
-	s.buffer.Write(append(line, '\n'))
-	if s.n++; s.n == sendBatch {
-		s.flush()
-	}
-}
-
-func (s *sender) flush() {
-	if s.client == nil || s.err != nil || s.n == 0 {
-		return
-	}
-	_, s.err = s.client.Post(s.ctx, "/v1/reports", "application/x-ndjson", []byte(s.buffer.String()))
-	if s.err == nil {
-		s.sent += s.n
-	}
-	s.buffer.Reset()
-	s.n = 0
 }

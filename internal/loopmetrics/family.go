@@ -1,7 +1,6 @@
 // Package loopmetrics turns what the ledger knows into the loop's own metrics:
 // how often is deployed, what came of it, how long each step of the loop takes
-// and what stays open. Pure: the connector emits them as OTLP, the console as
-// Prometheus text. docs/metrics.md is their register.
+// and what stays open. Pure: the connector emits them as OTLP. docs/metrics.md is their register.
 package loopmetrics
 
 import (
