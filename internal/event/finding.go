@@ -13,6 +13,8 @@ type Finding struct {
 	Fingerprint string    `json:"fingerprint,omitempty"`
 	Repository  string    `json:"repository,omitempty"`
 	Revision    string    `json:"revision,omitempty"`
+	Ref         string    `json:"ref,omitempty"`  // the branch that was analysed
+	Base        string    `json:"base,omitempty"` // the revision it is compared with: the merge base of a branch
 	RunID       string    `json:"run_id,omitempty"`
 	At          time.Time `json:"at"`
 }

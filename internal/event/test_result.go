@@ -14,6 +14,8 @@ type TestResult struct {
 	Line       int           `json:"line,omitempty"`
 	Repository string        `json:"repository,omitempty"`
 	Revision   string        `json:"revision,omitempty"`
+	Ref        string        `json:"ref,omitempty"`  // the branch that was tested
+	Base       string        `json:"base,omitempty"` // the revision it is compared with: the merge base of a branch
 	RunID      string        `json:"run_id,omitempty"`
 	At         time.Time     `json:"at"`
 }

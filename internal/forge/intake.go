@@ -34,6 +34,10 @@ type Intake struct {
 	Tests       []event.TestResult
 	Findings    []event.Finding
 	Ignored     string
+
+	// Of reports only.
+	Measurements []event.Measurement
+	Reports      []event.Report
 }
 
 // Run is a pipeline run with what only its span tree needs.

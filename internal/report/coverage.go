@@ -158,7 +158,7 @@ func parseLCOV(p *parse) error {
 		return nil
 	})
 	if file != "" {
-		p.problem("the record of %s is incomplete and was left out: it is cut off", file)
+		p.cutOff("the record of %s is incomplete and was left out", file)
 	}
 	if failure := files.emit(); failure != nil {
 		return failure

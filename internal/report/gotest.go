@@ -220,7 +220,7 @@ func (g *goTestText) finish(suite string, failed bool) error {
 	if suite == "" {
 		for _, c := range g.tests {
 			if c.status == "" {
-				g.p.problem("the report ends while %q runs: it is cut off", c.name)
+				g.p.cutOff("the report ends while %q runs", c.name)
 				break
 			}
 		}

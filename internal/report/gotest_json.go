@@ -45,7 +45,7 @@ func parseGoTestJSON(p *parse) error {
 	}
 	for key, c := range g.tests {
 		if key[1] != "" && c.status == "" {
-			p.problem("it ends while %s of %s runs: it is cut off", key[1], key[0])
+			p.cutOff("it ends while %s of %s runs", key[1], key[0])
 			break
 		}
 	}

@@ -89,6 +89,7 @@ type Summary struct {
 	Coverage   int      `json:"coverage_files,omitempty"`
 	Benchmarks int      `json:"benchmarks,omitempty"`
 	Runs       int      `json:"runs,omitempty"`
+	Broken     bool     `json:"broken,omitempty"`   // it breaks off: the last of Problems says where
 	Problems   []string `json:"problems,omitempty"` // what was not read, and why; at most maxProblems
 	Omitted    int      `json:"problems_omitted,omitempty"`
 }
@@ -108,6 +109,7 @@ const (
 // Source is what a report does not say itself and its sender knows.
 type Source struct {
 	Repository, Revision, RunID string
+	Ref, Base                   string    // branch, and the revision it is compared with
 	At                          time.Time // stands in for times that the report lacks
 }
 
@@ -140,6 +142,7 @@ func Parse(r io.Reader, kind Kind, source Source, emit func(Item) error) (Summar
 	}
 	if err != nil {
 		p.problem("%v; what came after it was not read", err)
+		p.sum.Broken = true
 	}
 	return p.sum, nil
 }
@@ -162,6 +165,12 @@ func (p *parse) problem(format string, args ...any) {
 	p.sum.Problems = append(p.sum.Problems, cut(printable(fmt.Sprintf(format, args...)), maxName))
 }
 
+// cutOff names what the report's early end left incomplete.
+func (p *parse) cutOff(format string, args ...any) {
+	p.sum.Broken = true
+	p.problem(format+": it is cut off", args...)
+}
+
 func (p *parse) emit(i Item) error {
 	if err := p.out(i); err != nil {
 		p.stopped = err
@@ -178,6 +187,7 @@ func (p *parse) test(t event.TestResult) error {
 		t.At = p.source.At
 	}
 	t.Repository, t.Revision, t.RunID = p.source.Repository, p.source.Revision, p.source.RunID
+	t.Ref, t.Base = p.source.Ref, p.source.Base
 	p.sum.Tests++
 	if Failed(t.Status) {
 		p.sum.Failures++
@@ -190,6 +200,7 @@ func (p *parse) finding(f event.Finding) error {
 	f.Tool, f.Rule, f.File = cut(f.Tool, maxName), cut(f.Rule, maxName), cut(f.File, maxName)
 	f.Message, f.Fingerprint = cut(f.Message, maxMessage), cut(f.Fingerprint, maxName)
 	f.Repository, f.Revision, f.RunID, f.At = p.source.Repository, p.source.Revision, p.source.RunID, p.source.At
+	f.Ref, f.Base = p.source.Ref, p.source.Base
 	p.sum.Findings++
 	return p.emit(Item{Finding: &f})
 }

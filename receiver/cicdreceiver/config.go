@@ -3,13 +3,16 @@ package cicdreceiver
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/confignet"
 	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/confmap"
 )
 
 const (
@@ -18,6 +21,8 @@ const (
 	// of webhooks sends more.
 	defaultMaxBody         = 25 << 20
 	defaultMetricsInterval = 30 * time.Second
+	// Reports are read as a stream, so size costs time and no memory.
+	defaultMaxReport = 1 << 30
 )
 
 // Config of the cicd receiver. The embedded server settings are confighttp's;
@@ -35,10 +40,13 @@ type Config struct {
 	Spinnaker SourceConfig `mapstructure:"spinnaker"`
 	CDEvents  SourceConfig `mapstructure:"cdevents"`
 
+	// MaxReportSize is the most bytes of one request to /v1/reports, unpacked.
+	MaxReportSize int64 `mapstructure:"max_report_size"`
+
 	// MetricsInterval is how often run metrics are sent to a metrics pipeline.
 	MetricsInterval time.Duration `mapstructure:"metrics_interval"`
 
-	_ struct{}
+	emptySecrets []string // sources whose secret is named and empty, not on purpose
 }
 
 // SourceConfig is for a source of webhooks.
@@ -46,6 +54,9 @@ type SourceConfig struct {
 	// Secret proves a delivery, by the source's own means: a signature where it
 	// has one, else a token that is sent along.
 	Secret configopaque.String `mapstructure:"secret"`
+	// AllowUnsigned says that an empty Secret is meant; it opens no listener
+	// that is not on loopback.
+	AllowUnsigned bool `mapstructure:"allow_unsigned"`
 }
 
 // GitHubConfig is for /webhooks/github and /webhooks/gitea.
@@ -56,16 +67,41 @@ type GitHubConfig struct {
 	// ReleaseEnvironment makes a published release a deployment to this
 	// environment. Empty: releases are accepted and left alone.
 	ReleaseEnvironment string `mapstructure:"release_environment"`
+	// AllowUnsigned says that an empty Secret is meant; it opens no listener
+	// that is not on loopback.
+	AllowUnsigned bool `mapstructure:"allow_unsigned"`
 }
 
-var _ component.Config = (*Config)(nil)
+var (
+	_ component.Config    = (*Config)(nil)
+	_ confmap.Unmarshaler = (*Config)(nil)
+)
 
 func createDefaultConfig() component.Config {
 	server := confighttp.NewDefaultServerConfig()
 	server.NetAddr.Endpoint = defaultEndpoint
 	server.MaxRequestBodySize = defaultMaxBody
 	server.ReadTimeout = time.Minute
-	return &Config{ServerConfig: server, MetricsInterval: defaultMetricsInterval}
+	// Not snappy's block format, which unpacks a whole body into memory.
+	server.CompressionAlgorithms = []string{"", "gzip", "zstd", "zlib", "deflate", "lz4", "x-snappy-framed"}
+	return &Config{ServerConfig: server, MaxReportSize: defaultMaxReport, MetricsInterval: defaultMetricsInterval}
+}
+
+// Unmarshal notes secrets that are named and empty: most often ${env:NAME} of a
+// variable that is not set. Without a secret nothing proves a delivery, and a
+// proxy may open a loopback listener to all.
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	if err := conf.Unmarshal(c); err != nil {
+		return err
+	}
+	c.emptySecrets = nil
+	secrets := c.secrets()
+	for _, source := range slices.Sorted(maps.Keys(secrets)) {
+		if secrets[source] == "" && conf.IsSet(source+"::secret") && conf.Get(source+"::allow_unsigned") != true {
+			c.emptySecrets = append(c.emptySecrets, source)
+		}
+	}
+	return nil
 }
 
 // Validate refuses a listener that anybody could post deployments to.
@@ -75,6 +111,12 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("endpoint is empty: set it to an address to listen on, such as %s", defaultEndpoint))
 	} else if !c.isLocal() && !c.Auth.HasValue() && !c.hasSecret() {
 		errs = append(errs, fmt.Errorf("endpoint %s is not on loopback, so anyone who reaches it could post deployments: set auth (an authenticator extension, for /v1/deployments) or the secret of a webhook (such as github.secret), or listen on %s", c.NetAddr.Endpoint, defaultEndpoint))
+	}
+	if c.MaxReportSize < 1 {
+		errs = append(errs, fmt.Errorf("max_report_size is %d: set it to the bytes that one report may have, such as %d", c.MaxReportSize, defaultMaxReport))
+	}
+	for _, source := range c.emptySecrets {
+		errs = append(errs, fmt.Errorf("%s.secret is empty: set the variable that it is read from before the start; to take what this machine posts without proof, leave secret out or set %s.allow_unsigned: true", source, source))
 	}
 	if c.MetricsInterval < time.Second {
 		errs = append(errs, fmt.Errorf("metrics_interval is %s: set it to at least 1s", c.MetricsInterval))

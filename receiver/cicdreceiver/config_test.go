@@ -28,6 +28,32 @@ func TestUnmarshalledConfig(t *testing.T) {
 	require.Equal(t, "[REDACTED]", cfg.GitHub.Secret.String())
 }
 
+// A secret from a variable that is not set must not open the door.
+func TestASecretThatIsEmptyIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		config map[string]any
+		err    string
+	}{
+		"of an unset variable":       {map[string]any{"github": map[string]any{"secret": ""}}, "github.secret is empty: set the variable"},
+		"of a null":                  {map[string]any{"gitlab": map[string]any{"secret": nil}}, "gitlab.secret is empty"},
+		"beside one that is set":     {map[string]any{"github": map[string]any{"secret": "s"}, "argocd": map[string]any{"secret": ""}}, "argocd.secret is empty"},
+		"not on purpose":             {map[string]any{"gitea": map[string]any{"secret": "", "allow_unsigned": false}}, "gitea.allow_unsigned: true"},
+		"on purpose":                 {map[string]any{"github": map[string]any{"secret": "", "allow_unsigned": true}}, ""},
+		"not named":                  {map[string]any{"github": map[string]any{"release_environment": "production"}}, ""},
+		"on purpose, but not public": {map[string]any{"endpoint": "0.0.0.0:8088", "flux": map[string]any{"secret": "", "allow_unsigned": true}}, "not on loopback"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := createDefaultConfig().(*Config)
+			require.NoError(t, confmap.NewFromStringMap(c.config).Unmarshal(cfg))
+			if err := cfg.Validate(); c.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.err)
+			}
+		})
+	}
+}
+
 func TestConfigsThatAreRefusedNameTheFix(t *testing.T) {
 	cases := map[string]struct {
 		change func(*Config)

@@ -15,6 +15,7 @@ import (
 
 const helpText = `deployloop cicd receiver
   POST /v1/deployments      JSON: service, and revision or version; see deployloop mark --help
+  POST /v1/reports          ?revision=COMMIT: JUnit, go test, SARIF, coverage, benchmarks; see deployloop report --help
   POST /webhooks/github     X-Hub-Signature-256 with github.secret
   POST /webhooks/gitea      X-Gitea-Signature with gitea.secret; Forgejo too
   POST /webhooks/gitlab     X-Gitlab-Token: gitlab.secret
@@ -47,6 +48,8 @@ type route struct {
 	authentic func(*http.Request, []byte) (proven bool, refusal *answer)
 	take      func(*http.Request, []byte) answer
 	forms     bool // takes application/x-www-form-urlencoded too
+	// stream takes the body as it comes, instead of authentic and take.
+	stream func(http.ResponseWriter, *http.Request) answer
 }
 
 // handler routes by hand rather than by ServeMux patterns, so that a wrong
@@ -54,6 +57,7 @@ type route struct {
 func (r *cicdReceiver) handler() http.Handler {
 	routes := r.webhooks()
 	routes["/v1/deployments"] = route{source: "api", take: r.takeDeployment}
+	routes["/v1/reports"] = route{source: "reports", stream: r.takeReports}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		path := strings.TrimSuffix(req.URL.Path, "/")
 		endpoint, known := routes[path]
@@ -86,6 +90,15 @@ func (r *cicdReceiver) serve(w http.ResponseWriter, req *http.Request, endpoint 
 	contentType, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	isForm := contentType == "application/x-www-form-urlencoded"
 	isJSON := contentType == "application/json" || strings.HasPrefix(contentType, "application/") && strings.HasSuffix(contentType, "+json")
+	if endpoint.stream != nil {
+		if isForm || contentType == "" || contentType == "text/plain" || contentType == "multipart/form-data" {
+			return refuse(http.StatusUnsupportedMediaType, outcomeContentType, "set Content-Type: application/octet-stream, or the report's own such as application/xml")
+		}
+		if refusal := r.admitBeforeBody(req, endpoint); refusal != nil {
+			return *refusal
+		}
+		return endpoint.stream(w, req)
+	}
 	if !isJSON && !(isForm && endpoint.forms) {
 		return refuse(http.StatusUnsupportedMediaType, outcomeContentType, "set Content-Type: application/json")
 	}

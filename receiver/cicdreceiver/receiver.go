@@ -75,6 +75,7 @@ func (r *cicdReceiver) listen(ctx context.Context, host component.Host) error {
 	// auth is applied per route, since a forge proves itself by its secret and
 	// cannot send a token; the server itself must not demand one.
 	serverConfig := r.cfg.ServerConfig
+	serverConfig.MaxRequestBodySize = max(r.cfg.MaxRequestBodySize, r.cfg.MaxReportSize) // each route has its own
 	if auth := serverConfig.Auth.Get(); auth != nil {
 		authenticator, err := auth.GetServerAuthenticator(ctx, host.GetExtensions())
 		if err != nil {

@@ -96,6 +96,12 @@ func (r *cicdReceiver) eventLogs(in forge.Intake) plog.Logs {
 	for _, f := range in.Findings {
 		eventotlp.EncodeFinding(f, next())
 	}
+	for _, m := range in.Measurements {
+		eventotlp.EncodeMeasurement(m, next())
+	}
+	for _, report := range in.Reports {
+		eventotlp.EncodeReport(report, next())
+	}
 	for _, d := range in.Deployments {
 		eventotlp.EncodeDeployment(d, next())
 	}

@@ -49,7 +49,6 @@ func bindFinding(a *attributes, f *event.Finding) {
 	text(a, &f.File, event.AttrCodeFilePath)
 	integer(a, &f.Line, event.AttrCodeLineNumber)
 	text(a, &f.Fingerprint, event.AttrFindingFingerprint)
-	a.repository(&f.Repository)
-	text(a, &f.Revision, event.RevisionNames[0], event.RevisionNames[1:]...)
-	text(a, &f.RunID, event.AttrPipelineRunID)
+	a.origin(&f.Repository, &f.Revision, &f.Ref, &f.RunID)
+	text(a, &f.Base, event.AttrBaseRevision)
 }

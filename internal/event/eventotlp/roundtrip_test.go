@@ -103,6 +103,12 @@ func TestRoundTripOfEveryField(t *testing.T) {
 	t.Run("finding", func(t *testing.T) {
 		roundTrip(t, event.NameFinding, func(f *event.Finding) { orDefault(&f.Rule, "G101") }, EncodeFinding, DecodeFinding)
 	})
+	t.Run("measurement", func(t *testing.T) {
+		roundTrip(t, event.NameMeasurement, func(m *event.Measurement) { orDefault(&m.Name, "BenchmarkX") }, EncodeMeasurement, DecodeMeasurement)
+	})
+	t.Run("report", func(t *testing.T) {
+		roundTrip(t, event.NameReport, func(r *event.Report) { orDefault(&r.Kind, "junit") }, EncodeReport, DecodeReport)
+	})
 	t.Run("deployment", func(t *testing.T) {
 		roundTrip(t, event.NameDeployment, func(d *event.Deployment) {
 			orDefault(&d.Service, "checkout")

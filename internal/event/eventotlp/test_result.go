@@ -56,7 +56,6 @@ func bindTestResult(a *attributes, r *event.TestResult) {
 	text(a, &r.Stacktrace, event.AttrCodeStacktrace)
 	text(a, &r.File, event.AttrCodeFilePath)
 	integer(a, &r.Line, event.AttrCodeLineNumber)
-	a.repository(&r.Repository)
-	text(a, &r.Revision, event.RevisionNames[0], event.RevisionNames[1:]...)
-	text(a, &r.RunID, event.AttrPipelineRunID)
+	a.origin(&r.Repository, &r.Revision, &r.Ref, &r.RunID)
+	text(a, &r.Base, event.AttrBaseRevision)
 }

@@ -1,0 +1,287 @@
+package cicdreceiver
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/forge"
+	"github.com/deployloop/deployloop/internal/report"
+)
+
+const (
+	reportBatch      = 500 // events that are handed on at once
+	maxReportsTold   = 50  // reports with problems that an answer names
+	maxReportQuery   = 256 // bytes of one value of the query
+	maxCoverageUnits = 8
+)
+
+// reportsTaken is the answer to POST /v1/reports: what was read, and what not.
+type reportsTaken struct {
+	Reports      int              `json:"reports"`
+	Tests        int              `json:"tests"`
+	Failures     int              `json:"failures"`
+	Findings     int              `json:"findings"`
+	Measurements int              `json:"measurements"`
+	Runs         int              `json:"runs,omitempty"`
+	Broken       int              `json:"broken"` // reports of which not all was read
+	Problems     []reportProblems `json:"problems,omitempty"`
+	Omitted      int              `json:"problems_omitted,omitempty"`
+}
+
+type reportProblems struct {
+	Name     string   `json:"name,omitempty"`
+	Error    string   `json:"error,omitempty"` // nothing of it was read
+	Problems []string `json:"problems,omitempty"`
+}
+
+// takeReports is POST /v1/reports. It reads as the body comes and hands on every
+// few hundred results, so that a failure is known while its run goes on and no
+// report is ever held whole. What was read is kept whatever comes after it: a
+// report that breaks off is answered with 400 and what was taken.
+func (r *cicdReceiver) takeReports(w http.ResponseWriter, req *http.Request) answer {
+	source, kind, refusal := reportSource(req.URL.Query())
+	if refusal != nil {
+		return *refusal
+	}
+	source.At = r.now().UTC()
+	in := &reportIntake{receiver: r, req: req, source: source}
+	body := &movingBody{
+		in:      http.MaxBytesReader(w, req.Body, r.cfg.MaxReportSize),
+		control: http.NewResponseController(w), timeout: r.cfg.ReadTimeout,
+	}
+	err := report.ParseAll(body, kind, source, in.take, in.done)
+	if in.failure == nil {
+		in.flush()
+	}
+	tooLarge := new(http.MaxBytesError)
+	switch {
+	case in.failure != nil:
+		return *in.failure
+	case errors.As(body.err, &tooLarge):
+		return refuse(http.StatusRequestEntityTooLarge, outcomeTooLarge, "the body is larger than %d bytes; %d results before that were taken; raise max_report_size if the rest should be", tooLarge.Limit, in.told.Tests+in.told.Findings+in.told.Measurements)
+	case body.err != nil:
+		return refuse(http.StatusBadRequest, outcomeConnectionBroken, "the body could not be read to its end: send it whole, with the Content-Encoding it has; %d results before that were taken", in.told.Tests+in.told.Findings+in.told.Measurements)
+	case err != nil:
+		in.problem(reportProblems{Error: err.Error()})
+	}
+	if in.told.Broken > 0 || err != nil {
+		return answer{status: http.StatusBadRequest, outcome: outcomeBadInput, reason: "a report could not be read whole", body: in.told}
+	}
+	return answer{status: http.StatusAccepted, outcome: outcomeAccepted, body: in.told}
+}
+
+// reportSource reads what the request says of its reports.
+func reportSource(query url.Values) (report.Source, report.Kind, *answer) {
+	fail := func(format string, args ...any) (report.Source, report.Kind, *answer) {
+		refusal := refuse(http.StatusBadRequest, outcomeBadInput, format, args...)
+		return report.Source{}, "", &refusal
+	}
+	known := []string{"revision", "kind", "repository", "ref", "base", "run_id"}
+	for key, values := range query {
+		if !slices.Contains(known, key) {
+			return fail("unknown key %q in the query; known are %s", key[:min(len(key), 40)], strings.Join(known, ", "))
+		}
+		if len(values[0]) > maxReportQuery {
+			return fail("%s is longer than %d bytes", key, maxReportQuery)
+		}
+	}
+	if query.Get("revision") == "" {
+		return fail("say which commit was tested: ?revision=COMMIT")
+	}
+	kind, err := report.ParseKind(query.Get("kind"))
+	if err != nil {
+		return fail("%s", err)
+	}
+	return report.Source{
+		Repository: query.Get("repository"), Revision: query.Get("revision"), RunID: query.Get("run_id"),
+		Ref: strings.TrimPrefix(query.Get("ref"), "refs/heads/"), Base: query.Get("base"),
+	}, kind, nil
+}
+
+// reportIntake gathers results into batches.
+type reportIntake struct {
+	receiver *cicdReceiver
+	req      *http.Request
+	source   report.Source
+	batch    forge.Intake
+	size     int
+	failure  *answer
+	told     reportsTaken
+
+	// Of the report under way.
+	suites, tools map[string]bool
+	covered       map[string]*coverage // by unit
+}
+
+// coverage sums the files of one report.
+type coverage struct {
+	directory      string // that holds all of them
+	covered, total int
+	any            bool
+}
+
+var errPipeline = errors.New("the pipeline did not take it")
+
+// take is told of each thing that a report says.
+func (in *reportIntake) take(i report.Item) error {
+	switch {
+	case i.Test != nil:
+		remember(&in.suites, i.Test.Suite)
+		in.batch.Tests = append(in.batch.Tests, *i.Test)
+	case i.Finding != nil:
+		remember(&in.tools, i.Finding.Tool)
+		in.batch.Findings = append(in.batch.Findings, *i.Finding)
+	case i.Benchmark != nil:
+		in.measured(event.Measurement{Suite: i.Benchmark.Suite, Name: i.Benchmark.Name, Value: i.Benchmark.Value, Unit: i.Benchmark.Unit})
+	case i.Coverage != nil:
+		in.cover(*i.Coverage)
+		return nil
+	case i.Run != nil:
+		run := *i.Run
+		run.Repository, run.Revision, run.Ref = orElse(run.Repository, in.source.Repository), orElse(run.Revision, in.source.Revision), orElse(run.Ref, in.source.Ref)
+		in.batch.Runs = append(in.batch.Runs, forge.Run{PipelineRun: run})
+	}
+	if in.size++; in.size >= reportBatch {
+		return in.flush()
+	}
+	return nil
+}
+
+func (in *reportIntake) measured(m event.Measurement) {
+	m.Repository, m.Revision, m.Ref, m.RunID, m.At = in.source.Repository, in.source.Revision, in.source.Ref, in.source.RunID, in.source.At
+	in.batch.Measurements = append(in.batch.Measurements, m)
+	in.told.Measurements++
+}
+
+// cover adds one file. Coverage is told as one number a report, for the
+// directory that it is about: a file's own says little and costs a series.
+func (in *reportIntake) cover(c report.Coverage) {
+	sum := in.covered[c.Unit]
+	if sum == nil {
+		if len(in.covered) == maxCoverageUnits {
+			return
+		}
+		if in.covered == nil {
+			in.covered = map[string]*coverage{}
+		}
+		sum = &coverage{}
+		in.covered[c.Unit] = sum
+	}
+	sum.covered, sum.total = sum.covered+c.Covered, sum.total+c.Total
+	if directory := path.Dir(c.File); !sum.any {
+		sum.directory, sum.any = directory, true
+	} else {
+		for sum.directory != "." && sum.directory != "/" && directory != sum.directory && !strings.HasPrefix(directory, sum.directory+"/") {
+			sum.directory = path.Dir(sum.directory)
+		}
+	}
+}
+
+// done is told of each report that ended.
+func (in *reportIntake) done(name string, sum report.Summary, err error) error {
+	in.told.Reports++
+	in.told.Tests += sum.Tests
+	in.told.Failures += sum.Failures
+	in.told.Findings += sum.Findings
+	in.told.Runs += sum.Runs
+	if err != nil || sum.Broken {
+		in.told.Broken++
+	}
+	if p := (reportProblems{Name: name, Problems: sum.Problems}); err != nil || len(p.Problems) > 0 {
+		if err != nil {
+			p.Error = err.Error()
+		}
+		in.problem(p)
+	}
+	for unit, c := range in.covered {
+		if c.total > 0 {
+			in.measured(event.Measurement{Suite: strings.Trim(c.directory, "."), Name: "coverage " + unit, Value: float64(c.covered) / float64(c.total), Unit: "1"})
+		}
+	}
+	if sum.Items() > 0 && sum.Kind != report.Events {
+		in.batch.Reports = append(in.batch.Reports, event.Report{
+			Kind: string(sum.Kind), Name: name, Suites: names(in.suites), Tools: names(in.tools),
+			Tests: sum.Tests, Failures: sum.Failures, Findings: sum.Findings, Problems: sum.Problems, Broken: sum.Broken,
+			Repository: in.source.Repository, Revision: in.source.Revision, Ref: in.source.Ref, Base: in.source.Base, RunID: in.source.RunID, At: in.source.At,
+		})
+		in.size++
+	}
+	clear(in.suites)
+	clear(in.tools)
+	in.covered = nil
+	if in.size >= reportBatch {
+		return in.flush()
+	}
+	return nil
+}
+
+func (in *reportIntake) problem(p reportProblems) {
+	if len(in.told.Problems) == maxReportsTold {
+		in.told.Omitted++
+		return
+	}
+	in.told.Problems = append(in.told.Problems, p)
+}
+
+// flush hands the batch on.
+func (in *reportIntake) flush() error {
+	batch := in.batch
+	in.batch, in.size = forge.Intake{}, 0
+	if in.failure = in.receiver.send(in.req.Context(), "reports", batch); in.failure != nil {
+		return errPipeline
+	}
+	return nil
+}
+
+// remember keeps as many names as a report may tell.
+func remember(set *map[string]bool, name string) {
+	if *set == nil {
+		*set = map[string]bool{}
+	}
+	if len(*set) < event.MaxReportNames {
+		(*set)[name] = true
+	}
+}
+
+func names(set map[string]bool) []string {
+	var list []string
+	for name := range set {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func orElse(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+// movingBody gives its sender the read timeout for each piece instead of for the
+// whole, which may be long, and remembers how reading ended.
+type movingBody struct {
+	in      io.Reader
+	control *http.ResponseController
+	timeout time.Duration
+	err     error // other than the end
+}
+
+func (b *movingBody) Read(p []byte) (int, error) {
+	if b.timeout > 0 {
+		_ = b.control.SetReadDeadline(time.Now().Add(b.timeout)) // where it cannot be set, the server's own holds
+	}
+	n, err := b.in.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
+}
