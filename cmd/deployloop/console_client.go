@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"time"
+
+	"github.com/deployloop/deployloop/internal/endpoint"
 )
 
 // Where the commands that ask find the console.
@@ -30,21 +30,12 @@ type consoleClient struct {
 	http  *http.Client
 }
 
-// newConsoleClient makes a client of the console at endpoint; "" means
+// newConsoleClient makes a client of the console at a URL; "" means
 // DEPLOYLOOP_CONSOLE_URL, else loopback. User and password may stand in the URL.
-func newConsoleClient(endpoint string) (*consoleClient, error) {
-	if endpoint == "" {
-		endpoint = os.Getenv(envConsole)
-	}
-	if endpoint == "" {
-		endpoint = defaultConsole
-	}
-	if !strings.Contains(endpoint, "://") {
-		endpoint = "http://" + endpoint
-	}
-	base, err := url.Parse(endpoint)
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, fmt.Errorf("--endpoint %q is no URL; give one like http://%s (or set %s)", endpoint, defaultConsole, envConsole)
+func newConsoleClient(at string) (*consoleClient, error) {
+	base, err := endpoint.Find(at, envConsole, "http://"+defaultConsole)
+	if err != nil {
+		return nil, err
 	}
 	return &consoleClient{base: base, token: os.Getenv(envConsoleToken), http: &http.Client{Timeout: 15 * time.Second}}, nil
 }
@@ -89,11 +80,7 @@ func (c *consoleClient) do(ctx context.Context, method, path string, query url.V
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		cause := err
-		if wrapped := new(url.Error); errors.As(err, &wrapped) {
-			cause = wrapped.Err // the URL is in our words already
-		}
-		return fmt.Errorf("no console answers at %s (%w); start deployloop, or say where it is with --endpoint or %s", c.base.Redacted(), cause, envConsole)
+		return fmt.Errorf("no console answers at %s (%w); start deployloop, or say where it is with --endpoint or %s", c.base.Redacted(), endpoint.Cause(err), envConsole)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxConsoleAnswer))

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deployloop/deployloop/internal/endpoint"
 	"github.com/deployloop/deployloop/internal/forge"
 )
 
@@ -40,21 +40,12 @@ type Client struct {
 	wait  func(context.Context, time.Duration) error
 }
 
-// New makes a client of the receiver at endpoint; "" means DEPLOYLOOP_CICD_URL,
+// New makes a client of the receiver at a URL; "" means DEPLOYLOOP_CICD_URL,
 // else loopback. The token comes from DEPLOYLOOP_CICD_TOKEN.
-func New(endpoint string) (*Client, error) {
-	if endpoint == "" {
-		endpoint = os.Getenv(EnvEndpoint)
-	}
-	if endpoint == "" {
-		endpoint = DefaultEndpoint
-	}
-	if !strings.Contains(endpoint, "://") {
-		endpoint = "http://" + endpoint
-	}
-	base, err := url.Parse(endpoint)
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, fmt.Errorf("endpoint %q is no URL; give one like %s (--endpoint or %s)", endpoint, DefaultEndpoint, EnvEndpoint)
+func New(at string) (*Client, error) {
+	base, err := endpoint.Find(at, EnvEndpoint, DefaultEndpoint)
+	if err != nil {
+		return nil, err
 	}
 	return &Client{base: base, token: os.Getenv(EnvToken), http: &http.Client{Timeout: 30 * time.Second}, wait: wait}, nil
 }
@@ -121,11 +112,7 @@ func (c *Client) post(ctx context.Context, path, contentType string, body []byte
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		cause := err
-		if wrapped := new(url.Error); errors.As(err, &wrapped) {
-			cause = wrapped.Err // the URL is in our words already
-		}
-		return nil, -1, fmt.Errorf("no deployloop answers at %s (%w); start it, or say where it is with --endpoint or %s", c.Endpoint(), cause, EnvEndpoint)
+		return nil, -1, fmt.Errorf("no deployloop answers at %s (%w); start it, or say where it is with --endpoint or %s", c.Endpoint(), endpoint.Cause(err), EnvEndpoint)
 	}
 	defer response.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
