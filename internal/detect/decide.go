@@ -42,8 +42,10 @@ func (w *watch) decide(sec int64) {
 		}
 		w.regressedAt = sec
 		w.set(event.Regressed, event.ReasonEvidenceOfHarm, "")
+		w.peak = w.nats
 		w.undo = newUndoing(w)
 		w.fresh = nil
+		w.verdict(timeOf(sec)) // its proof, before anything fades
 	}
 	if w.state == event.Regressed || w.state == event.Exonerated {
 		return

@@ -1,7 +1,9 @@
 package detect
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -45,4 +47,52 @@ func TestAWatchLetsGoOfInstancesThatLeft(t *testing.T) {
 	assert.Less(t, held, 120)
 	assert.LessOrEqual(t, len(w.members), held)
 	assert.LessOrEqual(t, len(w.spoken), held)
+}
+
+// Whoever reads the alert later, after a restart too, sees at least what it
+// was called for.
+func TestARegressedVerdictStaysProved(t *testing.T) {
+	s := newSim(1, Config{})
+	s.run(1200, []*pod{s.pod("1", 0, 5, .001)}, nil)
+	s.deploy("d", "2", "1")
+	p := s.pod("2", 0, 5, .5)
+	s.run(60, []*pod{p}, func() bool { return s.state("d") == event.Regressed })
+	called := s.last["d"]
+	require.Equal(t, event.Regressed, called.State)
+	require.True(t, called.Evidence[0].Harm)
+	check := func(v event.Verdict) {
+		t.Helper()
+		assert.Equal(t, event.Regressed, v.State)
+		assert.GreaterOrEqual(t, v.Nats, called.Nats)
+		assert.GreaterOrEqual(t, v.Nats, v.Threshold)
+		assert.GreaterOrEqual(t, v.Impact.Requests, called.Impact.Requests)
+		assert.GreaterOrEqual(t, v.Impact.Share, called.Impact.Share)
+		require.NotEmpty(t, v.Evidence)
+		for _, was := range called.Evidence {
+			if was.Harm {
+				at := slices.IndexFunc(v.Evidence, func(e event.Evidence) bool { return sameIndicator(&e, &was) })
+				require.GreaterOrEqual(t, at, 0, "%v", was)
+				assert.True(t, v.Evidence[at].Harm)
+				assert.GreaterOrEqual(t, v.Evidence[at].Nats, was.Nats)
+				assert.Greater(t, v.Evidence[at].Ratio, 10.)
+			}
+		}
+		assert.Regexp(t, `^errors .*→ [4-6]\d`, v.Detail)
+		assert.InDelta(t, called.Onset.At.Unix(), v.Onset.At.Unix(), 5)
+	}
+	s.run(20, []*pod{p}, nil)
+	p.errors = .001
+	for range 10 {
+		s.run(180, []*pod{p}, nil)
+		v, _ := s.e.Verdict("d")
+		check(v)
+	}
+	require.Less(t, s.e.watches["d"].nats, called.Threshold, "the evidence has faded")
+	state, err := s.e.Snapshot()
+	require.NoError(t, err)
+	again := New(Config{Start: time.Unix(s.sec, 0)})
+	require.NoError(t, again.Restore(state))
+	v, ok := again.Verdict("d")
+	require.True(t, ok)
+	check(v)
 }

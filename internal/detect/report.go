@@ -19,8 +19,20 @@ const (
 	z95         = 1.959964
 )
 
-// verdict tells all that is known now.
+// verdict tells all that is known now, and no less than what it stands on.
 func (w *watch) verdict(at time.Time) event.Verdict {
+	v := w.present(at)
+	if w.state == event.Regressed {
+		w.convicted(&v)
+	}
+	if v.Detail == "" {
+		v.Detail = w.explain(&v)
+	}
+	return v
+}
+
+// present tells what can be said from the counts as they are now.
+func (w *watch) present(at time.Time) event.Verdict {
 	sec := w.engine.open.Load() - 1
 	v := event.Verdict{Deployment: w.d, State: w.state, Reason: w.reason, Detail: w.detail, Calibrating: true, Mode: w.mode, At: at,
 		Checkpoint: w.checkpoint, RegressedAt: timeOf(w.regressedAt), HealthyAt: timeOf(w.healthyAt),
@@ -50,9 +62,6 @@ func (w *watch) verdict(at time.Time) event.Verdict {
 	}
 	v.Related = w.related()
 	v.Impact = w.impact()
-	if v.Detail == "" {
-		v.Detail = w.explain(&v)
-	}
 	return v
 }
 
@@ -130,10 +139,11 @@ func (w *watch) evidence() []event.Evidence {
 	}
 	var out []event.Evidence
 	for _, i := range w.indicators {
-		if len(i.levels) == 0 || !critical[i] && i.nats < 1 {
+		proved := w.state == event.Regressed && w.proof == nil && i == w.leader
+		if len(i.levels) == 0 || !critical[i] && !proved && i.nats < 1 {
 			continue
 		}
-		harm := !i.cleared && (i.nats >= bar || w.state == event.Regressed && i == w.leader)
+		harm := !i.cleared && (i.nats >= bar || proved)
 		if e, ok := w.show(i, harm); ok {
 			e.Critical = critical[i]
 			e.Within = critical[i] && i.isWithin(w)
@@ -332,7 +342,7 @@ func (w *watch) impact() event.Impact {
 	if w.leader != nil && w.leader.signal == event.SignalLatency && w.leader.nats > w.errors.nats {
 		i = w.leader
 	}
-	if len(i.levels) == 0 || w.leader == nil || w.nats < 1 {
+	if len(i.levels) == 0 || w.leader == nil || w.nats < 1 && w.state != event.Regressed {
 		return out
 	}
 	l := &i.levels[i.best]

@@ -75,6 +75,7 @@ type watch struct {
 	leader      *indicator
 	undo        *undoing
 	changed     bool
+	proof       *proof // once regressed
 	toldAt      int64
 }
 
