@@ -54,7 +54,8 @@ func (c *console) Start(ctx context.Context, host component.Host) error {
 	if !ok {
 		return fmt.Errorf("extension %q is no ledger: point `ledger` at one of type ledger", c.cfg.Ledger)
 	}
-	c.site.reader = reader
+	c.site.show(reader)
+	c.site.metrics.collect()
 	if err := c.observe(); err != nil {
 		return err
 	}
@@ -74,6 +75,7 @@ func (c *console) Start(ctx context.Context, host component.Host) error {
 		defer cancel()
 		c.hub.run(updates)
 	})
+	c.wait.Go(func() { c.site.metrics.run(c.hub.done) })
 	c.wait.Go(func() {
 		if err := c.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			c.set.Logger.Error("Console stopped serving", zap.Error(err))

@@ -75,7 +75,8 @@ func handler(t testing.TB, l *ledger.Ledger, change ...func(*Config)) http.Handl
 		f(cfg)
 	}
 	s := newSite(cfg, newHub(cfg.MaxLiveClients), "v0.1.0")
-	s.reader, s.address = l, "127.0.0.1:8090"
+	s.show(l)
+	s.address = "127.0.0.1:8090"
 	s.now = func() time.Time { return noon }
 	s.setSetup(readSetup(confmap.NewFromStringMap(wholeConfig())))
 	return s.handler()

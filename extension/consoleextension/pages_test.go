@@ -180,7 +180,7 @@ func TestAnUnchangedPageIsNotSentAgain(t *testing.T) {
 	afternoon{noon}.play(t, l)
 	cfg := createDefaultConfig().(*Config)
 	s := newSite(cfg, newHub(1), "v")
-	s.reader = l
+	s.show(l)
 	now := noon
 	s.now = func() time.Time { return now }
 	h := s.handler()

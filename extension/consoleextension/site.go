@@ -17,6 +17,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/loopmetrics"
 )
 
 // Everything that the page needs is in the binary: it works with no network.
@@ -44,7 +45,8 @@ type site struct {
 	now     func() time.Time
 	started time.Time
 	reader  ledger.Reader
-	address string // where it listens; set before it serves
+	metrics *selfMetrics // set with reader
+	address string       // where it listens; set before it serves
 
 	csrfKey     []byte
 	crossOrigin *http.CrossOriginProtection
@@ -98,6 +100,12 @@ func digest(b []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// show has the site read from here.
+func (s *site) show(reader ledger.Reader) {
+	s.reader = reader
+	s.metrics = newSelfMetrics(loopmetrics.NewTracker(reader), s.hub, func() time.Time { return s.now() })
+}
+
 // handler routes. Paths select among fixed pages; nothing from a request
 // names a file or a template.
 func (s *site) handler() http.Handler {
@@ -109,6 +117,7 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /coverage", s.coveragePage)
 	mux.HandleFunc("GET /live", s.live)
 	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /metrics", s.metricsPage)
 	mux.HandleFunc("GET /assets/{file}", s.asset)
 	mux.HandleFunc("GET /api/v1/deployments", s.apiDeployments)
 	mux.HandleFunc("GET /api/v1/deployments/{id}", s.apiDeployment)

@@ -1,0 +1,116 @@
+package loopprom
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/exporter/exportertest"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/loopmetrics"
+	"github.com/deployloop/deployloop/internal/loopmetrics/loopotlp"
+)
+
+// full gives every family of the tracker a point, by labels that need escaping.
+func full(now time.Time) []loopmetrics.Family {
+	families := loopmetrics.NewTracker(ledger.New(ledger.Limits{})).Collect(now)
+	for i := range families {
+		f := &families[i]
+		p := loopmetrics.Point{Labels: []event.KeyText{{Key: "service", Text: "a\"b\\c\nd"}, {Key: "environment", Text: "prod"}}, Value: float64(i) + 0.5}
+		if f.Kind == loopmetrics.Histogram {
+			p.Buckets = make([]uint64, len(loopmetrics.Bounds)+1)
+			p.Buckets[3], p.Buckets[len(loopmetrics.Bounds)] = 2, 1
+			p.Count, p.Sum = 3, 1e6
+		}
+		f.Points = []loopmetrics.Point{p}
+	}
+	return families
+}
+
+// samples flattens a scrape into lines of name, labels and value, without what
+// the exporter adds of its own (the scope).
+func samples(t *testing.T, text io.Reader) map[string]float64 {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(text)
+	require.NoError(t, err)
+	out := map[string]float64{}
+	for name, f := range families {
+		for _, m := range f.Metric {
+			var labels []string
+			for _, l := range m.Label {
+				if !strings.HasPrefix(l.GetName(), "otel_scope") {
+					labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+				}
+			}
+			slices.Sort(labels)
+			key := fmt.Sprint(name, " ", f.GetType(), " ", f.GetHelp(), " ", labels)
+			switch f.GetType() {
+			case dto.MetricType_COUNTER:
+				out[key] = m.Counter.GetValue()
+			case dto.MetricType_GAUGE:
+				out[key] = m.Gauge.GetValue()
+			case dto.MetricType_HISTOGRAM:
+				out[key+" count"], out[key+" sum"] = float64(m.Histogram.GetSampleCount()), m.Histogram.GetSampleSum()
+				for _, b := range m.Histogram.Bucket {
+					out[fmt.Sprint(key, " ", b.GetUpperBound())] = float64(b.GetCumulativeCount())
+				}
+			}
+		}
+	}
+	return out
+}
+
+// The embedded default and the prometheus exporter must be interchangeable:
+// dashboards and rules are written for one set of names.
+func TestTheConsoleAndThePrometheusExporterSayTheSame(t *testing.T) {
+	now := time.Now()
+	families := full(now)
+	var own bytes.Buffer
+	require.NoError(t, Write(&own, families))
+
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := free.Addr().String()
+	require.NoError(t, free.Close())
+	factory := prometheusexporter.NewFactory()
+	cfg := factory.CreateDefaultConfig().(*prometheusexporter.Config)
+	cfg.ServerConfig.NetAddr.Endpoint = address
+	exporter, err := factory.CreateMetrics(t.Context(), exportertest.NewNopSettings(factory.Type()), cfg)
+	require.NoError(t, err)
+	require.NoError(t, exporter.Start(t.Context(), componenttest.NewNopHost()))
+	defer func() { require.NoError(t, exporter.Shutdown(context.Background())) }()
+	metrics := pmetric.NewMetrics()
+	loopotlp.Append(families, now.Add(-time.Hour), now, metrics.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics())
+	require.NoError(t, exporter.ConsumeMetrics(t.Context(), metrics))
+	response, err := http.Get("http://" + address + "/metrics")
+	require.NoError(t, err)
+	defer response.Body.Close()
+
+	theirs := samples(t, response.Body)
+	require.Greater(t, len(theirs), len(families))
+	assert.Equal(t, theirs, samples(t, &own))
+}
+
+func TestFamiliesWithoutAPointAreLeftOut(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, Write(&b, []loopmetrics.Family{{Name: "deployloop.verdicts", Kind: loopmetrics.Counter}}))
+	assert.Empty(t, b.String())
+}
