@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/endpoint"
 	"github.com/deployloop/deployloop/internal/forge"
+	"github.com/deployloop/deployloop/internal/report"
 )
 
 // Where commands find their receiver.
@@ -30,6 +32,7 @@ const (
 	maxAnswer   = 64 << 10
 	maxAttempts = 5
 	maxWait     = 10 * time.Second // between two attempts
+	oneAttempt  = 30 * time.Second // of anything but reports, which may be large
 )
 
 // Client sends to one receiver.
@@ -47,7 +50,7 @@ func New(at string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{base: base, token: os.Getenv(EnvToken), http: &http.Client{Timeout: 30 * time.Second}, wait: wait}, nil
+	return &Client{base: base, token: os.Getenv(EnvToken), http: &http.Client{}, wait: wait}, nil
 }
 
 // Endpoint is where the client sends, without any password in it.
@@ -79,9 +82,49 @@ func (c *Client) Mark(ctx context.Context, request forge.DeploymentRequest) (str
 // receiver cannot take it (503, or 429 of a proxy) it is sent again, a few times,
 // until ctx ends.
 func (c *Client) Post(ctx context.Context, path, contentType string, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxAttempts*(oneAttempt+maxWait))
+	defer cancel()
+	return c.repeat(ctx, func(ctx context.Context) ([]byte, time.Duration, error) {
+		ctx, cancel := context.WithTimeout(ctx, oneAttempt)
+		defer cancel()
+		return c.post(ctx, c.base.JoinPath(path), contentType, bytes.NewReader(body))
+	})
+}
+
+// Report sends reports of a build or test run: open gives the body, one report or
+// a tar archive of them, anew for each attempt. query says what was tested, as
+// POST /v1/reports takes it. A report that could not be read whole is no error;
+// the answer names it.
+func (c *Client) Report(ctx context.Context, query url.Values, open func() (io.ReadCloser, error)) (report.Taken, error) {
+	to := c.base.JoinPath("/v1/reports")
+	to.RawQuery = query.Encode()
+	var taken report.Taken
+	answer, err := c.repeat(ctx, func(ctx context.Context) ([]byte, time.Duration, error) {
+		body, err := open()
+		if err != nil {
+			return nil, -1, err
+		}
+		defer body.Close()
+		return c.post(ctx, to, "application/octet-stream", body)
+	})
+	refused := new(refusal)
+	if errors.As(err, &refused) && refused.status == http.StatusBadRequest && json.Unmarshal(refused.answer, &taken) == nil && taken.Broken > 0 {
+		return taken, nil
+	}
+	if err != nil {
+		return taken, err
+	}
+	if err := json.Unmarshal(answer, &taken); err != nil || taken.Reports == 0 {
+		return taken, fmt.Errorf("%s answered, but not as a cicd receiver does: is the port right?", c.Endpoint())
+	}
+	return taken, nil
+}
+
+// repeat makes one attempt after another while the receiver says it cannot now.
+func (c *Client) repeat(ctx context.Context, once func(context.Context) (answer []byte, again time.Duration, err error)) ([]byte, error) {
 	var refusal error
 	for attempt := range maxAttempts {
-		answer, again, err := c.post(ctx, path, contentType, body)
+		answer, again, err := once(ctx)
 		if err == nil || again < 0 {
 			return answer, err
 		}
@@ -99,10 +142,19 @@ func (c *Client) Post(ctx context.Context, path, contentType string, body []byte
 	return nil, fmt.Errorf("%w; gave up after %d attempts", refusal, maxAttempts)
 }
 
+// refusal is an answer that is none of success.
+type refusal struct {
+	status int
+	answer []byte
+	words  string
+}
+
+func (r *refusal) Error() string { return r.words }
+
 // post sends once. again is how long to wait before sending again: 0 when the
 // receiver did not say, negative when it is no use.
-func (c *Client) post(ctx context.Context, path, contentType string, body []byte) (answer []byte, again time.Duration, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(path).String(), bytes.NewReader(body))
+func (c *Client) post(ctx context.Context, to *url.URL, contentType string, body io.Reader) (answer []byte, again time.Duration, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), body)
 	if err != nil {
 		return nil, -1, err
 	}
@@ -126,7 +178,7 @@ func (c *Client) post(ctx context.Context, path, contentType string, body []byte
 	if reason == "" {
 		reason = "no reason given"
 	}
-	err = fmt.Errorf("%s: %s (%d)", c.Endpoint(), strings.ToValidUTF8(printable(reason), ""), response.StatusCode)
+	err = &refusal{response.StatusCode, answer, fmt.Sprintf("%s: %s (%d)", c.Endpoint(), strings.ToValidUTF8(printable(reason), ""), response.StatusCode)}
 	if response.StatusCode == http.StatusUnauthorized && c.token == "" {
 		err = fmt.Errorf("%w; set %s", err, EnvToken)
 	}

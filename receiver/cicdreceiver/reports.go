@@ -17,29 +17,9 @@ import (
 
 const (
 	reportBatch      = 500 // events that are handed on at once
-	maxReportsTold   = 50  // reports with problems that an answer names
 	maxReportQuery   = 256 // bytes of one value of the query
 	maxCoverageUnits = 8
 )
-
-// reportsTaken is the answer to POST /v1/reports: what was read, and what not.
-type reportsTaken struct {
-	Reports      int              `json:"reports"`
-	Tests        int              `json:"tests"`
-	Failures     int              `json:"failures"`
-	Findings     int              `json:"findings"`
-	Measurements int              `json:"measurements"`
-	Runs         int              `json:"runs,omitempty"`
-	Broken       int              `json:"broken"` // reports of which not all was read
-	Problems     []reportProblems `json:"problems,omitempty"`
-	Omitted      int              `json:"problems_omitted,omitempty"`
-}
-
-type reportProblems struct {
-	Name     string   `json:"name,omitempty"`
-	Error    string   `json:"error,omitempty"` // nothing of it was read
-	Problems []string `json:"problems,omitempty"`
-}
 
 // takeReports is POST /v1/reports. It reads as the body comes and hands on every
 // few hundred results, so that a failure is known while its run goes on and no
@@ -69,7 +49,7 @@ func (r *cicdReceiver) takeReports(w http.ResponseWriter, req *http.Request) ans
 	case body.err != nil:
 		return refuse(http.StatusBadRequest, outcomeConnectionBroken, "the body could not be read to its end: send it whole, with the Content-Encoding it has; %d results before that were taken", in.told.Tests+in.told.Findings+in.told.Measurements)
 	case err != nil:
-		in.problem(reportProblems{Error: err.Error()})
+		in.told.Name(report.Unread{Error: err.Error()})
 	}
 	if in.told.Broken > 0 || err != nil {
 		return answer{status: http.StatusBadRequest, outcome: outcomeBadInput, reason: "a report could not be read whole", body: in.told}
@@ -113,7 +93,7 @@ type reportIntake struct {
 	batch    forge.Intake
 	size     int
 	failure  *answer
-	told     reportsTaken
+	told     report.Taken
 
 	// Of the report under way.
 	suites, tools map[string]bool
@@ -194,11 +174,11 @@ func (in *reportIntake) done(name string, sum report.Summary, err error) error {
 	if err != nil || sum.Broken {
 		in.told.Broken++
 	}
-	if p := (reportProblems{Name: name, Problems: sum.Problems}); err != nil || len(p.Problems) > 0 {
+	if p := (report.Unread{Name: name, Problems: sum.Problems}); err != nil || len(p.Problems) > 0 {
 		if err != nil {
 			p.Error = err.Error()
 		}
-		in.problem(p)
+		in.told.Name(p)
 	}
 	for unit, c := range in.covered {
 		if c.total > 0 {
@@ -220,14 +200,6 @@ func (in *reportIntake) done(name string, sum report.Summary, err error) error {
 		return in.flush()
 	}
 	return nil
-}
-
-func (in *reportIntake) problem(p reportProblems) {
-	if len(in.told.Problems) == maxReportsTold {
-		in.told.Omitted++
-		return
-	}
-	in.told.Problems = append(in.told.Problems, p)
 }
 
 // flush hands the batch on.

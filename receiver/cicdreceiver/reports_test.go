@@ -25,6 +25,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
+	"github.com/deployloop/deployloop/internal/report"
 )
 
 var large = flag.Bool("large", false, "post 10,000 JUnit files of 200 MB")
@@ -33,10 +34,10 @@ const junit = `<testsuite name="cart"><testcase classname="acme.Cart" name="tota
 
 var asXML = map[string]string{"Content-Type": "application/xml"}
 
-func (r *running) report(t *testing.T, query string, body []byte, headers map[string]string) (int, reportsTaken) {
+func (r *running) report(t *testing.T, query string, body []byte, headers map[string]string) (int, report.Taken) {
 	t.Helper()
 	status, text, _ := r.post("/v1/reports?"+query, body, headers)
-	var told reportsTaken
+	var told report.Taken
 	require.NoError(t, json.Unmarshal([]byte(text), &told), text)
 	return status, told
 }
@@ -56,7 +57,7 @@ func TestReport(t *testing.T) {
 	r := start(t, wiring{})
 	status, told := r.report(t, "revision=9f2c1ab&repository=acme/shop&ref=refs/heads/main&base=a1&run_id=77", []byte(junit), asXML)
 	require.Equal(t, http.StatusAccepted, status)
-	require.Equal(t, reportsTaken{Reports: 1, Tests: 2, Failures: 1}, told)
+	require.Equal(t, report.Taken{Reports: 1, Tests: 2, Failures: 1}, told)
 
 	tests := r.named(event.NameTestResult)
 	require.Len(t, tests, 2)
@@ -81,7 +82,7 @@ func TestCoverageAndBenchmarksAreMeasurements(t *testing.T) {
 	r := start(t, wiring{})
 	status, told := r.report(t, "revision=a", []byte("mode: set\nacme/shop/cart/a.go:1.1,2.2 3 1\nacme/shop/tax/b.go:1.1,2.2 1 0\n"), asXML)
 	require.Equal(t, http.StatusAccepted, status)
-	require.Equal(t, reportsTaken{Reports: 1, Measurements: 1}, told)
+	require.Equal(t, report.Taken{Reports: 1, Measurements: 1}, told)
 	status, _ = r.report(t, "revision=a", []byte("pkg: acme/shop\nBenchmarkTotal-8   100   52.5 ns/op\nPASS\n"), asXML)
 	require.Equal(t, http.StatusAccepted, status)
 	var seen []event.Measurement
@@ -307,7 +308,7 @@ func TestTenThousandReports(t *testing.T) {
 		require.NoError(t, err)
 		defer response.Body.Close()
 		require.Equal(t, http.StatusBadRequest, response.StatusCode)
-		var told reportsTaken
+		var told report.Taken
 		require.NoError(t, json.NewDecoder(response.Body).Decode(&told))
 		require.Equal(t, files, told.Reports)
 		require.Equal(t, 1, told.Broken)
