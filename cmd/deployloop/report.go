@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,10 +23,12 @@ const (
 )
 
 type reportFlags struct {
-	baseline, revision, repository, runID, kind string
-	output, annotations, codeQuality            string
-	update                                      bool
-	top                                         int
+	what                             ciContext
+	to                               sender
+	baseline, kind                   string
+	output, annotations, codeQuality string
+	update                           bool
+	top                              int
 }
 
 // newReportCommand is deployloop report: it judges the reports of a run.
@@ -44,6 +45,10 @@ It works offline against a baseline file, so that it serves before a push: CI
 runs it with --update on the main branch and keeps the file; developers run it
 without. Without a baseline every failure is new.
 
+Where --endpoint or DEPLOYLOOP_CICD_URL names a deployloop, the reports are sent
+there too: it keeps the history of every test and alerts on what is new. A
+failure to send is told and changes no exit code.
+
 It exits 0 when nothing got worse, 1 with a new failure or a new finding, and 2
 when a report could not be read.`,
 		Example: `  go test -json ./... | deployloop report --baseline .deployloop/baseline.json -
@@ -55,9 +60,8 @@ when a report could not be read.`,
 	flags.SortFlags = false
 	flags.StringVar(&f.baseline, "baseline", "", "`file` with what is known of the runs before")
 	flags.BoolVar(&f.update, "update", false, "take this run into the baseline file")
-	flags.StringVar(&f.revision, "revision", "", "`commit` that was tested")
-	flags.StringVar(&f.repository, "repository", "", "`repository`, as the forge names it: acme/shop")
-	flags.StringVar(&f.runID, "run-id", "", "`id` of the CI run")
+	f.what.flags(c)
+	f.to.flags(c)
 	flags.StringVar(&f.kind, "kind", "", "`kind` of all files (default: detected, file by file)")
 	flags.StringVar(&f.annotations, "annotations", "auto", "`format` of annotations: github, none, or auto: github within GitHub Actions")
 	flags.StringVar(&f.codeQuality, "code-quality", "", "`file` to write for GitLab's artifacts:reports:codequality")
@@ -72,6 +76,8 @@ type reportOutput struct {
 	Worse   bool                      `json:"worse"`
 	Reports map[string]report.Summary `json:"reports"`
 	Unread  map[string]string         `json:"unread,omitempty"` // files and why
+	Sent    *report.Taken             `json:"sent,omitempty"`   // the receiver's answer
+	NotSent string                    `json:"not_sent,omitempty"`
 }
 
 func (f *reportFlags) run(c *cobra.Command, files []string) error {
@@ -93,11 +99,21 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 			return exitError{exitUnreadable, err}
 		}
 	}
-	run := judge.NewRun(f.revision)
+	f.what.complete(c.Context())
+	run := judge.NewRun(f.what.revision)
 	out := reportOutput{Reports: map[string]report.Summary{}, Unread: map[string]string{}}
-	source := report.Source{Repository: f.repository, Revision: f.revision, RunID: f.runID, At: time.Now().UTC()}
+	source, in := f.what.source(), c.InOrStdin()
+	var kept *os.File // standard input, to be sent after it was read
+	if f.to.wanted() && slices.Contains(files, "-") {
+		if kept, err = os.CreateTemp("", "deployloop-report-*"); err != nil {
+			return err
+		}
+		defer os.Remove(kept.Name())
+		defer kept.Close()
+		in = io.TeeReader(in, kept)
+	}
 	for _, name := range files {
-		err := readFile(name, c.InOrStdin(), func(r io.Reader) error {
+		err := readFile(name, in, func(r io.Reader) error {
 			sum, err := report.Parse(r, kind, source, func(i report.Item) error {
 				run.Add(i)
 				return nil
@@ -117,6 +133,18 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 	if f.update && len(out.Reports) > 0 {
 		if err := baseline.Write(f.baseline); err != nil {
 			return exitError{exitUnreadable, fmt.Errorf("--update: %w", err)}
+		}
+	}
+	if f.to.wanted() && len(out.Reports) > 0 {
+		readable := slices.Sorted(maps.Keys(out.Reports))
+		sent, err := f.to.files(c.Context(), f.what, f.kind, readable, func(name string) (*os.File, error) {
+			if name == "-" {
+				name = kept.Name()
+			}
+			return os.Open(name)
+		})
+		if out.Sent = &sent; err != nil {
+			out.Sent, out.NotSent = nil, err.Error()
 		}
 	}
 	if err := f.print(c.OutOrStdout(), c.ErrOrStderr(), out); err != nil {
@@ -139,6 +167,9 @@ func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
 		for _, problem := range out.Reports[name].Problems {
 			fmt.Fprintf(stderr, "%s: %s\n", plainText(name), plainText(problem))
 		}
+	}
+	if out.NotSent != "" {
+		fmt.Fprintf(stderr, "the reports were not sent: %s\n", plainText(out.NotSent))
 	}
 	if f.codeQuality != "" {
 		if err := writeCodeQuality(f.codeQuality, out.Judgements); err != nil {

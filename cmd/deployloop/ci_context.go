@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deployloop/deployloop/internal/report"
+)
+
+// ciContext is what was built or tested. What the flags leave out comes from the
+// variables of the CI system, else from git.
+type ciContext struct {
+	repository, revision, ref, base, runID string
+}
+
+func (x *ciContext) flags(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&x.revision, "revision", "", "`commit` that was tested (default: what CI says, else git's HEAD)")
+	flags.StringVar(&x.repository, "repository", "", "`repository`, as the forge names it: acme/shop (default: what CI says)")
+	flags.StringVar(&x.ref, "ref", "", "`branch` that was tested (default: what CI says)")
+	flags.StringVar(&x.base, "base", "", "`commit` to compare with, a branch's merge base (default: what CI says)")
+	flags.StringVar(&x.runID, "run-id", "", "`id` of the CI run (default: what CI says)")
+}
+
+// complete fills in what the flags leave out.
+func (x *ciContext) complete(ctx context.Context) {
+	first := func(field *string, names ...string) {
+		for _, name := range names {
+			if *field == "" {
+				*field = os.Getenv(name)
+			}
+		}
+	}
+	first(&x.repository, "GITHUB_REPOSITORY", "CI_PROJECT_PATH")
+	first(&x.revision, "GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT")
+	first(&x.ref, "GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_REF_NAME", "BRANCH_NAME")
+	first(&x.base, "CI_MERGE_REQUEST_DIFF_BASE_SHA")
+	first(&x.runID, "GITHUB_RUN_ID", "CI_PIPELINE_ID", "BUILD_TAG")
+	if x.revision == "" {
+		x.revision = git(ctx, "rev-parse", "HEAD")
+	}
+	if x.ref == "" && os.Getenv("CI") == "" {
+		x.ref = git(ctx, "symbolic-ref", "--short", "-q", "HEAD")
+	}
+}
+
+// git is one line that git says of this folder; "" when it says none.
+func git(ctx context.Context, arguments ...string) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "git", arguments...).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (x *ciContext) source() report.Source {
+	return report.Source{
+		Repository: x.repository, Revision: x.revision, Ref: x.ref, Base: x.base, RunID: x.runID, At: time.Now().UTC(),
+	}
+}
+
+// query is how POST /v1/reports takes it.
+func (x *ciContext) query() url.Values {
+	query := url.Values{}
+	for key, value := range map[string]string{
+		"repository": x.repository, "revision": x.revision, "ref": x.ref, "base": x.base, "run_id": x.runID,
+	} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	return query
+}

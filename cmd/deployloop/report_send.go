@@ -1,0 +1,86 @@
+package main
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deployloop/deployloop/internal/cicdclient"
+	"github.com/deployloop/deployloop/internal/report"
+)
+
+// sender tells a deployloop of reports, where one is named.
+type sender struct {
+	endpoint string
+	offline  bool
+	timeout  time.Duration
+}
+
+func (s *sender) flags(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&s.endpoint, "endpoint", "", "`URL` of a deployloop to tell (default: "+cicdclient.EnvEndpoint+", else none)")
+	flags.BoolVar(&s.offline, "offline", false, "tell nobody, whatever the environment says")
+	flags.DurationVar(&s.timeout, "send-timeout", 5*time.Minute, "give up sending after this `time`")
+}
+
+// wanted tells whether to send: an endpoint is named, by flag or variable.
+func (s *sender) wanted() bool {
+	return !s.offline && (s.endpoint != "" || os.Getenv(cicdclient.EnvEndpoint) != "")
+}
+
+// files sends reports as one archive. open gives each anew for every attempt.
+func (s *sender) files(ctx context.Context, what ciContext, kind string, names []string, open func(name string) (*os.File, error)) (report.Taken, error) {
+	if what.revision == "" {
+		return report.Taken{}, errors.New("say which commit was tested: --revision")
+	}
+	client, err := cicdclient.New(s.endpoint)
+	if err != nil {
+		return report.Taken{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	query := what.query()
+	if kind != "" {
+		query.Set("kind", kind)
+	}
+	return client.Report(ctx, query, func() (io.ReadCloser, error) {
+		body, writer := io.Pipe()
+		go func() { writer.CloseWithError(writeArchive(writer, names, open)) }() // ends when the body is closed
+		return body, nil
+	})
+}
+
+func writeArchive(to io.Writer, names []string, open func(string) (*os.File, error)) error {
+	archive := tar.NewWriter(to)
+	add := func(name string) error {
+		f, err := open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if err := archive.WriteHeader(&tar.Header{Name: name, Size: info.Size(), Mode: 0o600, Typeflag: tar.TypeReg}); err != nil {
+			return err
+		}
+		// A file that grows meanwhile is sent as long as it was.
+		if _, err := io.CopyN(archive, f, info.Size()); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	}
+	for _, name := range names {
+		if err := add(name); err != nil {
+			return err
+		}
+	}
+	return archive.Close()
+}
