@@ -42,26 +42,55 @@ func (w *watch) cohortOf(s *Source) cohort {
 	return c
 }
 
-// isNew: told by the list of instances (which may be incomplete), else by
-// version and revision, and where these do not distinguish, by not being on the
-// list or by when the instance started or was first seen.
+// isNew says whether a source is of the deployment. Being on its list of
+// instances tells (the list may be incomplete); but names may outlive a version,
+// as in a StatefulSet, so not against the old version's own telemetry of an
+// instance that was there before. Version, then revision tell the rest, and
+// where these do not distinguish, not being on the list or the instance's start.
 func (w *watch) isNew(s *Source) bool {
 	d, o := &w.d, &s.origin
-	if o.Instance != "" && slices.Contains(d.Instances, o.Instance) {
+	told, new := versionTells(d, o)
+	listed := o.Instance != "" && slices.Contains(d.Instances, o.Instance)
+	switch {
+	case listed && told && !new:
+		return s.since() >= w.started || !saysOld(d, o)
+	case listed:
 		return true
-	}
-	if d.Version != "" && o.Version != "" && d.Version != d.PreviousVersion {
-		return d.Version == o.Version && (d.Revision == "" || o.Revision == "" || d.Revision == o.Revision)
-	}
-	if d.Revision != "" && o.Revision != "" && d.Revision != d.PreviousRevision {
-		return d.Revision == o.Revision
-	}
-	if len(d.Instances) > 0 && o.Instance != "" {
+	case told:
+		return new
+	case len(d.Instances) > 0 && o.Instance != "":
 		return false
 	}
-	since := o.StartedAt.Unix()
-	if o.StartedAt.IsZero() {
-		since = s.first
+	return s.since() >= w.started
+}
+
+// versionTells says whether version or revision tell the sides apart, and if so
+// whether this is the new one.
+func versionTells(d *event.Deployment, o *Origin) (told, new bool) {
+	if d.Version != "" && o.Version != "" && d.Version != d.PreviousVersion {
+		return true, d.Version == o.Version && (d.Revision == "" || o.Revision == "" || d.Revision == o.Revision)
 	}
-	return since >= w.started
+	if d.Revision != "" && o.Revision != "" && d.Revision != d.PreviousRevision {
+		return true, d.Revision == o.Revision
+	}
+	return false, false
+}
+
+// saysOld: the telemetry names the version or the revision before.
+func saysOld(d *event.Deployment, o *Origin) bool {
+	return o.Version != "" && o.Version == d.PreviousVersion && d.Version != d.PreviousVersion ||
+		o.Revision != "" && o.Revision == d.PreviousRevision && d.Revision != d.PreviousRevision
+}
+
+// since is the second in which the instance started as far as is known: as it
+// says itself, else its first item. 0: neither.
+func (s *Source) since() int64 {
+	if s.origin.StartedAt.IsZero() {
+		return s.first
+	}
+	since := s.engine.clock.second(s.origin.StartedAt)
+	if s.first != 0 { // its clock, or ours, was set since
+		since = min(since, s.first)
+	}
+	return since
 }

@@ -41,9 +41,13 @@ type scratch struct {
 func (e *Engine) Tick(now time.Time) []event.Verdict {
 	e.work.Lock()
 	defer e.work.Unlock()
-	e.now = max(e.now, now.UnixNano())
-	target := floorSecond(e.now - int64(e.cfg.AllowedLateness))
 	services := e.list()
+	if e.clock.advance(now, e.cfg.MaxDelay) {
+		for _, s := range services {
+			s.losses.add(lossClockBack, 1)
+		}
+	}
+	target := floorSecond(e.clock.now - int64(e.cfg.AllowedLateness))
 	for sec := e.open.Load(); sec < target; sec++ {
 		if target-sec > 3600 && sec-e.open.Load() > slots {
 			sec = target - 1
@@ -56,10 +60,10 @@ func (e *Engine) Tick(now time.Time) []event.Verdict {
 			w.endSecond(sec)
 		}
 	}
-	at := time.Unix(0, e.now).UTC()
+	at := e.clock.wall(e.clock.now)
 	var out []event.Verdict
 	for _, w := range e.queue {
-		if w.due(e.now) {
+		if w.due(e.clock.now) {
 			out = append(out, w.verdict(at))
 		}
 	}
@@ -201,11 +205,7 @@ func (s *service) isLine(pattern int32) bool {
 
 // settled says whether a source's latency and throughput may be counted.
 func (s *Source) settled(sec int64) bool {
-	since := s.first
-	if !s.origin.StartedAt.IsZero() {
-		since = s.origin.StartedAt.Unix()
-	}
-	return sec-since >= int64(s.engine.cfg.Warmup/time.Second)
+	return sec-s.since() >= int64(s.engine.cfg.Warmup/time.Second)
 }
 
 func (e *Engine) drainSketches(s *service, source *Source, sec int64, frozen bool) {

@@ -45,7 +45,7 @@ func (w *watch) decide(sec int64) {
 		w.peak = w.nats
 		w.undo = newUndoing(w)
 		w.fresh = nil
-		w.verdict(timeOf(sec)) // its proof, before anything fades
+		w.verdict(w.engine.clock.timeOf(sec)) // its proof, before anything fades
 	}
 	if w.state == event.Regressed || w.state == event.Exonerated {
 		return
@@ -205,9 +205,9 @@ func (w *watch) exoneration(i *indicator) (event.Reason, string) {
 	if gain/phi < affectedNats || last >= r.Filled-1 {
 		return "", ""
 	}
-	at := time.Unix(w.opened-int64(r.Filled-1-last)*binSeconds, 0).UTC()
+	before := int64(r.Filled-1-last) * binSeconds
 	return event.ReasonBeganBefore, fmt.Sprintf("errors rose by %s at the latest, %s before the first instance of the new version was seen",
-		at.Format("15:04:05Z"), time.Duration((w.opened-at.Unix())*int64(time.Second)))
+		w.engine.clock.timeOf(w.opened-before).Format("15:04:05Z"), time.Duration(before)*time.Second)
 }
 
 // passCheckpoints notes the watches that ended, and ends the last one.

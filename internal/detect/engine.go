@@ -14,6 +14,7 @@ import (
 // come from any number of goroutines; all other methods are serialised.
 type Engine struct {
 	cfg    Config
+	clock  clock
 	open   atomic.Int64 // the earliest open second
 	oldest atomic.Int64 // event time (ns) before which an item is too late
 	newest atomic.Int64 // the last second that may be counted yet
@@ -23,7 +24,6 @@ type Engine struct {
 	order    []*service // by first sight
 
 	work    sync.Mutex // serialises all but observations
-	now     int64      // of the last Tick, Unix nanoseconds
 	watches map[string]*watch
 	queue   []*watch // by opening
 	scratch scratch
@@ -71,8 +71,8 @@ func New(cfg Config) *Engine {
 		cfg.Start = time.Now()
 	}
 	e := &Engine{cfg: cfg, services: map[serviceKey]*service{}, watches: map[string]*watch{}}
-	e.now = cfg.Start.UnixNano()
-	e.advance(floorSecond(e.now - int64(cfg.AllowedLateness)))
+	e.clock.now = cfg.Start.UnixNano()
+	e.advance(floorSecond(e.clock.now - int64(cfg.AllowedLateness)))
 	return e
 }
 
@@ -168,7 +168,7 @@ func (e *Engine) Refuse(o Origin, name string, n uint64) {
 func (e *Engine) Status() Status {
 	e.work.Lock()
 	defer e.work.Unlock()
-	st := Status{Watermark: time.Unix(e.open.Load(), 0).UTC()}
+	st := Status{Watermark: e.clock.timeOf(e.open.Load())}
 	total := map[string]uint64{}
 	for _, s := range e.list() {
 		st.Services++
@@ -207,7 +207,7 @@ func (e *Engine) Verdict(deploymentID string) (event.Verdict, bool) {
 	if w == nil {
 		return event.Verdict{}, false
 	}
-	return w.verdict(time.Unix(0, e.now).UTC()), true
+	return w.verdict(e.clock.wall(e.clock.now)), true
 }
 
 // Recovery tells how far the harm of a regressed deployment is undone. The

@@ -90,6 +90,7 @@ func (s *Source) Gauge(x Sample) {
 		s.service.losses.add("invalid_gauge", 1)
 		return
 	}
+	x.At = s.engine.clock.at(x.At)
 	s.mu.Lock()
 	if _, ok := s.weigh(1); !ok {
 		s.items++

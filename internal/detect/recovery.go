@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
@@ -159,7 +158,7 @@ func (w *watch) recovery() Recovery {
 	}
 	r := Recovery{Gone: u.gone, Within: u.since != 0}
 	if r.Within {
-		r.Since = time.Unix(u.since, 0).UTC()
+		r.Since = w.engine.clock.timeOf(u.since)
 	}
 	var parts []string
 	for k := range u.parts {

@@ -33,15 +33,16 @@ func (w *watch) verdict(at time.Time) event.Verdict {
 
 // present tells what can be said from the counts as they are now.
 func (w *watch) present(at time.Time) event.Verdict {
+	clock := &w.engine.clock
 	sec := w.engine.open.Load() - 1
 	v := event.Verdict{Deployment: w.d, State: w.state, Reason: w.reason, Detail: w.detail, Calibrating: true, Mode: w.mode, At: at,
-		Checkpoint: w.checkpoint, RegressedAt: timeOf(w.regressedAt), HealthyAt: timeOf(w.healthyAt),
+		Checkpoint: w.checkpoint, RegressedAt: clock.timeOf(w.regressedAt), HealthyAt: clock.timeOf(w.healthyAt),
 		Nats: w.nats, Threshold: w.threshold, Losses: lossList(w.service.losses.snapshot(), w.lossesBefore)}
 	from := w.ready
 	if from == 0 {
 		from = max(w.started, w.opened)
 	}
-	v.WatchedFrom = timeOf(from)
+	v.WatchedFrom = clock.timeOf(from)
 	v.WatchedTill = v.WatchedFrom.Add(w.watches[len(w.watches)-1])
 	v.ETA = w.eta(sec)
 	v.MinimumEffect, v.MinimumEffectAbs = w.powered()
@@ -50,7 +51,7 @@ func (w *watch) present(at time.Time) event.Verdict {
 	if w.leader != nil && (w.state == event.Regressed || w.nats > 1) {
 		v.Onset = w.onset(w.leader)
 		if w.leader.firstBad != 0 {
-			v.FirstBadAt = time.Unix(0, w.leader.firstBad).UTC()
+			v.FirstBadAt = clock.wall(w.leader.firstBad)
 			if v.Onset != nil && w.leader.signal != event.SignalException && w.leader.signal != event.SignalLog {
 				// What is called the first bad item is the first since the
 				// change: errors were there before at the control's rate.
@@ -65,13 +66,6 @@ func (w *watch) present(at time.Time) event.Verdict {
 	return v
 }
 
-func timeOf(sec int64) time.Time {
-	if sec == 0 {
-		return time.Time{}
-	}
-	return time.Unix(sec, 0).UTC()
-}
-
 func (w *watch) onset(i *indicator) *event.Onset {
 	if len(i.levels) == 0 || i.levels[i.best].harm.ticks == 0 {
 		return nil
@@ -83,6 +77,7 @@ func (w *watch) onset(i *indicator) *event.Onset {
 		// the version.
 		at, earliest = min(at, w.ready), min(earliest, w.ready)
 	}
+	timeOf := w.engine.clock.timeOf
 	return &event.Onset{At: timeOf(at), Earliest: timeOf(earliest), Latest: timeOf(latest)}
 }
 
@@ -255,6 +250,7 @@ func fingerprintText(id uint64) string { return fmt.Sprintf("%016x", id) }
 // related lists the groups of errors that the new cohort shows more of, or that
 // belong to an operation that got worse.
 func (w *watch) related() []event.RelatedError {
+	clock := &w.engine.clock
 	type ranked struct {
 		event.RelatedError
 		nats float64
@@ -275,9 +271,9 @@ func (w *watch) related() []event.RelatedError {
 		}
 		r := ranked{RelatedError: event.RelatedError{Signal: known.kind, Fingerprint: fingerprintText(known.id), Type: known.typ, Message: known.message,
 			Template: known.template, Operation: known.operation, Frames: known.frames, OnlyInNew: p.old == 0 && past == 0,
-			NewCount: p.new, OldCount: p.old, FirstAt: time.Unix(0, p.firstNewAt).UTC()}}
+			NewCount: p.new, OldCount: p.old, FirstAt: clock.wall(p.firstNewAt)}}
 		if r.OnlyInNew && known.firstAt >= p.firstNewAt {
-			r.FirstAt = time.Unix(0, known.firstAt).UTC()
+			r.FirstAt = clock.wall(known.firstAt)
 		}
 		if i := w.byPattern[int32(index)]; i != nil {
 			r.nats = i.nats
@@ -298,7 +294,7 @@ func (w *watch) related() []event.RelatedError {
 		r := ranked{nats: i.nats, RelatedError: event.RelatedError{Signal: event.SignalErrors, Operation: o.name, Fingerprint: "failed " + o.name,
 			OnlyInNew: l.total.xs == 0 && l.base.xs == 0, NewCount: l.total.xc, OldCount: l.total.xs, Examples: w.examples(o.kept)}}
 		if i.firstBad != 0 {
-			r.FirstAt = time.Unix(0, i.firstBad).UTC()
+			r.FirstAt = clock.wall(i.firstBad)
 		}
 		if len(r.Examples) > 0 {
 			r.Message = r.Examples[0].Message

@@ -113,7 +113,7 @@ func (s *sim) inject(p *pod, n, failed, median float64) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
 	op := src.operation(p.op)
-	at := s.sec*second + second/2
+	at := src.engine.clock.at(s.sec*second + second/2)
 	src.items += uint64(n) - 1
 	slot := src.place(at)
 	if slot == nil {

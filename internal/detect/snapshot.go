@@ -20,6 +20,7 @@ const snapshotVersion = 1
 type snapshot struct {
 	Version  int
 	Second   int64
+	Skew     int64 // of the clock, ns
 	Services []serviceState
 	Watches  []watchState
 }
@@ -84,7 +85,7 @@ type indicatorState struct {
 func (e *Engine) Snapshot() ([]byte, error) {
 	e.work.Lock()
 	defer e.work.Unlock()
-	out := snapshot{Version: snapshotVersion, Second: e.open.Load()}
+	out := snapshot{Version: snapshotVersion, Second: e.open.Load(), Skew: e.clock.skew.Load()}
 	for _, s := range e.list() {
 		if s.key.name != overflowService {
 			out.Services = append(out.Services, s.save())
@@ -213,7 +214,22 @@ func (e *Engine) Restore(data []byte) error {
 	for _, w := range e.queue {
 		w.engine = e
 	}
+	e.resumeClock(in)
 	return nil
+}
+
+// resumeClock goes on from the snapshot's time; the machine's clock may have
+// been set back since.
+func (e *Engine) resumeClock(in snapshot) {
+	start := time.Unix(0, e.clock.now)
+	e.clock.skew.Store(in.Skew)
+	e.clock.now = in.Second * second
+	if e.clock.advance(start, e.cfg.MaxDelay) {
+		for _, s := range e.order {
+			s.losses.add(lossClockBack, 1)
+		}
+	}
+	e.advance(floorSecond(e.clock.now - int64(e.cfg.AllowedLateness)))
 }
 
 func (s *service) load(st serviceState) {

@@ -144,6 +144,7 @@ func (s *Source) Request(r Request, ex Exampler) {
 		s.items++
 		return
 	}
+	r.End = s.engine.clock.at(r.End)
 	slot := s.place(r.End)
 	if slot == nil {
 		return
@@ -212,6 +213,7 @@ func (s *Source) Exception(x Exception, ex Exampler) {
 	}
 	key := patternKey{kindException, x.Fingerprint}
 	index := s.lastPat
+	x.At = s.engine.clock.at(x.At)
 	if key != s.lastKey {
 		index = s.pattern(key, func() *pattern {
 			return &pattern{kind: event.SignalException, id: x.Fingerprint, typ: clip(x.Type, maxText), message: clip(x.Message, maxMessage),
@@ -233,6 +235,7 @@ func (s *Source) Log(l LogLine, ex Exampler) {
 	}
 	key := patternKey{kindLog, l.Template}
 	index := s.lastPat
+	l.At = s.engine.clock.at(l.At)
 	if key != s.lastKey {
 		index = s.pattern(key, func() *pattern {
 			return &pattern{kind: event.SignalLog, id: l.Template, template: clip(l.Text, maxText), severity: l.Severity,
@@ -253,6 +256,7 @@ func (s *Source) Work(x Work) {
 	}
 	key := patternKey{kindWork, xxhash.Sum64String(x.Name)}
 	index := s.lastPat
+	x.End = s.engine.clock.at(x.End)
 	if key != s.lastKey {
 		index = s.pattern(key, func() *pattern {
 			return &pattern{kind: signalWork, id: key.id, operation: clip(x.Name, maxText), firstAt: x.End}

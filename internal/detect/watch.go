@@ -178,7 +178,7 @@ func (e *Engine) newWatch(s *service, d event.Deployment, mode event.Mode) *watc
 	}
 	w.started = w.opened
 	if !d.StartedAt.IsZero() {
-		w.started = d.StartedAt.Unix()
+		w.started = e.clock.second(d.StartedAt)
 	}
 	w.threshold = math.Log(1/w.alpha) + math.Ln2
 	return w
