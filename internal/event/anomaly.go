@@ -48,6 +48,7 @@ type Anomaly struct {
 	At         time.Time `json:"at"` // of this record
 	Open       bool      `json:"open"`
 	Closure    *Closure  `json:"closure,omitempty"` // set once, when it closed
+	Silence    *Silence  `json:"silence,omitempty"` // of an Alertmanager, as last polled
 
 	// Symptoms are the ids that this roll-up inhibits, frozen with the verdict.
 	Symptoms []string `json:"symptoms,omitempty"`

@@ -48,12 +48,31 @@ type Deployment struct {
 // named none: it finds the deployment, and tells nothing of which one it is.
 const GeneratedIDPrefix = "api-"
 
-// Source says who told about something, and when.
+// Source says who told about something, and when; and how a rollback through it
+// would name things, as far as it told.
 type Source struct {
 	Name string    `json:"name"` // "api", "github", "telemetry", …
 	ID   string    `json:"id,omitempty"`
 	At   time.Time `json:"at"`
+
+	Object   string `json:"object,omitempty"`   // what it deploys, in its own words: "shop/checkout" (namespace/name), a project's URL
+	Release  string `json:"release,omitempty"`  // its own number or name of what is deployed now: a Helm revision, a history id, a run's id
+	Previous string `json:"previous,omitempty"` // the Release that it would go back to
 }
+
+// The deploy sources whose rollback is known; the receiver writes these names,
+// package wording reads them.
+const (
+	SourceArgoCD       = "argocd"        // Object namespace/application, Release the id in its history
+	SourceArgoRollouts = "argo_rollouts" // Object namespace/rollout, Release its revision
+	SourceFlux         = "flux"          // Object kind/namespace/name, Release the source's revision, or namespace/release.v3 of Helm
+	SourceFlagger      = "flagger"       // Object namespace/canary
+	SourceSpinnaker    = "spinnaker"     // Object application/pipeline, Release the parameter that chose it: version=1.42.0
+	SourceHelm         = "helm"          // Object namespace/release, Release its revision
+	SourceKubectl      = "kubectl"       // Object namespace/kind/name, Release its revision
+	SourceGitHub       = "github"        // Object owner/repository, Release the id of the workflow's run
+	SourceGitLab       = "gitlab"        // Object the project's URL, Release the id of the job
+)
 
 // Label is what a person calls the deployed thing: the version, else a short revision.
 func (d Deployment) Label() string {

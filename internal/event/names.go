@@ -10,6 +10,8 @@ const (
 	NameReport      = "deployloop.report"
 	NameDeployment  = "deployloop.deployment"
 	NameVerdict     = "deployloop.verdict"
+	NameNotice      = "deployloop.notice"
+	NameDigest      = "deployloop.digest"
 	NameAnomaly     = "deployloop.anomaly"
 )
 

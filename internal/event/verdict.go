@@ -88,7 +88,10 @@ type Verdict struct {
 	Nats      float64 `json:"nats"`      // log E of the deployment
 	Threshold float64 `json:"threshold"` // nats needed for regressed
 
-	Onset         *Onset      `json:"onset,omitempty"`
+	Onset       *Onset  `json:"onset,omitempty"`
+	NewRequests float64 `json:"new_requests,omitempty"` // counted of the new version
+	OldRequests float64 `json:"old_requests,omitempty"` // counted of the control, beside and before it
+
 	Control       ControlKind `json:"control"`
 	ControlDetail string      `json:"control_detail,omitempty"`
 
@@ -213,4 +216,5 @@ type Suspect struct {
 	Hunk        string   `json:"hunk,omitempty"`    // the changed lines that the error points to, unified diff
 	File        string   `json:"file,omitempty"`
 	Line        int      `json:"line,omitempty"`
+	Owners      []string `json:"owners,omitempty"` // of that file, else of what it changed, as CODEOWNERS tells: "@acme/cart"
 }

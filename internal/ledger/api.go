@@ -42,6 +42,8 @@ type Reader interface {
 	// Changes and PipelineRuns list newest first.
 	Changes(ChangeQuery) []event.Change
 	PipelineRuns(RunQuery) []event.PipelineRun
+	// Tellings lists who was told of a deployment, and when first.
+	Tellings(deploymentID string) []event.Telling
 	// Subscribe is told of every recorded update; a slow subscriber misses
 	// updates and is told so by Update.Missed.
 	Subscribe(buffer int) (updates <-chan Update, cancel func())
@@ -60,6 +62,10 @@ type Recorder interface {
 	RecordPipelineRun(event.PipelineRun)
 	// CloseAnomaly closes it once; later calls change nothing and return false.
 	CloseAnomaly(id string, c event.Closure) bool
+	// RecordTold keeps when a channel first took a verdict.
+	RecordTold(event.Telling)
+	// RecordSilence notes the silence that holds for an open anomaly; nil: none.
+	RecordSilence(anomalyID string, s *event.Silence)
 }
 
 // Query filters a listing; zero fields match all.

@@ -38,6 +38,10 @@ func cloneAnomaly(a event.Anomaly) event.Anomaly {
 		c := *a.Closure
 		a.Closure = &c
 	}
+	if a.Silence != nil {
+		s := *a.Silence
+		a.Silence = &s
+	}
 	if a.Evidence != nil {
 		e := cloneEvidence(*a.Evidence)
 		a.Evidence = &e

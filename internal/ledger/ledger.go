@@ -26,7 +26,8 @@ type Ledger struct {
 	runs        shelf[event.PipelineRun]
 	anomalies   shelf[event.Anomaly]
 	verdicts    shelf[event.Verdict]
-	dirty       map[string]struct{} // keys to be persisted
+	tellings    shelf[[]event.Telling] // by deployment
+	dirty       map[string]struct{}    // keys to be persisted
 	dropped     map[string]uint64
 	subscribers map[*subscriber]struct{}
 	latest      time.Time // the newest time told, for what comes without one
@@ -70,6 +71,7 @@ func New(limits Limits) *Ledger {
 	l.runs = newShelf(l, l.limits.Runs, kindRun, func(string, event.PipelineRun) {})
 	l.anomalies = newShelf(l, l.limits.Anomalies, kindAnomaly, func(string, event.Anomaly) {})
 	l.verdicts = newShelf(l, l.limits.Verdicts, kindVerdict, func(string, event.Verdict) {})
+	l.tellings = newShelf(l, l.limits.Verdicts, kindTelling, func(string, []event.Telling) {})
 	return l
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"cmp"
+	"path"
 	"time"
 )
 
@@ -20,7 +21,8 @@ type Limits struct {
 	// Changes (default 50000), Runs (20000), Anomalies (10000) and Verdicts
 	// (10000): the least recently told goes first; an open anomaly is told
 	// again every heartbeat, so the closed ones go before it. Counted as
-	// "changes", "runs", "anomalies" and "verdicts".
+	// "changes", "runs", "anomalies" and "verdicts". Who was told of a deployment
+	// is bounded as its verdict is, and counted as "tellings".
 	Changes, Runs, Anomalies, Verdicts int
 	// InferredPerHour is how many deployments of one place may be inferred
 	// from telemetry in an hour (default 30): a version that changes with
@@ -50,6 +52,32 @@ type Limits struct {
 	// a collector that starts in the middle of a rollout cannot tell which of
 	// two versions is the new one.
 	Settle time.Duration
+	// RollbackCommands are the user's own, for deployments that bring none; the
+	// first that matches counts.
+	RollbackCommands []RollbackCommand
+}
+
+// RollbackCommand is a template of a command: {service}, {environment},
+// {version}, {revision}, {previous_version}, {previous_revision} and
+// {repository} stand in it for what package wording fills in.
+type RollbackCommand struct {
+	Service, Environment string // globs as of path.Match; "" matches all
+	Command              string
+}
+
+// rollbackCommand is the user's own for a place; "" when there is none.
+func (l Limits) rollbackCommand(service, environment string) string {
+	for _, c := range l.RollbackCommands {
+		if matches(c.Service, service) && matches(c.Environment, environment) {
+			return c.Command
+		}
+	}
+	return ""
+}
+
+func matches(glob, name string) bool {
+	ok, err := path.Match(glob, name)
+	return glob == "" || ok && err == nil
 }
 
 func (l Limits) withDefaults() Limits {
@@ -70,6 +98,8 @@ func (l Limits) withDefaults() Limits {
 		VanishAfter:     positive(l.VanishAfter, 5*time.Minute),
 		ConfirmAfter:    positive(l.ConfirmAfter, time.Minute),
 		Settle:          cmp.Or(l.Settle, 10*time.Second),
+
+		RollbackCommands: l.RollbackCommands,
 	}
 }
 

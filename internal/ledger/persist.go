@@ -19,6 +19,7 @@ const (
 	kindVerdict    = "verdict/"
 	kindAnomaly    = "anomaly/"
 	kindRun        = "run/"
+	kindTelling    = "telling/"
 )
 
 // format is the version of the encoding. A reader refuses a newer one.
@@ -41,6 +42,7 @@ type record struct {
 	Verdict    *event.Verdict     `json:"verdict,omitempty"`
 	Anomaly    *event.Anomaly     `json:"anomaly,omitempty"`
 	Run        *event.PipelineRun `json:"run,omitempty"`
+	Tellings   *[]event.Telling   `json:"tellings,omitempty"`
 }
 
 type deploymentRecord struct {
@@ -129,6 +131,8 @@ func (l *Ledger) snapshot(key string) *record {
 		return shelved(l.anomalies, id, r, &r.Anomaly)
 	case kindRun:
 		return shelved(l.runs, id, r, &r.Run)
+	case kindTelling:
+		return shelved(l.tellings, id, r, &r.Tellings)
 	}
 	return nil
 }
@@ -177,6 +181,8 @@ func (l *Ledger) Load(key string, value []byte) error {
 		l.anomalies.Add(id, dated[event.Anomaly]{*r.Anomaly, r.ToldAt})
 	case kind == kindRun && r.Run != nil:
 		l.runs.Add(id, dated[event.PipelineRun]{*r.Run, r.ToldAt})
+	case kind == kindTelling && r.Tellings != nil:
+		l.tellings.Add(id, dated[[]event.Telling]{*r.Tellings, r.ToldAt})
 	default:
 		return fmt.Errorf("read %q: holds no object of that kind", key)
 	}
@@ -235,6 +241,7 @@ func (l *Ledger) Loaded() {
 	resort(l.changes)
 	resort(l.runs)
 	resort(l.verdicts)
+	resort(l.tellings)
 	resort(l.anomalies)
 }
 

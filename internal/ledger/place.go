@@ -213,7 +213,25 @@ func (p *place) link(i int) (altered bool) {
 	if !d.rollbackTold && p.wasThereBefore(i, before) {
 		d.RollbackOf = before.ID
 	}
+	if linkSources(d, before) {
+		return true
+	}
 	return was.PreviousVersion != d.PreviousVersion || was.PreviousRevision != d.PreviousRevision || was.RollbackOf != d.RollbackOf
+}
+
+// linkSources tells each source of d the release of it that was there before,
+// so that a rollback through it can be pinned.
+func linkSources(d, before *deployment) (altered bool) {
+	for i := range d.Sources {
+		s := &d.Sources[i]
+		at := slices.IndexFunc(before.Sources, func(old event.Source) bool {
+			return s.Object != "" && old.Name == s.Name && old.Object == s.Object && old.Release != "" && old.Release != s.Release
+		})
+		if at >= 0 && before.Sources[at].Release != s.Previous {
+			s.Previous, altered = before.Sources[at].Release, true
+		}
+	}
+	return altered
 }
 
 // predecessor is what the i-th deployment replaced: the one before it, skipping

@@ -326,6 +326,9 @@ func (l *Ledger) merge(x *deployment, d *event.Deployment) bool {
 	}
 	x.URL, x.Repository = orElse(x.URL, d.URL), orElse(x.Repository, d.Repository)
 	x.RollbackCommand = orElse(x.RollbackCommand, d.RollbackCommand)
+	if template := l.limits.rollbackCommand(x.Service, x.Environment); x.RollbackCommand == "" || x.RollbackCommand == template {
+		x.RollbackCommand = orElse(d.RollbackCommand, template) // one of its own is better
+	}
 	if !d.FirstSeenAt.IsZero() && (x.FirstSeenAt.IsZero() || d.FirstSeenAt.Before(x.FirstSeenAt)) {
 		x.FirstSeenAt = d.FirstSeenAt
 	}
@@ -343,9 +346,14 @@ func (l *Ledger) merge(x *deployment, d *event.Deployment) bool {
 		l.alias(x, id, source)
 	}
 	for _, s := range d.Sources {
-		known := slices.ContainsFunc(x.Sources, func(k event.Source) bool { return k.Name == s.Name && k.ID == s.ID })
-		if !known && len(x.Sources) < maxSources {
-			s.Name, s.ID = cut(s.Name, maxName), cut(s.ID, maxName)
+		s.Name, s.ID = cut(s.Name, maxName), cut(s.ID, maxName)
+		s.Object, s.Release, s.Previous = cut(s.Object, maxName), cut(s.Release, maxName), cut(s.Previous, maxName)
+		known := slices.IndexFunc(x.Sources, func(k event.Source) bool { return k.Name == s.Name && k.ID == s.ID })
+		switch {
+		case known >= 0: // the end of a rollout may know what its begin did not
+			k := &x.Sources[known]
+			k.Object, k.Release, k.Previous = orElse(k.Object, s.Object), orElse(s.Release, k.Release), orElse(k.Previous, s.Previous)
+		case len(x.Sources) < maxSources:
 			x.Sources = append(x.Sources, s)
 		}
 	}

@@ -59,6 +59,7 @@ func (l *Ledger) RecordAnomaly(a event.Anomaly) {
 		a.Kind, a.Service, a.Environment, a.Deployment, a.Commit = k.Kind, k.Service, k.Environment, k.Deployment, k.Commit
 		a.Signal, a.Operation, a.Stage, a.Severity, a.Team, a.Mode = k.Signal, k.Operation, k.Stage, k.Severity, k.Team, k.Mode
 		a.StartsAt, a.DetectedAt = k.StartsAt, k.DetectedAt
+		a.Silence = k.Silence // only RecordSilence tells of it
 		if !k.Open {
 			a.Open, a.Closure = false, k.Closure
 		}

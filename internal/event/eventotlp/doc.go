@@ -3,8 +3,8 @@
 //
 // A change, pipeline run, test result, finding or deployment is a record with
 // flat attributes (semantic conventions where they have a name) and a body that
-// a person can read. A verdict or an anomaly carries its identity as flat
-// attributes and its whole state as a map in the body, keyed as its JSON is.
+// a person can read. A verdict, anomaly, notice or digest carries its identity as
+// flat attributes and its whole state as a map in the body, keyed as its JSON is.
 // docs/events.md registers every name.
 //
 // Encode functions fill a fresh record and cannot fail. Decode functions never

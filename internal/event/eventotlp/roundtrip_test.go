@@ -125,6 +125,19 @@ func TestRoundTripOfEveryField(t *testing.T) {
 	t.Run("anomaly", func(t *testing.T) {
 		roundTrip(t, event.NameAnomaly, func(a *event.Anomaly) { orDefault(&a.ID, "0123456789ab") }, EncodeAnomaly, DecodeAnomaly)
 	})
+	t.Run("notice", func(t *testing.T) {
+		roundTrip(t, event.NameNotice, func(n *event.Notice) {
+			orDefault((*string)(&n.Kind), "dark")
+			orDefault(&n.Deployment, "0123456789ab")
+		}, EncodeNotice, DecodeNotice)
+	})
+	t.Run("digest", func(t *testing.T) {
+		roundTrip(t, event.NameDigest, func(d *event.Digest) {
+			if d.From.IsZero() || d.Till.IsZero() {
+				d.From, d.Till = time.Unix(86400, 0).UTC(), time.Unix(2*86400, 0).UTC()
+			}
+		}, EncodeDigest, DecodeDigest)
+	})
 }
 
 // A float that happens to be whole must not change its OTLP type from one

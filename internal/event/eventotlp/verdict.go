@@ -64,10 +64,7 @@ func EncodeAnomaly(anomaly event.Anomaly, record plog.LogRecord) {
 	text(a, &anomaly.Severity, event.AttrSeverity)
 	text(a, &anomaly.Team, event.AttrTeam)
 	text(a, &anomaly.Mode, event.AttrMode)
-	state := "closed"
-	if anomaly.Open {
-		state = "open"
-	}
+	state := stateOf(anomaly.Open)
 	text(a, &state, event.AttrState)
 	if anomaly.Closure != nil {
 		text(a, &anomaly.Closure.Reason, event.AttrClosureReason)
