@@ -46,6 +46,7 @@ func (w *watch) present(at time.Time) event.Verdict {
 	v.WatchedTill = v.WatchedFrom.Add(w.watches[len(w.watches)-1])
 	v.ETA = w.eta(sec)
 	v.MinimumEffect, v.MinimumEffectAbs = w.powered()
+	v.NewRequests, v.OldRequests = w.newTotal, w.oldTotal+w.base.Requests
 	v.Control, v.ControlDetail = w.control()
 	v.Evidence = w.evidence()
 	if w.leader != nil && (w.state == event.Regressed || w.nats > 1) {
