@@ -1,12 +1,12 @@
 package loopmetrics
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/notice"
 )
 
 // Limits of a Tracker.
@@ -15,8 +15,6 @@ const (
 	maxTracked     = 10_000              // deployments, anomalies and runs looked at, newest first
 	settledAfter   = 25 * time.Hour      // a verdict older than its longest watch does not change any more
 	evidenceFresh  = 5 * time.Minute     // a verdict that was not repeated for so long shows no evidence
-	silentAfter    = 10 * time.Minute    // a told deployment whose telemetry did not come for so long leaves the loop deaf
-	untrackedAfter = 15 * time.Minute    // a new version that no deploy source told of for so long is untracked
 	longestLatency = 30 * 24 * time.Hour // a longer step is a clock or an import, no latency
 )
 
@@ -40,6 +38,7 @@ type deploymentProgress struct {
 	verdict                                    event.VerdictState
 	settled, lead, built, seen, decided, found bool
 	suspicion, untracked                       bool
+	told                                       int // of the ledger's tellings, which only grow
 }
 
 // NewTracker counts what the ledger holds and will hold.
@@ -76,11 +75,18 @@ func (t *Tracker) Collect(now time.Time) []Family {
 
 	watching := family("deployloop.deployments.watched", "{deployment}", "Deployments under watch")
 
-	silent := family("deployloop.deployments.silent", "{deployment}", "Deployments that were told, but whose telemetry does not arrive")
+	phantom := family("deployloop.deployments.phantom", "{deployment}", "Deployments that were told, but whose telemetry does not arrive")
+	dark := family("deployloop.deployments.dark", "{deployment}", "Newest versions whose telemetry arrives, and that serve no request")
+	silenced := family("deployloop.anomalies.silenced", "{anomaly}", "Open anomalies that a silence of Alertmanager keeps quiet")
 
 	newest := map[string]bool{}
+	look := notice.At(now)
 	live := map[string]*deploymentProgress{}
-	for _, d := range t.ledger.Deployments(ledger.Query{Limit: maxTracked}) {
+	for _, d := range t.ledger.Deployments(ledger.Query{Limit: maxTracked, Baselines: true}) {
+		t.expectAt(d.Service, d.Environment)
+		if d.Baseline {
+			continue
+		}
 		p, known := t.deployments[d.ID]
 		if !known {
 			p = &deploymentProgress{}
@@ -107,18 +113,26 @@ func (t *Tracker) Collect(now time.Time) []Family {
 		}
 		p.settled = now.Sub(d.StartedAt) > settledAfter
 		t.steps(d, p)
-		age := now.Sub(d.StartedAt)
-		if age > silentAfter && d.FirstSeenAt.IsZero() && d.Status != event.DeploymentFailed {
-			silent.inc("service", d.Service, "environment", d.Environment)
+		var verdict *event.Verdict
+		if hasVerdict {
+			verdict = &v
 		}
-		if !p.untracked && age > untrackedAfter && inferred(d) {
-			p.untracked = true
-			t.untracked.inc("service", d.Service, "environment", d.Environment)
+		if n, ok := look.Of(d, verdict); ok {
+			switch {
+			case n.Kind == event.NoticePhantom:
+				phantom.inc("service", d.Service, "environment", d.Environment)
+			case n.Kind == event.NoticeDark:
+				dark.inc("service", d.Service, "environment", d.Environment)
+			case !p.untracked:
+				p.untracked = true
+				t.untracked.inc("service", d.Service, "environment", d.Environment)
+			}
 		}
 		if !hasVerdict {
 			continue
 		}
 		t.verdict(d, v, p)
+		t.tellings(d, v, p)
 		if v.State == event.Watching {
 			watching.inc("service", d.Service, "environment", d.Environment)
 		}
@@ -135,15 +149,15 @@ func (t *Tracker) Collect(now time.Time) []Family {
 		}
 	}
 	t.deployments = live
-	t.collectAnomalies(now, open, oldest)
+	t.collectAnomalies(now, open, oldest, silenced)
 	t.collectRuns()
 
 	lost := family("deployloop.metrics.lost", "{series}", "Label sets that did not fit into a family")
 	lost.set(float64(t.lost))
 	var out []Family
 	for _, s := range []*series{
-		t.deployed, t.untracked, t.rollbacks, watching, silent, t.verdicts, t.suspicions, started, judged, nats, threshold, effect,
-		open, oldest, t.closed, t.runResults, t.runDuration, t.latency, t.recovery, lost,
+		t.deployed, t.untracked, t.rollbacks, watching, phantom, dark, t.verdicts, t.suspicions, started, judged, nats, threshold, effect,
+		open, oldest, silenced, t.closed, t.runResults, t.runDuration, t.latency, t.recovery, lost,
 	} {
 		out = append(out, s.copied())
 	}
@@ -160,11 +174,6 @@ func judgedAt(v event.Verdict) time.Time {
 		return v.HealthyAt
 	}
 	return v.At
-}
-
-// inferred tells a deployment that only telemetry speaks of.
-func inferred(d event.Deployment) bool {
-	return !slices.ContainsFunc(d.Sources, func(s event.Source) bool { return s.Name != ledger.SourceTelemetry })
 }
 
 // steps observes how long the loop took up to the first telemetry.
@@ -215,7 +224,19 @@ func (t *Tracker) verdict(d event.Deployment, v event.Verdict, p *deploymentProg
 	}
 }
 
-func (t *Tracker) step(d event.Deployment, exemplar *Exemplar, step string, from, to time.Time) {
+// tellings observes how long a verdict took to reach those it is told to.
+func (t *Tracker) tellings(d event.Deployment, v event.Verdict, p *deploymentProgress) {
+	list := t.ledger.Tellings(d.ID)
+	for _, told := range list[min(p.told, len(list)):] {
+		decided := map[event.VerdictState]time.Time{event.Regressed: v.RegressedAt, event.Healthy: v.HealthyAt}[told.Verdict]
+		if !decided.IsZero() {
+			t.step(d, exemplarOf(v), "verdict_to_told", decided, told.At, "channel", string(told.Channel))
+		}
+	}
+	p.told = len(list)
+}
+
+func (t *Tracker) step(d event.Deployment, exemplar *Exemplar, step string, from, to time.Time, further ...string) {
 	took := to.Sub(from)
 	if took < 0 || took > longestLatency {
 		return // a clock that is off says nothing about the loop
@@ -225,7 +246,7 @@ func (t *Tracker) step(d event.Deployment, exemplar *Exemplar, step string, from
 	}
 	e := *exemplar
 	e.Value, e.AtUnixNano = took.Seconds(), to.UnixNano()
-	t.latency.observe(took.Seconds(), &e, "service", d.Service, "environment", d.Environment, "step", step)
+	t.latency.observe(took.Seconds(), &e, append([]string{"service", d.Service, "environment", d.Environment, "step", step}, further...)...)
 }
 
 func exemplarOf(v event.Verdict) *Exemplar {
@@ -241,12 +262,15 @@ func exemplarOf(v event.Verdict) *Exemplar {
 	return e
 }
 
-func (t *Tracker) collectAnomalies(now time.Time, open, oldest *series) {
+func (t *Tracker) collectAnomalies(now time.Time, open, oldest, silenced *series) {
 	live := map[string]bool{}
 	for _, a := range t.ledger.Anomalies(ledger.Query{Limit: maxTracked}) {
 		live[a.ID] = t.anomalies[a.ID]
 		if a.Open {
 			open.inc("service", a.Service, "environment", a.Environment, "kind", string(a.Kind), "severity", string(a.Severity))
+			if a.Silenced(now) != nil {
+				silenced.inc("service", a.Service, "environment", a.Environment)
+			}
 			if p := oldest.at("service", a.Service, "environment", a.Environment); p != nil {
 				p.Value = max(p.Value, now.Sub(a.StartsAt).Seconds())
 			}
@@ -270,14 +294,15 @@ func (t *Tracker) collectRuns() {
 	for _, r := range t.ledger.PipelineRuns(ledger.RunQuery{Limit: maxTracked}) {
 		key := r.ID + "\xff" + r.TaskID + "\xff" + r.Task + "\xff" + strconv.Itoa(r.Attempt)
 		live[key] = t.runs[key]
-		if live[key] || r.FinishedAt.IsZero() {
-			continue
-		}
-		live[key] = true
 		level := "run"
 		if r.Task != "" {
 			level = "task"
 		}
+		t.expectRun(r.Pipeline, level, r.Stage)
+		if live[key] || r.FinishedAt.IsZero() {
+			continue
+		}
+		live[key] = true
 		labels := []string{"pipeline", r.Pipeline, "level", level, "stage", string(r.Stage), "result", r.Result}
 		t.runResults.inc(labels...)
 		if took := r.FinishedAt.Sub(r.StartedAt); !r.StartedAt.IsZero() && took >= 0 && took <= longestLatency {

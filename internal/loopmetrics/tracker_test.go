@@ -102,6 +102,22 @@ func TestALoopIsCountedOnce(t *testing.T) {
 		}
 	}
 
+	assert.Equal(t, 0.0, value(t, got, "deployloop.loop.latency", "step", "verdict_to_told"))
+	tell := func(channel event.Channel, after time.Duration) {
+		l.RecordTold(event.Telling{Deployment: d.ID, Verdict: event.Regressed, Channel: channel, At: noon.Add(20*time.Second + after)})
+	}
+	tell(event.ChannelAlertmanager, time.Second)
+	tracker.Collect(noon.Add(31 * time.Second))
+	tell(event.ChannelGrafana, 4*time.Second)
+	l.RecordSilence("a1", &event.Silence{ID: "s", Until: noon.Add(35 * time.Second)})
+	for range 2 {
+		got = tracker.Collect(noon.Add(32 * time.Second))
+	}
+	assert.Equal(t, 1.0, value(t, got, "deployloop.loop.latency", "step", "verdict_to_told", "channel", "alertmanager"))
+	assert.Equal(t, 4.0, value(t, got, "deployloop.loop.latency", "step", "verdict_to_told", "channel", "grafana"))
+	assert.Equal(t, 1.0, value(t, got, "deployloop.anomalies.silenced", "service", "checkout"))
+	assert.Equal(t, 0.0, value(t, tracker.Collect(noon.Add(36*time.Second)), "deployloop.anomalies.silenced"), "the silence is over")
+
 	require.True(t, l.CloseAnomaly("a1", event.Closure{Reason: event.ClosedRolledBack, At: noon.Add(72 * time.Second)}))
 	for range 2 {
 		got = tracker.Collect(noon.Add(80 * time.Second))
@@ -139,12 +155,54 @@ func TestWhatNobodySaid(t *testing.T) {
 	l.RecordDeployment(event.Deployment{Service: "mail", Environment: "production", Version: "7", StartedAt: noon, Sources: []event.Source{{Name: "api", At: noon}}})
 	tracker := NewTracker(l)
 	early := tracker.Collect(noon.Add(5 * time.Minute))
-	assert.Zero(t, value(t, early, "deployloop.deployments.silent"))
+	assert.Zero(t, value(t, early, "deployloop.deployments.phantom"))
 	assert.Zero(t, value(t, early, "deployloop.deployments.untracked"))
 	for range 2 {
 		late := tracker.Collect(noon.Add(20 * time.Minute))
-		assert.Equal(t, 1.0, value(t, late, "deployloop.deployments.silent", "service", "mail"))
+		assert.Equal(t, 1.0, value(t, late, "deployloop.deployments.phantom", "service", "mail"))
 		assert.Equal(t, 1.0, value(t, late, "deployloop.deployments.untracked", "service", "cart"))
 		assert.Equal(t, 1.0, value(t, late, "deployloop.deployments.untracked"))
+	}
+}
+
+// A series that appeared with its first event would be lost to increase().
+func TestCountersAreThereBeforeTheirFirstEvent(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	l.RecordSighting(ledger.Sighting{Service: "checkout", Environment: "production", Version: "1.41.3", At: noon.Add(-time.Hour)}) // the baseline
+	l.RecordPipelineRun(event.PipelineRun{ID: "7", Pipeline: "ci", Repository: "acme/shop", Stage: event.StageBuild, State: "pending", QueuedAt: noon})
+	tracker := NewTracker(l)
+	series := func() map[string]int {
+		out := map[string]int{}
+		for _, f := range tracker.Collect(noon) {
+			for _, p := range f.Points {
+				require.Zero(t, p.Value, f.Name)
+				require.Zero(t, p.Count, f.Name)
+			}
+			if len(f.Points) > 0 {
+				out[f.Name] = len(f.Points)
+			}
+		}
+		return out
+	}
+	want := map[string]int{
+		"deployloop.deployments": 1, "deployloop.deployments.untracked": 1, "deployloop.rollbacks": 1, "deployloop.verdicts": 4,
+		"deployloop.suspicions": 2, "deployloop.anomalies.closed": 6, "deployloop.recovery.duration": 1, "deployloop.loop.latency": 5,
+		"deployloop.pipeline.runs": 2, "deployloop.pipeline.run.duration": 2, "deployloop.metrics.lost": 1,
+	}
+	require.Equal(t, want, series())
+	require.Equal(t, want, series(), "and stay as they are")
+}
+
+// Zeros leave room for what really happens.
+func TestZerosTakeHalfOfAFamily(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	for i := range 1200 {
+		l.RecordSighting(ledger.Sighting{Service: fmt.Sprint("service-", i), Environment: "production", Version: "1", At: noon})
+	}
+	for _, f := range NewTracker(l).Collect(noon) {
+		require.LessOrEqual(t, len(f.Points), roomForZeros, f.Name)
+		if f.Name == "deployloop.metrics.lost" {
+			require.Zero(t, f.Points[0].Value)
+		}
 	}
 }
