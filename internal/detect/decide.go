@@ -28,8 +28,10 @@ func (w *watch) endSecond(sec int64) {
 		return
 	}
 	w.weighAll(sec)
+	w.rec.grow(int32(sec-w.opened), w.nats)
 	w.decide(sec)
 	w.passCheckpoints(sec)
+	w.keepDocument(sec)
 }
 
 func (w *watch) decide(sec int64) {
@@ -124,7 +126,8 @@ func (i *indicator) toleranceNats(w *watch) float64 {
 	best := 0.
 	for k := range i.levels {
 		if i.levels[k].tolRatio != nil {
-			best = math.Max(best, i.tolerated(w, &i.levels[k]))
+			nats, _ := i.tolerated(w, &i.levels[k])
+			best = math.Max(best, nats)
 		}
 	}
 	return best

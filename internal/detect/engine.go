@@ -23,10 +23,12 @@ type Engine struct {
 	services map[serviceKey]*service
 	order    []*service // by first sight
 
-	work    sync.Mutex // serialises all but observations
-	watches map[string]*watch
-	queue   []*watch // by opening
-	scratch scratch
+	work     sync.Mutex // serialises all but observations
+	watches  map[string]*watch
+	queue    []*watch // by opening
+	scratch  scratch
+	nats     []float64 // of weigh, reused
+	recorded int       // levels with a record
 }
 
 // New makes an engine.

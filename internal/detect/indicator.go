@@ -31,6 +31,7 @@ type indicator struct {
 	firstBad  int64   // event time of the first bad item of the new cohort, ns
 	started   int64   // second from which it counts
 	cleared   bool    // exonerated: it counts no more
+	early     bool    // recorded from its begin
 
 	nats float64 // ln of its E, tempered
 	best int     // its strongest level
@@ -57,6 +58,9 @@ type level struct {
 	lower      float64
 
 	tolRatio, tolLevel *process // "worse than tolerance" rejected: by ratio, by absolute level
+
+	rec        *levelRecord // nil: none
+	unrecorded bool         // for want of room
 }
 
 type class uint8
@@ -227,6 +231,7 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 		l.total.eh += c.eh
 	}
 	if concurrent || c.wh > 0 || i.firstEver {
+		w.note(i, l, sec, c, i.margin, &logs)
 		l.harm.step(&logs, sec, c)
 	}
 	if l.better != nil {
@@ -263,30 +268,37 @@ func (l *level) tolerate(c counts, tol, rise float64, concurrent bool) {
 	if concurrent {
 		pairLogs(c, 1/tol, lower, &logs)
 		l.tolRatio.stepPlain(&logs)
+		l.rec.ratioPaired(c, 1/tol)
 	} else if low > 0 {
 		rateLogs(c.xc, c.wc, low, 1/tol, lower, &logs)
 		l.tolRatio.stepPlain(&logs)
+		l.rec.ratioBound(c, low*tol)
 	}
 	if rise > 0 {
 		rateLogs(c.xc, c.wc, low+rise, 1, lower, &logs)
 		l.tolLevel.stepPlain(&logs)
+		l.rec.riseBound(c, low+rise)
 	}
 }
 
 // tolerated is ln E of "worse than tolerance".
-func (i *indicator) tolerated(w *watch, l *level) float64 {
+func (i *indicator) tolerated(w *watch, l *level) (nats, phi float64) {
 	if l.tolRatio == nil {
-		return 0
+		return 0, 1
 	}
 	// What the new cohort does is asked, not what the version would on other
 	// instances: differences between instances are no noise here.
-	phi := i.inflation(w, l, l.total, float64(l.harm.ticks), false)
-	a := l.tolRatio.temperedPlain(phi)
-	if l.tolLevel.ticks == 0 {
+	phi = i.inflation(w, l, l.total, float64(l.harm.ticks), false)
+	return toleranceNats(l.tolRatio, l.tolLevel, phi), phi
+}
+
+// toleranceNats is ln E of two tests of "worse than tolerated", which means both.
+func toleranceNats(ratio, rise *process, phi float64) float64 {
+	a := ratio.temperedPlain(phi)
+	if rise.ticks == 0 {
 		return a
 	}
-	b := l.tolLevel.temperedPlain(phi)
-	return logAddExp(a, b) - math.Ln2
+	return logAddExp(a, rise.temperedPlain(phi)) - math.Ln2
 }
 
 // inflation is φ for counts over so many seconds: the Pearson ratio of the new
@@ -316,24 +328,39 @@ func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, ins
 
 // weigh brings the indicator's evidence up to date.
 func (i *indicator) weigh(w *watch, sec int64) {
-	sum, best := 0., math.Inf(-1)
+	best := math.Inf(-1)
+	nats := w.engine.nats[:0]
 	for k := range i.levels {
-		l := &i.levels[k]
-		e := 0.
-		if l.harm.ticks > 0 {
-			t := l.harm.leading()
-			phi := i.inflation(w, l, t.window(), float64(sec-t.at), true)
-			e = l.harm.tempered(phi)
-			if e > best {
-				best, i.best, i.phi = e, k, phi
-			}
+		e, phi := i.levelNats(w, &i.levels[k], sec)
+		if i.levels[k].harm.ticks > 0 && e > best {
+			best, i.best, i.phi = e, k, phi
 		}
-		sum += math.Exp(math.Min(e, maxLog))
+		nats = append(nats, e)
 	}
-	i.nats = math.Log(sum / float64(len(i.levels)))
+	i.nats = meanE(nats)
+	w.engine.nats = nats
 	if i.firstEver && i.levels[0].total.xc < firstEverMin {
 		i.nats = math.Min(i.nats, 0)
 	}
+}
+
+// levelNats is ln E of one level, and the φ that tempers it.
+func (i *indicator) levelNats(w *watch, l *level, sec int64) (nats, phi float64) {
+	if l.harm.ticks == 0 {
+		return 0, 1
+	}
+	t := l.harm.leading()
+	phi = i.inflation(w, l, t.window(), float64(sec-t.at), true)
+	return l.harm.tempered(phi), phi
+}
+
+// meanE is ln of the mean of E, given as their logarithms.
+func meanE(nats []float64) float64 {
+	sum := 0.
+	for _, e := range nats {
+		sum += math.Exp(math.Min(e, maxLog))
+	}
+	return math.Log(sum / float64(len(nats)))
 }
 
 func logAddExp(a, b float64) float64 {

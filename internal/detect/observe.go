@@ -247,12 +247,15 @@ func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent boo
 	var logs [cells]float64
 	rateLogs(c.xc, c.wc, .05, 1, lower, &logs)
 	l.tolLevel.stepPlain(&logs)
+	w.recordOf(i, l, i.margin, 0).riseBound(c, .05)
 	base := &i.levels[i.test.q95]
 	switch {
 	case concurrent:
 		pairLogs(c, 1, lower, &logs)
+		l.rec.ratioPaired(c, 1)
 	case !base.complement && base.lower > 0:
 		rateLogs(c.xc, c.wc, base.lower, 1, lower, &logs)
+		l.rec.ratioBound(c, base.lower)
 	default:
 		return
 	}

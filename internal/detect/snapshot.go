@@ -67,6 +67,7 @@ type watchState struct {
 	Undoing    []int // indicators that showed harm
 	Hits       []float64
 	Numbers    []float64
+	Record     savedRecord
 }
 
 type indicatorState struct {
@@ -78,6 +79,8 @@ type indicatorState struct {
 	Old         bool // it follows the old cohort
 	Critical    bool
 	Processes   []uint8 // by level: which optional processes it has
+	Early       bool
+	Records     []savedLevel // by level, nil: none
 	Numbers     []float64
 }
 
@@ -156,6 +159,7 @@ func (w *watch) save() watchState {
 		n := &numbers{}
 		i.walk(n)
 		is.Numbers = n.list
+		is.Early, is.Records = i.early, i.saveRecords()
 		st.Indicators = append(st.Indicators, is)
 	}
 	if w.undo != nil {
@@ -169,7 +173,7 @@ func (w *watch) save() watchState {
 	}
 	n := &numbers{}
 	w.walk(n)
-	st.Numbers = n.list
+	st.Numbers, st.Record = n.list, w.rec.save()
 	return st
 }
 
@@ -205,6 +209,7 @@ func (e *Engine) Restore(data []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.services, e.order, e.watches, e.queue = staged.services, staged.order, staged.watches, staged.queue
+	e.recorded = staged.recorded
 	for _, s := range e.order {
 		s.engine = e
 		for _, source := range s.sources {
@@ -303,8 +308,11 @@ func (e *Engine) loadWatch(st watchState) error {
 				s.ops[i.op].test.Store(i.test)
 			}
 		}
+		i.early = is.Early
+		w.loadRecords(i, is.Records)
 		w.adopt(i)
 	}
+	w.rec.load(st.Record)
 	if w.errors == nil {
 		return damaged
 	}

@@ -75,6 +75,7 @@ type watch struct {
 	leader      *indicator
 	undo        *undoing
 	changed     bool
+	rec         record
 	proof       *proof // once regressed
 	toldAt      int64
 }
@@ -201,6 +202,7 @@ func (e *Engine) makeRoom() {
 		w.service.losses.add("watches_over_limit", 1)
 	}
 	w.leave()
+	w.release()
 	e.queue = append(e.queue[:victim], e.queue[victim+1:]...)
 	delete(e.watches, w.d.ID)
 }
@@ -327,7 +329,7 @@ func (w *watch) operationAt(index int32) *operation {
 func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *indicator {
 	w.counts[c]++
 	i := &indicator{signal: signal, op: op, pattern: pattern, class: c, share: classShare[c] * arrivalShare(w.counts[c]),
-		margin: w.minRatio, noise: priorNoise, drift: priorInstance, started: w.opened}
+		early: len(w.indicators) < earlyRecorded, margin: w.minRatio, noise: priorNoise, drift: priorInstance, started: w.opened}
 	if w.signals != nil && !slices.Contains(w.signals, signal) {
 		i.cleared = true
 	}

@@ -1,0 +1,301 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// Recomputation is a verdict derived anew from a document's counts.
+type Recomputation struct {
+	Agrees     bool                    `json:"agrees"`
+	Conclusive bool                    `json:"conclusive"` // false: the document holds too little to tell
+	State      event.VerdictState      `json:"state"`      // as far as counts decide it
+	Nats       float64                 `json:"nats"`
+	Threshold  float64                 `json:"threshold"`
+	Indicators []RecomputedIndicator   `json:"indicators"`
+	Problems   []string                `json:"problems"` // why it does not agree
+	Gaps       []string                `json:"gaps"`     // what could not be recomputed
+	Tolerance  RecomputationTolerances `json:"tolerance"`
+}
+
+// RecomputedIndicator is one indicator's evidence, recomputed beside recorded.
+type RecomputedIndicator struct {
+	Signal    event.Signal `json:"indicator"`
+	Operation string       `json:"operation,omitempty"`
+	Recorded  float64      `json:"recorded_nats"`
+	Nats      float64      `json:"nats"`
+	Within    bool         `json:"within"` // shown to be within tolerance
+	Exact     bool         `json:"exact"`  // no tests were taken together
+	Verified  bool         `json:"verified"`
+}
+
+// RecomputationTolerances are how far recomputed evidence may lie from the
+// recorded: Exact is relative and absolute (nats) where every test stands
+// alone, what is left is the rounding of counts to seven digits; Coarse where
+// tests were taken together.
+type RecomputationTolerances struct {
+	Exact, Coarse [2]float64 // absolute, relative
+}
+
+var recomputeTolerances = RecomputationTolerances{Exact: [2]float64{1e-3, 1e-4}, Coarse: [2]float64{.5, .05}}
+
+// stepsLimit bounds the ticks of one level that are replayed: a week of seconds.
+const stepsLimit = 7 * 86400
+
+// Recompute derives the verdict anew from the counts in the document, with the
+// engine's own statistics, and compares.
+func (d *Document) Recompute() Recomputation {
+	r := Recomputation{Threshold: d.Verdict.Threshold, Problems: []string{}, Gaps: []string{}, Indicators: []RecomputedIndicator{}, Tolerance: recomputeTolerances}
+	wrong := func(format string, args ...any) { r.Problems = append(r.Problems, fmt.Sprintf(format, args...)) }
+	if d.Schema != DocumentSchema {
+		r.Gaps = append(r.Gaps, fmt.Sprintf("the document's schema is %q, this program reads %q", d.Schema, DocumentSchema))
+		return r
+	}
+	if got := d.Settings.hash(); got != d.SettingsHash {
+		wrong("the settings are not those of their hash %.12s: they give %.12s", d.SettingsHash, got)
+	}
+	alpha := d.Settings.FalseAlarms / 1000
+	if least := math.Log(1 / alpha); !(d.Verdict.Threshold >= least) {
+		wrong("the threshold of %.2f nats is below ln(1/α) = %.2f", d.Verdict.Threshold, least)
+	}
+	sum, left, low := 0., 1., 0. // low: what is proved
+	within, criticals := true, 0
+	for k := range d.Indicators {
+		p := &d.Indicators[k]
+		x := p.recompute(d, wrong)
+		if !(p.Share >= 0 && p.Share <= 1) {
+			wrong("%s: a share of %v", p.name(), p.Share)
+			continue
+		}
+		if p.Critical {
+			criticals++
+			within = within && x.Within
+		}
+		if !p.Cleared {
+			left -= p.Share
+			e := p.Share * math.Exp(math.Min(x.Nats, maxLog))
+			sum += e
+			if x.Verified {
+				low += e
+			} else {
+				r.Gaps = append(r.Gaps, p.name()+": its counts were not recorded, for want of room")
+			}
+		}
+		r.Indicators = append(r.Indicators, x)
+	}
+	if d.Rest.Strongest <= 0 && d.Rest.Evidence > d.Rest.Share*(1+1e-9) {
+		wrong("the indicators that are not listed claim more evidence (%.3g) than their share (%.3g) without harm", d.Rest.Evidence, d.Rest.Share)
+	}
+	if left -= d.Rest.Share; left < -1e-6 {
+		wrong("the shares add up to more than one")
+	}
+	left = math.Max(left, 0)
+	r.Nats = math.Log(sum + left + d.Rest.Evidence)
+	proved := math.Log(low + left + math.Min(d.Rest.Evidence, d.Rest.Share))
+	if !near(r.Nats, d.Verdict.Nats, r.coarse()) {
+		wrong("the deployment's evidence is %.2f nats from the counts, and %.2f in the verdict", r.Nats, d.Verdict.Nats)
+	}
+	r.conclude(d, proved, within && criticals > 0, wrong)
+	r.Agrees = r.Conclusive && len(r.Problems) == 0
+	return r
+}
+
+// conclude compares what follows with what was said.
+func (r *Recomputation) conclude(d *Document, proved float64, within bool, wrong func(string, ...any)) {
+	slack := 0.
+	if r.coarse() {
+		slack = recomputeTolerances.Coarse[0] + recomputeTolerances.Coarse[1]*r.Threshold
+	}
+	r.Conclusive = true
+	harm := r.Nats >= r.Threshold
+	switch {
+	case harm:
+		r.State = event.Regressed
+	case within && r.Nats <= r.Threshold/2:
+		r.State = event.Healthy
+	default:
+		r.State = event.Watching
+	}
+	switch d.Verdict.State {
+	case event.Regressed:
+		switch {
+		case r.Nats < r.Threshold-slack:
+			wrong("regressed, but the counts give %.2f nats of the %.2f needed", r.Nats, r.Threshold)
+		case proved < r.Threshold-slack:
+			r.Conclusive = false
+			r.Gaps = append(r.Gaps, fmt.Sprintf("only %.2f of the %.2f nats needed rest on recorded counts", proved, r.Threshold))
+		default:
+			r.State = event.Regressed
+		}
+	case event.Healthy:
+		if !within {
+			wrong("healthy, but the counts do not show every critical indicator within tolerance")
+		}
+		if r.Nats > r.Threshold/2+slack {
+			wrong("healthy, but there are %.2f nats of harm", r.Nats)
+		}
+	case event.Exonerated:
+		if r.Nats >= r.Threshold+slack {
+			wrong("exonerated, but what was not cleared gives %.2f nats of the %.2f needed", r.Nats, r.Threshold)
+		}
+		r.State = event.Exonerated
+	default:
+		if r.Nats >= r.Threshold+slack {
+			wrong("%s, but the counts give %.2f nats of the %.2f needed for regressed", d.Verdict.State, r.Nats, r.Threshold)
+		} else if !harm && r.State != event.Healthy {
+			r.State = d.Verdict.State
+		}
+	}
+}
+
+func (r *Recomputation) coarse() bool {
+	for _, i := range r.Indicators {
+		if !i.Exact {
+			return true
+		}
+	}
+	return false
+}
+
+// near says whether two evidences agree.
+func near(a, b float64, coarse bool) bool {
+	t := recomputeTolerances.Exact
+	if coarse {
+		t = recomputeTolerances.Coarse
+	}
+	return math.Abs(a-b) <= t[0]+t[1]*math.Max(math.Abs(a), math.Abs(b))
+}
+
+func (p *IndicatorPart) name() string {
+	name := string(p.Shown.Signal)
+	if p.Shown.Operation != "" {
+		name += " of " + p.Shown.Operation
+	}
+	return name
+}
+
+// recompute derives one indicator's evidence.
+func (p *IndicatorPart) recompute(d *Document, wrong func(string, ...any)) RecomputedIndicator {
+	x := RecomputedIndicator{Signal: p.Shown.Signal, Operation: p.Shown.Operation, Recorded: p.Nats, Exact: true, Verified: true}
+	nats := make([]float64, len(p.Levels))
+	tolerated := 0.
+	for k := range p.Levels {
+		l := &p.Levels[k]
+		if !l.Recorded {
+			x.Verified, nats[k] = false, l.Nats
+			continue
+		}
+		e, exact, err := l.recompute(p.Shown.FirstEver)
+		if err != "" {
+			wrong("%s, %s: %s", p.name(), l.Event, err)
+		}
+		nats[k] = e
+		x.Exact = x.Exact && exact
+		if !near(e, l.Nats, !exact) {
+			wrong("%s, %s: %.2f nats from the counts, %.2f in the document", p.name(), l.Event, e, l.Nats)
+		}
+		if t := l.Tolerance; t != nil {
+			e := t.recompute()
+			if !near(e, t.Nats, true) {
+				wrong("%s, %s: %.2f nats against \"worse than tolerated\" from the counts, %.2f in the document", p.name(), l.Event, e, t.Nats)
+			}
+			tolerated = math.Max(tolerated, e)
+			if t.Needed < -math.Log(d.Settings.HealthyAlpha)-1e-9 {
+				wrong("%s: %.2f nats are not enough for healthy at %v", p.name(), t.Needed, d.Settings.HealthyAlpha)
+			}
+			slack := recomputeTolerances.Coarse[1] * t.Needed
+			x.Within = x.Within || e >= t.Needed || t.Nats >= t.Needed && e >= t.Needed-slack
+		}
+	}
+	if len(nats) > 0 {
+		x.Nats = meanE(nats)
+	}
+	if p.Shown.FirstEver && len(p.Levels) > 0 && p.Levels[0].Tested.NewEvents < firstEverMin {
+		x.Nats = math.Min(x.Nats, 0)
+	}
+	if !x.Verified {
+		x.Nats = p.Nats
+	}
+	return x
+}
+
+// recompute replays the tests of a level. exact: none were taken together.
+func (l *LevelPart) recompute(firstEver bool) (nats float64, exact bool, problem string) {
+	if l.Phi < 1 || math.IsNaN(l.Phi) {
+		return 0, true, fmt.Sprintf("phi is %v; counts are never less than Poisson", l.Phi)
+	}
+	down := side(l.Harm == "lower")
+	p := &process{}
+	exact = !l.FirstLate
+	var sum Tested
+	spent := 0.
+	for _, s := range l.Steps {
+		if s.Ticks < 1 || int(p.ticks)+int(s.Ticks) > stepsLimit {
+			return 0, exact, fmt.Sprintf("a step of %d tests", s.Ticks)
+		}
+		n := float64(s.Ticks)
+		c := counts{xc: s.NewEvents / n, wc: s.NewExposure / n, xs: s.OldEvents / n, ws: s.OldExposure / n}
+		if s.Ticks > 1 && c.xc+c.xs+s.Exposure > 0 {
+			exact = false
+		}
+		var paired, bound [cells]float64
+		if !firstEver && s.NewExposure > 0 {
+			pairLogs(c, s.Margin, down, &paired)
+		}
+		if s.Exposure > 0 {
+			rateLogs(s.Events/n, 1, s.Mean/n, 1, down, &bound)
+		}
+		for range s.Ticks {
+			if firstEver {
+				noveltyLogs(c, s.Margin, spent, l.Base.Exposure, &paired)
+				spent += c.wc
+			}
+			logs := paired
+			for i := range logs {
+				logs[i] += bound[i]
+			}
+			p.step(&logs, int64(s.At), c)
+		}
+		sum.NewEvents += s.NewEvents + s.Events
+		sum.NewExposure += s.NewExposure + s.Exposure
+		sum.OldEvents += s.OldEvents
+		sum.OldExposure += s.OldExposure
+	}
+	if p.ticks == 0 {
+		return 0, exact, ""
+	}
+	for _, x := range []struct {
+		what      string
+		got, said float64
+	}{
+		{"events of the new version", sum.NewEvents, l.Tested.NewEvents},
+		{"exposure of the new version", sum.NewExposure, l.Tested.NewExposure},
+	} {
+		if math.Abs(x.got-x.said) > 1e-4*math.Max(x.got, x.said)+1e-3 {
+			problem = fmt.Sprintf("the steps hold %.6g %s, the sums %.6g", x.got, x.what, x.said)
+		}
+	}
+	return p.tempered(l.Phi), exact, problem
+}
+
+// recompute replays the tests of "worse than tolerated", whose order does not matter.
+func (t *TolerancePart) recompute() float64 {
+	replay := func(steps []Step) *process {
+		p := &process{}
+		for _, s := range steps {
+			var paired, bound [cells]float64
+			pairLogs(counts{xc: s.NewEvents, wc: s.NewExposure, xs: s.OldEvents, ws: s.OldExposure}, s.Margin, lower, &paired)
+			if s.Exposure > 0 {
+				rateLogs(s.Events, 1, s.Mean, 1, lower, &bound)
+			}
+			for i := range paired {
+				paired[i] += bound[i]
+			}
+			p.stepPlain(&paired)
+		}
+		return p
+	}
+	return toleranceNats(replay(t.Ratio), replay(t.Rise), t.Phi)
+}
