@@ -35,6 +35,7 @@ func (w *watch) endSecond(sec int64) {
 }
 
 func (w *watch) decide(sec int64) {
+	w.followMoves(sec)
 	for w.state != event.Regressed && w.nats >= w.threshold && w.leader != nil {
 		if reason, detail := w.exoneration(w.leader); reason != "" {
 			w.leader.cleared = true

@@ -54,11 +54,14 @@ func (w *watch) observe(sec int64, k *scratch) {
 	for i := range k.samples {
 		x := &k.samples[i]
 		served += float64(x.cell.n - x.cell.failed)
-		c := w.cohortOf(x.source)
-		w.pairs = growTo(w.pairs, max(len(w.pairs), int(x.op)+1))
-		p := &w.pairs[x.op]
+		c, op := w.cohortOf(x.source), x.op
+		if c != cohortNew {
+			op = w.renamed(op)
+		}
+		w.pairs = growTo(w.pairs, max(len(w.pairs), int(op)+1))
+		p := &w.pairs[op]
 		if p.new.n+p.rest.n == 0 {
-			w.touched = append(w.touched, x.op)
+			w.touched = append(w.touched, op)
 		}
 		settled := x.source.settled(sec)
 		if c == cohortNew {

@@ -28,6 +28,7 @@ func (w *watch) verdict(at time.Time) event.Verdict {
 	if v.Detail == "" {
 		v.Detail = w.explain(&v)
 	}
+	v.Detail += w.movedText()
 	return v
 }
 

@@ -63,6 +63,7 @@ type watchState struct {
 	Base       *history
 	Fresh      *history
 	Proof      *proof
+	Moves      []move
 	Indicators []indicatorState
 	Undoing    []int // indicators that showed harm
 	Hits       []float64
@@ -133,7 +134,7 @@ func (s *service) save() serviceState {
 
 func (w *watch) save() watchState {
 	st := watchState{Deployment: w.d, Mode: w.mode, State: w.state, Reason: w.reason, Detail: w.detail, Checkpoint: w.checkpoint,
-		Losses: map[string]uint64{}, Base: w.base, Fresh: w.fresh, Proof: w.proof}
+		Losses: map[string]uint64{}, Base: w.base, Fresh: w.fresh, Proof: w.proof, Moves: w.moves}
 	// Losses count from zero after a restart, so what is owed is kept negative:
 	// the difference so far.
 	now := w.service.losses.snapshot()
@@ -271,7 +272,7 @@ func (e *Engine) loadWatch(st watchState) error {
 		st.Base = &history{}
 	}
 	w := e.newWatch(s, st.Deployment, st.Mode)
-	w.base, w.fresh, w.proof = st.Base, st.Fresh, st.Proof
+	w.base, w.fresh, w.proof, w.moves = st.Base, st.Fresh, st.Proof, st.Moves
 	w.state, w.reason, w.detail, w.checkpoint = st.State, st.Reason, st.Detail, st.Checkpoint
 	for name, n := range st.Losses {
 		s.losses.add(name, n)

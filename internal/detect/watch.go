@@ -77,6 +77,7 @@ type watch struct {
 	changed     bool
 	rec         record
 	proof       *proof // once regressed
+	moves       []move // work that goes on under another name
 	toldAt      int64
 }
 
@@ -242,6 +243,10 @@ func (w *watch) holds() bool {
 	}
 }
 
+// maxVanishing bounds the operations and the kinds of inner work that are
+// watched for vanishing.
+const maxVanishing = 50
+
 // prepare makes the indicators that history already knows of, so that their
 // shares do not depend on what the new version does.
 func (w *watch) prepare() {
@@ -268,8 +273,7 @@ func (w *watch) prepare() {
 			w.traffic = w.newIndicator(event.SignalThroughput, -1, -1, classGolden)
 		}
 	}
-	const maxVanish = 50
-	left := maxVanish
+	left := maxVanishing
 	for _, o := range ops {
 		if left > 0 && w.base.Ops[o.op].Recent.regular() && w.spread(o.op, false) {
 			w.opIndicators(o.op).vanish = w.newIndicator(event.SignalThroughput, o.op, -1, classTail)
