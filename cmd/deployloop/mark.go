@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,6 +45,9 @@ fail for that, add "|| true".`,
   # what to suspect, and how to undo it
   deployloop mark --service checkout --revision 9f2c1ab --previous-revision a1b2c3d \
     --repository acme/shop --rollback-command "kubectl rollout undo deploy/checkout"
+
+  # deployed by Helm: a bad verdict comes with "helm rollback checkout 6 -n shop"
+  deployloop mark --service checkout --version 1.42.0 --tool helm --object shop/checkout --release 7
 
   # a deployloop elsewhere
   DEPLOYLOOP_CICD_URL=https://deploys.example:8088 deployloop mark --service checkout --version 1.42.0`,
@@ -95,7 +99,11 @@ fail for that, add "|| true".`,
 	flags.StringVar(&request.PreviousRevision, "previous-revision", "", "`commit` that ran there before")
 	flags.StringVar(&request.PreviousVersion, "previous-version", "", "`version` that ran there before")
 	flags.StringVar(&request.Repository, "repository", "", "`repository`, as the forge names it: acme/shop")
-	flags.StringVar(&request.RollbackCommand, "rollback-command", "", "`command` that undoes it, shown with a bad verdict")
+	flags.StringVar(&request.RollbackCommand, "rollback-command", "", "`command` that undoes it, shown with a bad verdict; {previous_version} and the like are filled in")
+	flags.StringVar(&request.Tool, "tool", "", "`tool` that deployed it, for its rollback: "+strings.Join(forge.Tools, ", "))
+	flags.StringVar(&request.Object, "object", "", "what the tool calls it: `namespace/name`")
+	flags.StringVar(&request.Release, "release", "", "the tool's own `number` of it, e.g. the revision in helm history")
+	flags.StringVar(&request.PreviousRelease, "previous-release", "", "the tool's `number` of what ran before (default: as marked then)")
 	flags.StringVar(&request.URL, "url", "", "`page` of the job that deploys")
 	flags.StringVar(&request.ID, "id", "", "your own `id` of the deployment; mark it again with the same")
 	flags.StringVar(&started, "started-at", "", "`time` it began, RFC 3339 (default now)")
@@ -107,6 +115,7 @@ fail for that, add "|| true".`,
 	for name, values := range map[string][]string{
 		"status": {"started", "succeeded", "failed", "rolled_back"},
 		"output": {"text", "json"},
+		"tool":   forge.Tools,
 	} {
 		_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}

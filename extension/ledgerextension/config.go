@@ -3,6 +3,8 @@ package ledgerextension
 import (
 	"errors"
 	"fmt"
+	"path"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -30,8 +32,21 @@ type Config struct {
 	// Settle is how long after the first telemetry of a service every version
 	// of it counts as baseline.
 	Settle time.Duration `mapstructure:"settle"`
+	// RollbackCommands are your own, for deployments that bring none; the first
+	// that matches counts.
+	RollbackCommands []RollbackCommand `mapstructure:"rollback_commands"`
 	// Limits bounds what is held.
 	Limits LimitsConfig `mapstructure:"limits"`
+}
+
+// RollbackCommand is how the deployments of some services are undone.
+type RollbackCommand struct {
+	Service     string `mapstructure:"service"`     // glob over service.name; empty: all
+	Environment string `mapstructure:"environment"` // glob; empty: all
+	// Command is shown as the fix of an alert, with {service}, {environment},
+	// {version}, {revision}, {previous_version}, {previous_revision} and
+	// {repository} filled in.
+	Command string `mapstructure:"command"`
 }
 
 // LimitsConfig is how many objects of each kind are held.
@@ -83,6 +98,16 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s is %s: use a duration above zero", d.name, d.value))
 		}
 	}
+	for i, r := range c.RollbackCommands {
+		if strings.TrimSpace(r.Command) == "" {
+			errs = append(errs, fmt.Errorf("rollback_commands[%d]::command is empty: write it like `make deploy SERVICE={service} VERSION={previous_version}`", i))
+		}
+		for _, glob := range []string{r.Service, r.Environment} {
+			if _, err := path.Match(glob, ""); err != nil {
+				errs = append(errs, fmt.Errorf("rollback_commands[%d]: %q is no glob; use * for any text", i, glob))
+			}
+		}
+	}
 	for _, l := range []struct {
 		name  string
 		value int
@@ -109,11 +134,16 @@ func (c *Config) limits() ledger.Limits {
 	if settle == 0 {
 		settle = -1 // zero means the default there
 	}
+	commands := make([]ledger.RollbackCommand, len(c.RollbackCommands))
+	for i, r := range c.RollbackCommands {
+		commands[i] = ledger.RollbackCommand(r)
+	}
 	return ledger.Limits{
 		Deployments: c.Limits.Deployments, PerPlace: c.Limits.DeploymentsPerPlace, Places: c.Limits.Services,
 		Changes: c.Limits.Changes, Runs: c.Limits.PipelineRuns, Anomalies: c.Limits.Anomalies, Verdicts: c.Limits.Verdicts,
 		InferredPerHour: c.Limits.InferredPerHour,
 		Retention:       c.Retention, ReconcileWithin: c.ReconcileWithin,
 		VanishAfter: c.VanishAfter, ConfirmAfter: c.ConfirmAfter, Settle: settle,
+		RollbackCommands: commands,
 	}
 }

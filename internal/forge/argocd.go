@@ -1,13 +1,15 @@
 package forge
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
 
 // ArgoCD reads an Argo CD Application as a notification template sends it:
-// {{ toJson .app }}, alone or under "app".
+// {{ toJson .app }}, alone or under "app"; and, since Argo Rollouts has the same
+// notifications, its Rollout.
 // https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/services/webhook/
 func ArgoCD(d Delivery) (Intake, error) {
 	type application struct {
@@ -26,6 +28,7 @@ func ArgoCD(d Delivery) (Intake, error) {
 				SyncResult            struct{ Revision string }
 			}
 			Sync    struct{ Revision string }
+			History []argoSync // oldest first; a sync is added once it succeeded
 			Summary struct {
 				Images       []string
 				ExternalURLs []string
@@ -34,10 +37,15 @@ func ArgoCD(d Delivery) (Intake, error) {
 	}
 	var hook struct {
 		application
-		App *application
+		App     *application
+		Kind    string
+		Rollout *struct{}
 	}
 	if err := unmarshal("argocd", d.Body, &hook); err != nil {
 		return Intake{}, err
+	}
+	if hook.Kind == "Rollout" || hook.Rollout != nil {
+		return argoRollout(d)
 	}
 	app := hook.application
 	if hook.App != nil {
@@ -84,8 +92,29 @@ func ArgoCD(d Delivery) (Intake, error) {
 	if len(app.Status.Summary.ExternalURLs) > 0 {
 		deployment.URL = webURL(app.Status.Summary.ExternalURLs[0])
 	}
-	deployment.Sources = []event.Source{{Name: "argocd", ID: id, At: at}}
+	source := event.Source{Name: event.SourceArgoCD, ID: id, At: at, Object: cut(app.Metadata.Namespace+"/"+app.Metadata.Name, maxText)}
+	source.Release, source.Previous = historyOf(app.Status.History, operation.StartedAt.Time)
+	deployment.Sources = []event.Source{source}
 	return Intake{Deployments: []event.Deployment{deployment}}, nil
+}
+
+// argoSync is one entry of an application's history.
+type argoSync struct {
+	ID         int64
+	DeployedAt moment
+}
+
+// historyOf finds the ids of what the operation that began at began deployed (""
+// until it succeeded) and of what was there before.
+func historyOf(history []argoSync, began time.Time) (release, previous string) {
+	for _, h := range history {
+		if id := strconv.FormatInt(h.ID, 10); !began.IsZero() && !h.DeployedAt.Before(began) {
+			release = id
+		} else {
+			previous = id
+		}
+	}
+	return release, previous
 }
 
 // Labels or annotations by which a Kubernetes object says what deployloop calls it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,9 +29,18 @@ type DeploymentRequest struct {
 	URL              string    `json:"url,omitempty"`
 	Repository       string    `json:"repository,omitempty"`
 	RollbackCommand  string    `json:"rollback_command,omitempty"`
+
+	// Tool deployed it; with its own names of things, its rollback is known too.
+	Tool            string `json:"tool,omitempty"`             // one of Tools
+	Object          string `json:"object,omitempty"`           // namespace/name, or name
+	Release         string `json:"release,omitempty"`          // the tool's number of what runs now
+	PreviousRelease string `json:"previous_release,omitempty"` // the same of what ran before
 }
 
-const deploymentKeys = "service, environment, revision, previous_revision, version, previous_version, status, started_at, finished_at, id, url, repository, rollback_command"
+// Tools are the values of DeploymentRequest.Tool.
+var Tools = []string{event.SourceArgoCD, event.SourceArgoRollouts, event.SourceFlagger, event.SourceHelm, event.SourceKubectl}
+
+const deploymentKeys = "service, environment, revision, previous_revision, version, previous_version, status, started_at, finished_at, id, url, repository, rollback_command, tool, object, release, previous_release"
 
 // ParseDeploymentRequest reads and checks the body of POST /v1/deployments. Its
 // errors are one line each and name the fix.
@@ -60,6 +70,10 @@ func (r DeploymentRequest) Validate() error {
 		return errors.New("service is missing: name the deployed service as its telemetry does in service.name")
 	case r.Revision == "" && r.Version == "":
 		return errors.New("revision or version is missing: give the deployed commit id, or the version as telemetry tells it in service.version")
+	case r.Tool != "" && !slices.Contains(Tools, r.Tool):
+		return fmt.Errorf("tool %q is none of %s: leave it out, and give a rollback_command", cut(r.Tool, 64), strings.Join(Tools, ", "))
+	case r.Tool == "" && (r.Object != "" || r.Release != "" || r.PreviousRelease != ""):
+		return errors.New("object, release and previous_release are names of a tool: say which one in tool")
 	case r.URL != "" && webURL(r.URL) == "":
 		return errors.New("url must begin with http:// or https://")
 	case !r.FinishedAt.IsZero() && !r.StartedAt.IsZero() && r.FinishedAt.Before(r.StartedAt):
@@ -78,6 +92,7 @@ func (r DeploymentRequest) Validate() error {
 		{"revision", r.Revision, 256}, {"previous_revision", r.PreviousRevision, 256},
 		{"version", r.Version, 256}, {"previous_version", r.PreviousVersion, 256},
 		{"repository", r.Repository, 2048}, {"url", r.URL, 2048}, {"rollback_command", r.RollbackCommand, maxText},
+		{"object", r.Object, 256}, {"release", r.Release, 256}, {"previous_release", r.PreviousRelease, 256},
 	} {
 		if len(field.value) > field.limit {
 			return fmt.Errorf("%s is longer than %d bytes", field.name, field.limit)
@@ -105,7 +120,7 @@ func (r DeploymentRequest) Deployment(id string, now time.Time) event.Deployment
 		URL:              r.URL,
 		Repository:       r.Repository,
 		RollbackCommand:  r.RollbackCommand,
-		Sources:          []event.Source{{Name: "api", ID: r.ID, At: now}},
+		Sources:          []event.Source{{Name: firstText(r.Tool, "api"), ID: r.ID, At: now, Object: r.Object, Release: r.Release, Previous: r.PreviousRelease}},
 	}
 	if r.Status == "" && !r.FinishedAt.IsZero() {
 		d.Status = event.DeploymentSucceeded

@@ -40,6 +40,6 @@ func Flagger(d Delivery) (Intake, error) {
 	default: // Initializing, Initialized, Waiting, Terminating, Terminated
 		return ignored("phase %s changes nothing that is watched", cut(hook.Phase, 32)), nil
 	}
-	deployment.Sources = []event.Source{{Name: "flagger", At: when}}
+	deployment.Sources = []event.Source{{Name: event.SourceFlagger, At: when, Object: cut(hook.Namespace+"/"+hook.Name, maxText)}}
 	return Intake{Deployments: []event.Deployment{deployment}}, nil
 }

@@ -70,12 +70,21 @@ func Flux(d Delivery) (Intake, error) {
 	if release := helmRelease.FindString(hook.Message); release != "" {
 		id += "." + release
 	}
+	release := cut(source, 256)
+	if object.Kind == "HelmRelease" {
+		release = cut(strings.TrimPrefix(helmReleaseName.FindString(hook.Message), "release "), 256)
+	}
 	deployment.Aliases = []string{id}
-	deployment.Sources = []event.Source{{Name: "flux", ID: id, At: at}}
+	deployment.Sources = []event.Source{{
+		Name: event.SourceFlux, ID: id, At: at, Object: cut(object.Kind+"/"+object.Namespace+"/"+object.Name, maxText), Release: release,
+	}}
 	return Intake{Deployments: []event.Deployment{deployment}}, nil
 }
 
 // helmRelease finds the number of a release in "Helm upgrade succeeded for
 // release shop/checkout.v3 with chart checkout@1.2.3": a rollback to an older
 // chart is a new one.
-var helmRelease = regexp.MustCompile(`\bv[0-9]{1,9}\b`)
+var (
+	helmRelease     = regexp.MustCompile(`\bv[0-9]{1,9}\b`)
+	helmReleaseName = regexp.MustCompile(`\brelease [^\s/]+/[^\s/]+\.v[0-9]{1,9}\b`)
+)

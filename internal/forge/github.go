@@ -3,6 +3,7 @@ package forge
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -229,9 +230,18 @@ func (h *githubHook) deployment(now time.Time) Intake {
 		d.Environment = cut(firstText(status.Environment, d.Environment), maxText)
 		d.URL = firstText(webURL(status.LogURL), webURL(status.TargetURL), webURL(status.EnvironmentURL))
 	}
-	d.Sources = []event.Source{{Name: h.source, ID: d.Aliases[0], At: at}}
+	source := event.Source{Name: h.source, ID: d.Aliases[0], At: at, Object: d.Repository}
+	if h.WorkflowRun.ID > 0 {
+		source.Release = strconv.FormatInt(h.WorkflowRun.ID, 10)
+	} else if m := actionsRun.FindStringSubmatch(d.URL); m != nil {
+		source.Release = m[1]
+	}
+	d.Sources = []event.Source{source}
 	return Intake{Deployments: []event.Deployment{d}}
 }
+
+// actionsRun finds the id of the workflow's run in the page of its log.
+var actionsRun = regexp.MustCompile(`/actions/runs/([0-9]{1,19})(?:/|$)`)
 
 // applyDeploymentPayload takes what the creator of a deployment put into its free
 // payload, an object or the same as text. This is how a repository with several

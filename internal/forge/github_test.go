@@ -93,7 +93,7 @@ func TestGitHubDeploymentStatus(t *testing.T) {
 		StartedAt:   at("2019-05-15T15:20:53Z"),
 		FinishedAt:  at("2019-05-15T15:20:55Z"),
 		Repository:  "Codertocat/Hello-World",
-		Sources:     []event.Source{{Name: "github", ID: "github:145988746", At: at("2019-05-15T15:20:55Z")}},
+		Sources:     []event.Source{{Name: "github", ID: "github:145988746", At: at("2019-05-15T15:20:55Z"), Object: "Codertocat/Hello-World"}},
 	}}, in.Deployments)
 }
 

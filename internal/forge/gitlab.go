@@ -92,6 +92,7 @@ type gitlabHook struct {
 	StatusChangedAt moment `json:"status_changed_at"`
 	DeploymentID    int64  `json:"deployment_id"`
 	DeployableURL   string `json:"deployable_url"`
+	DeployableID    int64  `json:"deployable_id"` // the job
 	Environment     any    // a name here, an object in a build
 	CommitURL       string `json:"commit_url"`
 	ShortSHA        string `json:"short_sha"`
@@ -213,7 +214,11 @@ func (h *gitlabHook) deployment(now time.Time) Intake {
 	default: // created, blocked, canceled, skipped
 		return ignored("deployment status %s changes nothing that is watched", cut(h.Status, 32))
 	}
-	d.Sources = []event.Source{{Name: "gitlab", ID: d.Aliases[0], At: at}}
+	source := event.Source{Name: event.SourceGitLab, ID: d.Aliases[0], At: at, Object: webURL(h.Project.WebURL)}
+	if h.DeployableID > 0 {
+		source.Release = strconv.FormatInt(h.DeployableID, 10)
+	}
+	d.Sources = []event.Source{source}
 	return Intake{Deployments: []event.Deployment{d}}
 }
 

@@ -86,6 +86,17 @@ func (e *spinnakerExecution) revision() string {
 	return revision
 }
 
+// chosenBy is the parameter that chose what the pipeline deploys, by which a
+// former choice can be made again; "" when the trigger itself did.
+func (e *spinnakerExecution) chosenBy() string {
+	for _, name := range []string{"version", "revision"} {
+		if value, _ := e.Trigger.Parameters[name].(string); value != "" {
+			return name + "=" + cut(value, 200)
+		}
+	}
+	return ""
+}
+
 func (e *spinnakerExecution) deployments() []event.Deployment {
 	version, _ := e.Trigger.Parameters["version"].(string)
 	// A registry's trigger carries the tag of the image.
@@ -115,7 +126,10 @@ func (e *spinnakerExecution) deployments() []event.Deployment {
 		default: // NOT_STARTED, SKIPPED, CANCELED
 			continue
 		}
-		d.Sources = []event.Source{{Name: "spinnaker", ID: d.Aliases[0], At: firstTime(d.FinishedAt, d.StartedAt)}}
+		d.Sources = []event.Source{{
+			Name: event.SourceSpinnaker, ID: d.Aliases[0], At: firstTime(d.FinishedAt, d.StartedAt),
+			Object: cut(e.Application+"/"+e.Name, maxText), Release: e.chosenBy(),
+		}}
 		deployments = append(deployments, d)
 	}
 	return deployments

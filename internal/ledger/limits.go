@@ -24,6 +24,9 @@ type Limits struct {
 	// "changes", "runs", "anomalies" and "verdicts". Who was told of a deployment
 	// is bounded as its verdict is, and counted as "tellings".
 	Changes, Runs, Anomalies, Verdicts int
+	// Documents are the evidence documents of verdicts (default 2000, and 64
+	// MiB compressed): the least recently told goes first, as "evidence".
+	Documents int
 	// InferredPerHour is how many deployments of one place may be inferred
 	// from telemetry in an hour (default 30): a version that changes with
 	// every process is no deployment. Counted as "inferred".
@@ -89,6 +92,7 @@ func (l Limits) withDefaults() Limits {
 		Runs:            positive(l.Runs, 20_000),
 		Anomalies:       positive(l.Anomalies, 10_000),
 		Verdicts:        positive(l.Verdicts, 10_000),
+		Documents:       positive(l.Documents, 2000),
 		InferredPerHour: positive(l.InferredPerHour, 30),
 		Variants:        positive(l.Variants, 64),
 		Range:           positive(l.Range, 500),

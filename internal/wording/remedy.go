@@ -1,6 +1,7 @@
 package wording
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -10,6 +11,8 @@ import (
 // dangerous) but left out for the generic sentence.
 const commandLimit = 2000
 
+var lineBreaks = regexp.MustCompile(`\s*[\r\n]+\s*`)
+
 // Fix says how to undo a deployment: its own rollback command, else one for the
 // tool that deployed it, pinned to the last good version; else what to do, in
 // words. "" for the zero deployment.
@@ -17,66 +20,23 @@ func Fix(d event.Deployment) string {
 	if d.Service == "" {
 		return ""
 	}
-	if command := strings.TrimSpace(strings.ToValidUTF8(d.RollbackCommand, "")); command != "" && len(command) <= commandLimit {
-		return command
-	}
-	// The last source that can undo a rollout is the nearest to the runtime.
-	for i := len(d.Sources) - 1; i >= 0; i-- {
-		if command := rollbackBy(strings.ToLower(d.Sources[i].Name), d); command != "" && len(command) <= commandLimit {
+	if own := strings.TrimSpace(strings.ToValidUTF8(d.RollbackCommand, "")); own != "" {
+		own = lineBreaks.ReplaceAllString(own, " && ") // an alert shows one line
+		if command, ok := fillTemplate(own, d); ok && len(command) <= commandLimit {
 			return command
 		}
 	}
+	for _, r := range rollbacks {
+		for i := len(d.Sources) - 1; i >= 0; i-- { // the last told knows most
+			if !strings.EqualFold(d.Sources[i].Name, r.source) {
+				continue
+			}
+			if command := r.command(d.Sources[i], d); command != "" && len(command) <= commandLimit {
+				return command
+			}
+		}
+	}
 	return rollbackInWords(d)
-}
-
-func rollbackBy(source string, d event.Deployment) string {
-	if isOption(d.Service) || isOption(d.PreviousRevision) || isOption(d.Repository) {
-		return ""
-	}
-	service, revision := shellQuote(d.Service), d.PreviousRevision
-	switch source {
-	case "argocd", "argo_cd", "argo-cd":
-		// `argocd app rollback` refuses while auto-sync is on; a pinned
-		// revision works either way.
-		if revision == "" {
-			return "argocd app rollback " + service
-		}
-		return "argocd app set " + service + " --revision " + shellQuote(revision) + " && argocd app sync " + service
-	case "flux":
-		if revision == "" {
-			return ""
-		}
-		return "kubectl -n flux-system patch gitrepository " + service + " --type merge -p " +
-			shellQuote(`{"spec":{"ref":{"commit":"`+jsonText(revision)+`"}}}`) +
-			" && flux reconcile kustomization " + service + " --with-source"
-	case "helm":
-		return "helm rollback " + service + previousComment(d)
-	case "kubectl", "kubernetes":
-		return "kubectl rollout undo deployment/" + service + previousComment(d)
-	case "github":
-		if revision == "" {
-			return ""
-		}
-		repository := ""
-		if d.Repository != "" {
-			repository = " --repo " + shellQuote(d.Repository)
-		}
-		return "gh run list --commit " + shellQuote(revision) + repository +
-			"   # then: gh run rerun ID, of the run that deployed " + OneLine(d.PreviousLabel(), nameLimit)
-	case "gitlab":
-		if previous := OneLine(d.PreviousLabel(), nameLimit); previous != "" {
-			return "In GitLab: Operate › Environments › " + OneLine(d.Environment, nameLimit) + ", and press Rollback on " + previous
-		}
-	}
-	return ""
-}
-
-// previousComment names the version that a command without a pin must end at.
-func previousComment(d event.Deployment) string {
-	if previous := OneLine(d.PreviousLabel(), nameLimit); previous != "" {
-		return "   # back to " + previous
-	}
-	return ""
 }
 
 func rollbackInWords(d event.Deployment) string {

@@ -228,24 +228,53 @@ func TestFix(t *testing.T) {
 		}
 		return d
 	}
+	names := func(object, previous string) func(*event.Deployment) {
+		return func(d *event.Deployment) { d.Sources[0].Object, d.Sources[0].Previous = object, previous }
+	}
+	own := func(command string) func(*event.Deployment) {
+		return func(d *event.Deployment) { d.RollbackCommand = command }
+	}
 	for name, c := range map[string]struct {
 		deployment event.Deployment
 		want       string
 	}{
-		"its own command": {from("argocd", func(d *event.Deployment) { d.RollbackCommand = " ./roll back " }), "./roll back"},
-		"argocd":          {from("argocd"), "argocd app set checkout --revision " + goodRevision + " && argocd app sync checkout"},
-		"flux":            {from("flux"), `kubectl -n flux-system patch gitrepository checkout --type merge -p '{"spec":{"ref":{"commit":"` + goodRevision + `"}}}' && flux reconcile kustomization checkout --with-source`},
-		"helm":            {from("helm"), "helm rollback checkout   # back to 1.41.3"},
-		"kubectl":         {from("kubectl"), "kubectl rollout undo deployment/checkout   # back to 1.41.3"},
-		"github": {from("github", func(d *event.Deployment) { d.Repository = "acme/shop" }),
+		"its own command":         {from("argocd", own(" ./roll back ")), "./roll back"},
+		"its own, of two lines":   {from("argocd", own("cd shop\r\n  make undo\n")), "cd shop && make undo"},
+		"its own, as a template":  {from("helm", own("make deploy SERVICE={service} TO={previous_version} ENV={environment}")), "make deploy SERVICE=checkout TO=1.41.3 ENV=production"},
+		"a template's braces":     {from("helm", own("kubectl get -o jsonpath='{.spec}' {service}")), "kubectl get -o jsonpath='{.spec}' checkout"},
+		"a template with a gap":   {from("helm", own("make deploy REPO={repository}"), func(d *event.Deployment) { d.Repository = "" }), "helm rollback checkout --wait   # back to 1.41.3"},
+		"a template, hostile":     {from("helm", own(`make deploy TO="{previous_version}"`), func(d *event.Deployment) { d.PreviousVersion = "$(reboot)" }), "helm rollback checkout --wait   # back to '$(reboot)'"},
+		"a template, an option":   {from("api", own("make deploy TO={previous_version}"), func(d *event.Deployment) { d.PreviousVersion = "--all" }), "Deploy --all (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed."},
+		"argocd":                  {from("argocd", names("argocd/checkout-prod", "40")), "argocd app set checkout-prod --sync-policy none && argocd app rollback checkout-prod 40   # back to 1.41.3, auto-sync is off then"},
+		"argocd, elsewhere":       {from("argocd", names("team-a/checkout", "")), "argocd app history team-a/checkout   # then: argocd app rollback team-a/checkout ID, of 1.41.3"},
+		"argo rollouts":           {from("argo_rollouts", names("shop/checkout", "41")), "kubectl argo rollouts undo checkout -n shop --to-revision=41   # back to 1.41.3"},
+		"flux, a kustomization":   {from("flux", names("Kustomization/flux-system/checkout", "main@sha1:"+goodRevision)), `kubectl -n flux-system patch gitrepository "$(kubectl -n flux-system get kustomization checkout -o jsonpath='{.spec.sourceRef.name}')" --type merge -p '{"spec":{"ref":{"commit":"` + goodRevision + `"}}}' && flux reconcile kustomization checkout -n flux-system --with-source   # back to 1.41.3`},
+		"flux, hostile revision":  {from("flux", names("Kustomization/flux-system/checkout", "main@sha1:'; reboot '")), "Deploy 1.41.3 (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed."},
+		"flux, a Helm release":    {from("flux", names("HelmRelease/flux-system/checkout", "shop/shop-checkout.v2")), "flux suspend helmrelease checkout -n flux-system && helm rollback shop-checkout 2 -n shop   # back to 1.41.3, flux resume helmrelease undoes it"},
+		"flagger":                 {from("flagger", names("shop/checkout", "")), "kubectl rollout undo deployment/checkout -n shop   # back to 1.41.3, Flagger analyses and promotes it"},
+		"helm":                    {from("helm", names("shop/checkout", "6")), "helm rollback checkout 6 -n shop --wait   # back to 1.41.3"},
+		"helm, by its service":    {from("helm"), "helm rollback checkout --wait   # back to 1.41.3"},
+		"kubectl":                 {from("kubectl", names("shop/statefulset/checkout", "41")), "kubectl rollout undo statefulset/checkout -n shop --to-revision=41   # back to 1.41.3"},
+		"kubectl, by its service": {from("kubectl"), "kubectl rollout undo deployment/checkout   # back to 1.41.3"},
+		"spinnaker":               {from("spinnaker", names("shop/Deploy to prod", "version=1.41.3")), `curl -fX POST "$SPINNAKER_GATE"/pipelines/shop/Deploy%20to%20prod -H 'Content-Type: application/json' -d '{"type":"manual","parameters":{"version":"1.41.3"}}'   # back to 1.41.3, SPINNAKER_GATE is the URL of Gate`},
+		"spinnaker, by a trigger": {from("spinnaker", names("shop/Deploy to prod", "")), "In Spinnaker: start Deploy to prod of shop again for 1.41.3"},
+		"github":                  {from("github", names("acme/shop", "289782451")), "gh run rerun 289782451 --repo acme/shop   # back to 1.41.3"},
+		"github, by its commit": {from("github", func(d *event.Deployment) { d.Repository = "acme/shop" }),
 			"gh run list --commit " + goodRevision + " --repo acme/shop   # then: gh run rerun ID, of the run that deployed 1.41.3"},
-		"gitlab":           {from("gitlab"), "In GitLab: Operate › Environments › production, and press Rollback on 1.41.3"},
-		"in words":         {from("api"), "Deploy 1.41.3 (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed."},
-		"nothing before":   {from("api", func(d *event.Deployment) { d.PreviousRevision, d.PreviousVersion = "", "" }), "Deploy the last good version of checkout to production again; which one it was is not known here."},
-		"a hostile name":   {from("helm", func(d *event.Deployment) { d.Service = "x; rm -rf '/'" }), `helm rollback 'x; rm -rf '\''/'\'''   # back to 1.41.3`},
-		"a name as option": {from("helm", func(d *event.Deployment) { d.Service = "--all" }), "Deploy 1.41.3 (a1b2c3d) of --all to production again, the way 1.42.0 was deployed."},
-		"a newline inside": {from("kubectl", func(d *event.Deployment) { d.PreviousVersion = "1\nrm -rf /" }), "kubectl rollout undo deployment/checkout   # back to 1 rm -rf /"},
-		"no deployment":    {event.Deployment{}, ""},
+		"gitlab":           {from("gitlab", names("https://gitlab.example/acme/shop", "796")), "glab ci retry 796 --repo https://gitlab.example/acme/shop   # back to 1.41.3"},
+		"gitlab, in words": {from("gitlab"), "In GitLab: Operate › Environments › production, and press Rollback on 1.41.3"},
+		"a controller over CI": {from("argocd", names("argocd/checkout", "40"), func(d *event.Deployment) {
+			d.Sources = append(d.Sources, event.Source{Name: "github", Object: "acme/shop", Previous: "1"})
+		}), "argocd app set checkout --sync-policy none && argocd app rollback checkout 40   # back to 1.41.3, auto-sync is off then"},
+		"in words":            {from("api"), "Deploy 1.41.3 (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed."},
+		"nothing before":      {from("api", func(d *event.Deployment) { d.PreviousRevision, d.PreviousVersion = "", "" }), "Deploy the last good version of checkout to production again; which one it was is not known here."},
+		"a hostile name":      {from("helm", func(d *event.Deployment) { d.Service = "x; rm -rf '" }), `helm rollback 'x; rm -rf '\''' --wait   # back to 1.41.3`},
+		"a hostile object":    {from("argo_rollouts", names("shop$(reboot)/check`out", "4;1")), "kubectl argo rollouts undo 'check`out' -n 'shop$(reboot)' --to-revision='4;1'   # back to 1.41.3"},
+		"an object as option": {from("argocd", names("argocd/--grpc-web", "4")), "Deploy 1.41.3 (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed."},
+		"a release as option": {from("helm", names("shop/checkout", "--force")), "Deploy 1.41.3 (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed."},
+		"a name as option":    {from("helm", func(d *event.Deployment) { d.Service = "--all" }), "Deploy 1.41.3 (a1b2c3d) of --all to production again, the way 1.42.0 was deployed."},
+		"a newline inside":    {from("kubectl", func(d *event.Deployment) { d.PreviousVersion = "1\nrm -rf /" }), "kubectl rollout undo deployment/checkout   # back to '1 rm -rf /'"},
+		"no deployment":       {event.Deployment{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, Fix(c.deployment)) })
 	}
@@ -255,6 +284,8 @@ func TestSentencesOfAnAlert(t *testing.T) {
 	v, a := verdict(), anomaly()
 	abstained := *v.Suspicion
 	abstained.Abstained, abstained.RangeNote = true, "the branch was force-pushed"
+	require.Contains(t, SuspectLine(event.Suspect{Change: event.Change{Revision: badRevision, Author: "Ada"}, Probability: .8, Owners: []string{"@acme/cart", "@a\nb", "", "@c", "@d"}}),
+		"by Ada (owned by @acme/cart, @a b, @c), 80%")
 	merge := event.Suspicion{Suspects: []event.Suspect{{Change: event.Change{Revision: badRevision, Parents: []string{"a", "b"}}}}}
 
 	for name, c := range map[string]struct{ got, want string }{
