@@ -26,11 +26,14 @@ type Ledger struct {
 	runs        shelf[event.PipelineRun]
 	anomalies   shelf[event.Anomaly]
 	verdicts    shelf[event.Verdict]
+	documents   shelf[evidence]
 	tellings    shelf[[]event.Telling] // by deployment
 	dirty       map[string]struct{}    // keys to be persisted
 	dropped     map[string]uint64
 	subscribers map[*subscriber]struct{}
 	latest      time.Time // the newest time told, for what comes without one
+
+	documentBytes int // of documents
 
 	// seen is the fast path of RecordSighting and Current: what telemetry of
 	// one version and revision resolves to. Its own lock, so that the data
@@ -72,6 +75,7 @@ func New(limits Limits) *Ledger {
 	l.anomalies = newShelf(l, l.limits.Anomalies, kindAnomaly, func(string, event.Anomaly) {})
 	l.verdicts = newShelf(l, l.limits.Verdicts, kindVerdict, func(string, event.Verdict) {})
 	l.tellings = newShelf(l, l.limits.Verdicts, kindTelling, func(string, []event.Telling) {})
+	l.documents = newShelf(l, l.limits.Documents, kindEvidence, func(_ string, e evidence) { l.documentBytes -= len(e.Gzip) })
 	return l
 }
 
@@ -123,7 +127,7 @@ func (l *Ledger) Sizes() map[string]int {
 	defer l.mu.RUnlock()
 	return map[string]int{
 		"deployments": len(l.deployments), "places": len(l.places), "changes": l.changes.Len(),
-		"runs": l.runs.Len(), "anomalies": l.anomalies.Len(), "verdicts": l.verdicts.Len(),
+		"runs": l.runs.Len(), "anomalies": l.anomalies.Len(), "verdicts": l.verdicts.Len(), "evidence": l.documents.Len(),
 	}
 }
 

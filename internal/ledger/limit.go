@@ -39,6 +39,7 @@ func (l *Ledger) drop(d *deployment) {
 		}
 	}
 	l.verdicts.Remove(d.ID)
+	l.documents.Remove(d.ID)
 	l.tellings.Remove(d.ID)
 	l.touch(kindDeployment, d.ID)
 	p.forgetBuild(d.build)
@@ -101,6 +102,7 @@ func (l *Ledger) Expire(now time.Time) int {
 	gone += expire(l.changes, before, never)
 	gone += expire(l.runs, before, never)
 	gone += expire(l.verdicts, before, never)
+	gone += expire(l.documents, before, never)
 	gone += expire(l.tellings, before, never)
 	gone += expire(l.anomalies, before, func(a event.Anomaly) bool { return a.Open })
 	return gone

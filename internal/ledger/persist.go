@@ -19,6 +19,7 @@ const (
 	kindVerdict    = "verdict/"
 	kindAnomaly    = "anomaly/"
 	kindRun        = "run/"
+	kindEvidence   = "evidence/"
 	kindTelling    = "telling/"
 )
 
@@ -42,6 +43,7 @@ type record struct {
 	Verdict    *event.Verdict     `json:"verdict,omitempty"`
 	Anomaly    *event.Anomaly     `json:"anomaly,omitempty"`
 	Run        *event.PipelineRun `json:"run,omitempty"`
+	Evidence   *evidence          `json:"evidence,omitempty"`
 	Tellings   *[]event.Telling   `json:"tellings,omitempty"`
 }
 
@@ -131,6 +133,8 @@ func (l *Ledger) snapshot(key string) *record {
 		return shelved(l.anomalies, id, r, &r.Anomaly)
 	case kindRun:
 		return shelved(l.runs, id, r, &r.Run)
+	case kindEvidence:
+		return shelved(l.documents, id, r, &r.Evidence)
 	case kindTelling:
 		return shelved(l.tellings, id, r, &r.Tellings)
 	}
@@ -183,6 +187,10 @@ func (l *Ledger) Load(key string, value []byte) error {
 		l.runs.Add(id, dated[event.PipelineRun]{*r.Run, r.ToldAt})
 	case kind == kindTelling && r.Tellings != nil:
 		l.tellings.Add(id, dated[[]event.Telling]{*r.Tellings, r.ToldAt})
+	case kind == kindEvidence && r.Evidence != nil:
+		l.documents.Remove(id)
+		l.documentBytes += len(r.Evidence.Gzip)
+		l.documents.Add(id, dated[evidence]{*r.Evidence, r.ToldAt})
 	default:
 		return fmt.Errorf("read %q: holds no object of that kind", key)
 	}
@@ -243,6 +251,8 @@ func (l *Ledger) Loaded() {
 	resort(l.verdicts)
 	resort(l.tellings)
 	resort(l.anomalies)
+	resort(l.documents)
+	l.trimDocuments()
 }
 
 // resort puts a shelf in order of telling.
