@@ -38,7 +38,7 @@ acceptance: build ## Measure what is promised, on real parts: 20 runs each, 35 m
 	@DEPLOYLOOP_BIN=$(CURDIR)/bin/deployloop go test ./test/acceptance -v -count=1 -timeout 60m -args -full
 
 .PHONY: tools
-tools: ## Install what the tests run against into .tools (a real Alertmanager; Chromium from the system)
+tools: ## Install what the tests run against into .tools (a real Alertmanager and Prometheus; Chromium from the system)
 	@scripts/install-tools.sh
 
 .PHONY: lint

@@ -42,6 +42,16 @@ golangci-lint() {
 	go install "$module/cmd/golangci-lint@$version"
 }
 
+# Gitea's module replaces others, which `go install` refuses: it is built from a
+# module of our own that pins them all. SQLite needs a C compiler.
+gitea() {
+	local module=code.gitea.io/gitea version=v1.26.0
+	installed "$module" "$version" gitea && return
+	echo "installing gitea $version (four minutes, once)" >&2
+	CGO_ENABLED=1 go -C internal/tools/gitea build -ldflags "-X main.Version=${version#v}" \
+		-tags "sqlite sqlite_unlock_notify timetzdata" -o "$GOBIN/gitea" "$module"
+}
+
 # Without the tag it takes ten minutes, and brings every cloud's client.
 prometheus() {
 	local module=github.com/prometheus/prometheus version=v0.316.0
@@ -57,10 +67,10 @@ vmalert() {
 	go install "$module/app/vmalert@$version"
 }
 
-[[ $# -gt 0 ]] || set -- alertmanager
+[[ $# -gt 0 ]] || set -- alertmanager gitea
 for tool in "$@"; do
 	case $tool in
-	alertmanager | golangci-lint | prometheus | vmalert) "$tool" ;;
+	alertmanager | gitea | golangci-lint | prometheus | vmalert) "$tool" ;;
 	*)
 		echo "install-tools: no tool named $tool" >&2
 		exit 2

@@ -45,8 +45,8 @@ func build() *dashboard.DashboardBuilder {
 			description: "How long runs waited for a runner, over a sliding 6 hours.",
 			queries:     []query{{expr: "histogram_quantile(0.95, sum by (le, cicd_pipeline_name) (increase(" + queue + "[6h])))", legend: "{{cicd_pipeline_name}}"}}})).
 		WithPanel(lines(card{title: "Failed runs", unit: "short", width: 12, height: 8, stacked: true,
-			description: "Runs that failed, by pipeline and type of error.",
-			queries:     []query{{expr: "sum by (cicd_pipeline_name, error_type) (increase(cicd_pipeline_run_errors_total" + cicd + "[$__rate_interval]))", legend: "{{cicd_pipeline_name}} {{error_type}}"}}})).
+			description: "Runs that ended otherwise than well, by pipeline and result.",
+			queries:     []query{{expr: `sum by (pipeline, result) (increase(deployloop_pipeline_runs_total{pipeline=~"$pipeline",level="run",result!="success"}[$__rate_interval]))`, legend: "{{pipeline}} {{result}}"}}})).
 		WithPanel(list(card{title: "Slowest tasks", unit: "s", width: 24, height: 8,
 			description: "Mean duration of tasks over the time range, slowest first.",
 			queries: []query{{expr: `topk(15, sum by (cicd_pipeline_name, cicd_pipeline_task_name) (rate(deployloop_pipeline_task_duration_seconds_sum` + cicd + "[$__range])) / " +

@@ -41,15 +41,15 @@ func loop() *dashboard.DashboardBuilder {
 				" / (" + sumOf("", "increase(deployloop_suspicions_total"+place()+"[$__range])") + " > 0)"}}})).
 		WithPanel(number(card{title: "Under watch", unit: "short", width: 6, height: 5,
 			description: "Deployments that are being compared with what served before.",
-			queries:     []query{{expr: sumOf("", "deployloop_deployments_watched"+place())}}})).
+			queries:     []query{{expr: orZero(sumOf("", "deployloop_deployments_watched"+place()))}}})).
 		WithRow(dashboard.NewRowBuilder("Is it closed?")).
 		WithPanel(number(card{title: "Open anomalies", unit: "short", width: 4, height: 5, warn: 1, alarm: 5,
 			description: "Anomalies that nobody and nothing has ended yet.",
-			queries:     []query{{expr: sumOf("", "deployloop_anomalies_open"+place())}},
+			queries:     []query{{expr: orZero(sumOf("", "deployloop_anomalies_open"+place()))}},
 			links:       []*dashboard.DashboardLinkBuilder{link("Open alerts in the console", "${console}/alerts")}})).
 		WithPanel(number(card{title: "Oldest open", unit: "s", width: 4, height: 5, warn: 3600, alarm: 86400,
 			description: "Age of the oldest open anomaly. Runbook: docs/runbooks/AnomalyUnclosed.md.",
-			queries:     []query{{expr: "max(" + narrowed("deployloop_anomalies_open_age_seconds"+place()) + ")"}}})).
+			queries:     []query{{expr: orZero("max(" + narrowed("deployloop_anomalies_open_age_seconds"+place()) + ")")}}})).
 		WithPanel(lines(card{title: "How anomalies ended", unit: "short", width: 8, height: 10, stacked: true,
 			description: "Closed anomalies by reason: rolled_back, fixed_by, recovered, waived, superseded, exonerated.",
 			queries:     []query{{expr: sumOf("reason", "increase(deployloop_anomalies_closed_total"+place()+"[$__rate_interval])"), legend: "{{reason}}"}}})).
@@ -58,7 +58,7 @@ func loop() *dashboard.DashboardBuilder {
 			queries:     []query{{expr: sumOf("verdict", "increase(deployloop_verdicts_total"+place()+"[$__rate_interval])"), legend: "{{verdict}}"}}})).
 		WithPanel(number(card{title: "Deaf", unit: "short", width: 4, height: 5, warn: 1, alarm: 3,
 			description: "Deployments that were told of, but whose telemetry does not arrive. Runbook: docs/runbooks/LoopDeaf.md.",
-			queries:     []query{{expr: sumOf("", "deployloop_deployments_silent"+place())}}})).
+			queries:     []query{{expr: orZero(sumOf("", "deployloop_deployments_phantom"+place()))}}})).
 		WithPanel(number(card{title: "Untracked", unit: "short", width: 4, height: 5, warn: 1, alarm: 5,
 			description: "New versions in telemetry that no deploy source told of, in the time range. Runbook: docs/runbooks/UntrackedChange.md.",
 			queries:     []query{{expr: sumOf("", "increase(deployloop_deployments_untracked_total"+place()+"[$__range])")}}})).

@@ -35,6 +35,12 @@ func sumOf(by, expr string) string {
 	return "sum by (" + by + ") (" + narrowed(expr) + ")"
 }
 
+// orZero makes a missing number 0 wherever deployments are known: a gauge of
+// what is open has no series while nothing is.
+func orZero(number string) string {
+	return number + " or 0 * " + sumOf("", "deployloop_deployments_total"+place())
+}
+
 // quantile of a step of the loop, or of another histogram by place.
 func quantile(q, by, bucket, window string) string {
 	labels := "le"

@@ -16,6 +16,7 @@ const (
 	settledAfter   = 25 * time.Hour      // a verdict older than its longest watch does not change any more
 	evidenceFresh  = 5 * time.Minute     // a verdict that was not repeated for so long shows no evidence
 	longestLatency = 30 * 24 * time.Hour // a longer step is a clock or an import, no latency
+	wholeSeconds   = 2 * time.Second     // verdicts are dated to the second, what they look back on to the nanosecond
 )
 
 // Tracker keeps the counters and histograms; it observes each fact of the
@@ -184,10 +185,11 @@ func (t *Tracker) steps(d event.Deployment, p *deploymentProgress) {
 			t.step(d, nil, step, from, to)
 		}
 	}
-	if change, ok := t.ledger.Change(d.Repository, d.Revision); ok && d.Revision != "" {
+	// What a rollback puts back was delivered before.
+	if change, ok := t.ledger.Change(d.Repository, d.Revision); ok && d.Revision != "" && d.RollbackOf == "" {
 		observe(&p.lead, "commit_to_deploy", change.At, d.StartedAt)
 	}
-	if d.Revision != "" && !p.built {
+	if d.Revision != "" && d.RollbackOf == "" && !p.built {
 		for _, run := range t.ledger.PipelineRuns(ledger.RunQuery{Revision: d.Revision, Limit: 1}) {
 			observe(&p.built, "build_to_deploy", run.FinishedAt, d.StartedAt)
 		}
@@ -238,9 +240,10 @@ func (t *Tracker) tellings(d event.Deployment, v event.Verdict, p *deploymentPro
 
 func (t *Tracker) step(d event.Deployment, exemplar *Exemplar, step string, from, to time.Time, further ...string) {
 	took := to.Sub(from)
-	if took < 0 || took > longestLatency {
+	if took < -wholeSeconds || took > longestLatency {
 		return // a clock that is off says nothing about the loop
 	}
+	took = max(took, 0)
 	if exemplar == nil {
 		exemplar = &Exemplar{Deployment: d.ID}
 	}

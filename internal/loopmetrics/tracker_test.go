@@ -186,7 +186,7 @@ func TestCountersAreThereBeforeTheirFirstEvent(t *testing.T) {
 	}
 	want := map[string]int{
 		"deployloop.deployments": 1, "deployloop.deployments.untracked": 1, "deployloop.rollbacks": 1, "deployloop.verdicts": 4,
-		"deployloop.suspicions": 2, "deployloop.anomalies.closed": 6, "deployloop.recovery.duration": 1, "deployloop.loop.latency": 5,
+		"deployloop.suspicions": 2, "deployloop.anomalies.closed": 6, "deployloop.recovery.duration": 1, "deployloop.loop.latency": 6,
 		"deployloop.pipeline.runs": 2, "deployloop.pipeline.run.duration": 2, "deployloop.metrics.lost": 1,
 	}
 	require.Equal(t, want, series())
@@ -205,4 +205,40 @@ func TestZerosTakeHalfOfAFamily(t *testing.T) {
 			require.Zero(t, f.Points[0].Value)
 		}
 	}
+}
+
+// Putting back what was delivered long ago is no delivery, and a verdict within
+// the second of the first bad request took no time, not less than none.
+func TestStepsThatAreNone(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	l.RecordSighting(ledger.Sighting{Service: "checkout", Environment: "production", Version: "1.41.3", At: noon.Add(-time.Hour)})
+	first := deployed(t, l, "checkout", "1.42.0", noon)
+	bad := deployed(t, l, "checkout", "1.42.10", noon.Add(time.Hour))
+	back, _ := l.RecordDeployment(event.Deployment{
+		Service: "checkout", Environment: "production", Version: first.Version, Revision: first.Revision, Repository: "acme/shop",
+		StartedAt: noon.Add(2 * time.Hour), Sources: []event.Source{{Name: "api", At: noon.Add(2 * time.Hour)}},
+	})
+	require.NotEmpty(t, back.RollbackOf)
+	l.RecordChange(event.Change{Repository: "acme/shop", Revision: first.Revision, At: noon.Add(-time.Minute)})
+	l.RecordVerdict(event.Verdict{
+		Deployment: bad, State: event.Regressed, At: noon.Add(time.Hour + time.Minute),
+		RegressedAt: noon.Add(time.Hour + time.Minute), FirstBadAt: noon.Add(time.Hour + time.Minute + 400*time.Millisecond),
+	})
+	families := NewTracker(l).Collect(noon.Add(3 * time.Hour))
+	assert.Equal(t, 1.0, observations(families, "commit_to_deploy"))
+	assert.Equal(t, 60.0, value(t, families, "deployloop.loop.latency", "step", "commit_to_deploy"))
+	assert.Equal(t, 1.0, observations(families, "first_bad_to_verdict"))
+	assert.Zero(t, value(t, families, "deployloop.loop.latency", "step", "first_bad_to_verdict"))
+}
+
+// observations counts those of a step of the loop.
+func observations(families []Family, step string) (n float64) {
+	for _, f := range families {
+		for _, p := range f.Points {
+			if f.Name == "deployloop.loop.latency" && p.Labels[2].Text == step {
+				n += float64(p.Count)
+			}
+		}
+	}
+	return n
 }

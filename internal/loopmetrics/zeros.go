@@ -38,6 +38,7 @@ func (t *Tracker) expectAt(service, environment string) {
 	for _, step := range []string{"commit_to_deploy", "build_to_deploy", "deploy_to_first_telemetry", "first_telemetry_to_verdict", "first_bad_to_verdict"} {
 		t.latency.zero(with("step", step)...)
 	}
+	t.latency.zero(with("step", "verdict_to_told", "channel", string(event.ChannelAlertmanager))...)
 }
 
 // expectRun opens the series of a run's or task's end.

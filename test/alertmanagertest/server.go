@@ -64,7 +64,7 @@ func Tool(t testing.TB, name string) string {
 	t.Helper()
 	path := filepath.Join(Root(t), ".tools", "bin", name)
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%s is not installed: run scripts/install-tools.sh alertmanager", name)
+		t.Fatalf("%s is not installed: run scripts/install-tools.sh", name)
 	}
 	return path
 }

@@ -5,6 +5,10 @@ package deploylooptest
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,10 +45,14 @@ type Loop struct {
 
 // Options of a Loop.
 type Options struct {
-	Alertmanager string         // its URL
+	Alertmanager string         // its URL; "": none is told
 	Heartbeat    time.Duration  // of connector and exporter
 	Anomaly      map[string]any // further keys of the anomaly connector
+	Configs      [][]byte       // further configurations, laid over the built-in one
 }
+
+// githubSecret signs the webhooks of Webhook.
+const githubSecret = "of this test alone"
 
 // Program is the binary: the file that DEPLOYLOOP_BIN names, else built now.
 func Program(t testing.TB) string {
@@ -77,26 +85,31 @@ func Start(t testing.TB, options Options) *Loop {
 	for key, value := range options.Anomaly {
 		anomaly[key] = value
 	}
+	exporters := m{"prometheus": m{"endpoint": address["metrics"]}}
+	if options.Alertmanager != "" {
+		exporters["alertmanager"] = m{"heartbeat": options.Heartbeat.String(), "console_url": "http://" + address["console"]}
+	}
 	overlay, err := yaml.Marshal(m{
 		"receivers": m{
 			"otlp": m{"protocols": m{"grpc": m{"endpoint": address["grpc"]}, "http": m{"endpoint": address["http"]}}},
-			"cicd": m{"endpoint": address["cicd"]},
+			"cicd": m{"endpoint": address["cicd"], "github": m{"secret": githubSecret}, "metrics_interval": "1s"},
 		},
 		"connectors": m{"anomaly": anomaly},
-		"exporters": m{
-			"prometheus":   m{"endpoint": address["metrics"]},
-			"alertmanager": m{"heartbeat": options.Heartbeat.String(), "console_url": "http://" + address["console"]},
-		},
+		"exporters":  exporters,
 		"extensions": m{"console": m{"endpoint": address["console"]}},
 		"service":    m{"telemetry": m{"logs": m{"level": "info"}, "metrics": m{"level": "none"}}},
 	})
 	require.NoError(t, err)
-	path := filepath.Join(dir, "test.yaml")
-	require.NoError(t, os.WriteFile(path, overlay, 0o600))
+	args := []string{"--config", "default:"}
+	for i, config := range append(options.Configs, overlay) {
+		path := filepath.Join(dir, fmt.Sprintf("%d.yaml", i))
+		require.NoError(t, os.WriteFile(path, config, 0o600))
+		args = append(args, "--config", path)
+	}
 	l := &Loop{
 		OTLP: "http://" + address["http"], CICD: "http://" + address["cicd"],
 		Console: "http://" + address["console"], Metrics: "http://" + address["metrics"],
-		t: t, program: Program(t), args: []string{"--config", "default:", "--config", path}, log: &tail{},
+		t: t, program: Program(t), args: args, log: &tail{},
 		env: append(os.Environ(), "DEPLOYLOOP_STATE_DIR="+filepath.Join(dir, "state"), "DEPLOYLOOP_ALERTMANAGER_URL="+options.Alertmanager),
 	}
 	t.Cleanup(func() {
@@ -122,6 +135,11 @@ func (l *Loop) Start() {
 	l.exited = exited
 	go func() { _ = command.Wait(); close(exited) }()
 	require.Eventually(l.t, func() bool {
+		select {
+		case <-exited:
+			return true // told below
+		default:
+		}
 		for _, url := range []string{l.OTLP, l.CICD, l.Console} {
 			response, err := http.Get(url + "/") // any answer is one of a listener
 			if err != nil {
@@ -132,6 +150,11 @@ func (l *Loop) Start() {
 		return true
 	}, 60*time.Second, 50*time.Millisecond, "deployloop does not listen")
 	l.starting = time.Since(began)
+	select {
+	case <-exited:
+		require.Fail(l.t, "deployloop ended at its start")
+	default:
+	}
 }
 
 // StartupTime is how long the last start took until all listened.
@@ -170,6 +193,26 @@ func (l *Loop) Mark(deployment map[string]any) {
 	body, err := json.Marshal(deployment)
 	require.NoError(l.t, err)
 	response, err := http.Post(l.CICD+"/v1/deployments", "application/json", bytes.NewReader(body))
+	require.NoError(l.t, err)
+	defer response.Body.Close()
+	answer, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
+	require.Equal(l.t, http.StatusAccepted, response.StatusCode, string(answer))
+}
+
+// Webhook posts an event as GitHub does: signed.
+func (l *Loop) Webhook(event string, payload map[string]any) {
+	l.t.Helper()
+	body, err := json.Marshal(payload)
+	require.NoError(l.t, err)
+	request, err := http.NewRequest(http.MethodPost, l.CICD+"/webhooks/github", bytes.NewReader(body))
+	require.NoError(l.t, err)
+	mac := hmac.New(sha256.New, []byte(githubSecret))
+	mac.Write(body)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-GitHub-Event", event)
+	request.Header.Set("X-GitHub-Delivery", rand.Text())
+	request.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	response, err := http.DefaultClient.Do(request)
 	require.NoError(l.t, err)
 	defer response.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(response.Body, 4096))

@@ -1,0 +1,97 @@
+// Package prometheustest starts a real Prometheus for a test.
+package prometheustest
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	promapi "github.com/prometheus/client_golang/api"
+	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/deployloop/deployloop/test/alertmanagertest"
+)
+
+// Server is a running Prometheus.
+type Server struct {
+	URL string
+
+	t   testing.TB
+	api prometheus.API
+}
+
+// Options of a Server.
+type Options struct {
+	Targets []string      // base URLs whose /metrics it scrapes
+	Every   time.Duration // scrape interval
+}
+
+// Start runs a Prometheus until the test ends.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	dir := t.TempDir()
+	var hosts []string
+	for _, target := range o.Targets {
+		hosts = append(hosts, strings.TrimPrefix(target, "http://"))
+	}
+	type m = map[string]any
+	config, err := yaml.Marshal(m{
+		"global":         m{"scrape_interval": o.Every.String(), "scrape_timeout": o.Every.String()},
+		"scrape_configs": []m{{"job_name": "deployloop", "static_configs": []m{{"targets": hosts}}}},
+	})
+	require.NoError(t, err)
+	path := filepath.Join(dir, "prometheus.yml")
+	require.NoError(t, os.WriteFile(path, config, 0o600))
+	log, err := os.Create(filepath.Join(dir, "prometheus.log"))
+	require.NoError(t, err)
+
+	address := alertmanagertest.FreeAddress(t)
+	command := exec.Command(alertmanagertest.Tool(t, "prometheus"), "--config.file="+path,
+		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address,
+		"--enable-feature=exemplar-storage")
+	command.Stdout, command.Stderr = log, log
+	// It must not outlive a test that is killed.
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		_ = command.Wait() // how it ended is of no interest
+		_ = log.Close()
+		if t.Failed() {
+			said, _ := os.ReadFile(log.Name())
+			t.Logf("Prometheus said:\n%s", said[max(0, len(said)-4096):])
+		}
+	})
+	s := &Server{URL: "http://" + address, t: t}
+	client, err := promapi.NewClient(promapi.Config{Address: s.URL})
+	require.NoError(t, err)
+	s.api = prometheus.NewAPI(client)
+	require.Eventually(t, func() bool {
+		response, err := http.Get(s.URL + "/-/ready")
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}, time.Minute, 50*time.Millisecond, "Prometheus is not ready")
+	return s
+}
+
+// Query gives the series of a query at this moment.
+func (s *Server) Query(query string) model.Vector {
+	s.t.Helper()
+	value, _, err := s.api.Query(context.Background(), query, time.Now())
+	require.NoError(s.t, err, query)
+	vector, ok := value.(model.Vector)
+	require.True(s.t, ok, "%s gives a %s", query, value.Type())
+	return vector
+}
