@@ -44,6 +44,8 @@ type Reader interface {
 	PipelineRuns(RunQuery) []event.PipelineRun
 	// Tellings lists who was told of a deployment, and when first.
 	Tellings(deploymentID string) []event.Telling
+	// Coverage is how the telemetry of each service was since the start.
+	Coverage() []Coverage
 	// Subscribe is told of every recorded update; a slow subscriber misses
 	// updates and is told so by Update.Missed.
 	Subscribe(buffer int) (updates <-chan Update, cancel func())
@@ -57,6 +59,9 @@ type Recorder interface {
 	// RecordSighting infers a deployment at the first sight of a new version.
 	// The common case (nothing new) must be allocation-free and cheap.
 	RecordSighting(Sighting) (d event.Deployment, isNew bool)
+	// RecordTelemetry notes what signal of a service passes, and what it lacks;
+	// as cheap as RecordSighting.
+	RecordTelemetry(Telemetry)
 	RecordVerdict(event.Verdict)
 	RecordAnomaly(event.Anomaly)
 	RecordPipelineRun(event.PipelineRun)

@@ -38,8 +38,9 @@ type Ledger struct {
 	// seen is the fast path of RecordSighting and Current: what telemetry of
 	// one version and revision resolves to. Its own lock, so that the data
 	// path waits for no listing; taken after mu when both are held.
-	seenMu sync.RWMutex
-	seen   map[seenKey]*sighted
+	seenMu  sync.RWMutex
+	seen    map[seenKey]*sighted
+	covered map[placeKey]*coverage // what telemetry was like, at most limits.Places; under seenMu too
 }
 
 var (
@@ -69,6 +70,7 @@ func New(limits Limits) *Ledger {
 		dropped:     map[string]uint64{},
 		subscribers: map[*subscriber]struct{}{},
 		seen:        map[seenKey]*sighted{},
+		covered:     map[placeKey]*coverage{},
 	}
 	l.changes = newShelf(l, l.limits.Changes, kindChange, func(key string, c event.Change) { l.forgetAbbreviation(key, c) })
 	l.runs = newShelf(l, l.limits.Runs, kindRun, func(string, event.PipelineRun) {})

@@ -73,7 +73,7 @@ func (m *marker) traces(_ context.Context, td ptrace.Traces) (ptrace.Traces, err
 	defer m.guard()
 	now := m.now()
 	for i, all := 0, td.ResourceSpans(); i < all.Len(); i++ {
-		m.mark(all.At(i).Resource().Attributes(), now, m.config.Infer)
+		m.mark(all.At(i).Resource().Attributes(), now, spanStamp(all.At(i)), ledger.Traces, m.config.Infer)
 	}
 	return td, nil
 }
@@ -82,7 +82,7 @@ func (m *marker) metrics(_ context.Context, md pmetric.Metrics) (pmetric.Metrics
 	defer m.guard()
 	now := m.now()
 	for i, all := 0, md.ResourceMetrics(); i < all.Len(); i++ {
-		m.mark(all.At(i).Resource().Attributes(), now, m.config.Infer)
+		m.mark(all.At(i).Resource().Attributes(), now, time.Time{}, ledger.Metrics, m.config.Infer)
 	}
 	return md, nil
 }
@@ -93,14 +93,43 @@ func (m *marker) logs(_ context.Context, ld plog.Logs) (plog.Logs, error) {
 	for i, all := 0, ld.ResourceLogs(); i < all.Len(); i++ {
 		// Whoever tells of deployments is no deployment itself: a CI tool may
 		// name the service that it deploys as its own.
+		signal := ledger.Logs
 		tells := m.learn(all.At(i))
-		m.mark(all.At(i).Resource().Attributes(), now, m.config.Infer && !tells)
+		if tells {
+			signal = noSignal
+		}
+		m.mark(all.At(i).Resource().Attributes(), now, logStamp(all.At(i)), signal, m.config.Infer && !tells)
 	}
 	return ld, nil
 }
 
+// noSignal is of a resource whose records are no telemetry of its service; the
+// ledger takes none.
+const noSignal = ledger.Signal(0xff)
+
+// spanStamp is the end of a resource's first span: one is enough to tell how its
+// sender's clock goes. Zero when there is none.
+func spanStamp(r ptrace.ResourceSpans) time.Time {
+	for i, scopes := 0, r.ScopeSpans(); i < scopes.Len(); i++ {
+		if spans := scopes.At(i).Spans(); spans.Len() > 0 && spans.At(0).EndTimestamp() != 0 {
+			return spans.At(0).EndTimestamp().AsTime()
+		}
+	}
+	return time.Time{}
+}
+
+// logStamp is the time of a resource's first log record.
+func logStamp(r plog.ResourceLogs) time.Time {
+	for i, scopes := 0, r.ScopeLogs(); i < scopes.Len(); i++ {
+		if records := scopes.At(i).LogRecords(); records.Len() > 0 && records.At(0).Timestamp() != 0 {
+			return records.At(0).Timestamp().AsTime()
+		}
+	}
+	return time.Time{}
+}
+
 // mark stamps one resource. It allocates for what it adds only.
-func (m *marker) mark(attributes pcommon.Map, now time.Time, infer bool) {
+func (m *marker) mark(attributes pcommon.Map, now, stamped time.Time, signal ledger.Signal, infer bool) {
 	service := m.read(attributes, m.config.Read.Service)
 	environment := m.read(attributes, m.config.Read.Environment)
 	version := m.read(attributes, m.config.Read.Version)
@@ -112,6 +141,8 @@ func (m *marker) mark(attributes pcommon.Map, now time.Time, infer bool) {
 	if service == "" || strings.HasPrefix(service, unknownService) {
 		m.telemetry.count[withoutService].Add(1)
 	} else {
+		m.ledger.RecordTelemetry(ledger.Telemetry{Service: service, Environment: environment, Signal: signal,
+			Version: version != "", Revision: revision != "", At: now, Stamped: stamped})
 		if infer {
 			sighting := ledger.Sighting{Service: service, Environment: environment, Version: version, Revision: revision, At: now}
 			if _, isNew := m.ledger.RecordSighting(sighting); isNew {
