@@ -35,6 +35,12 @@ type Config struct {
 	// of deployloop's own.
 	Labels      map[string]string `mapstructure:"labels"`
 	Annotations map[string]string `mapstructure:"annotations"`
+	// Ledger is the extension that is told what was told, and what is
+	// silenced; without one of that id neither is known elsewhere.
+	Ledger component.ID `mapstructure:"ledger"`
+	// SilencePoll is how often the Alertmanagers are asked for silences of what
+	// was told; 0: never.
+	SilencePoll time.Duration `mapstructure:"silence_poll"`
 	// MaxAlerts bounds the anomalies that are remembered; the one not heard of
 	// for longest leaves first.
 	MaxAlerts int `mapstructure:"max_alerts"`
@@ -59,7 +65,7 @@ var (
 )
 
 func createDefaultConfig() component.Config {
-	return &Config{Heartbeat: defaultHeartbeat, MaxAlerts: 10000}
+	return &Config{Heartbeat: defaultHeartbeat, Ledger: component.MustNewID("ledger"), SilencePoll: 30 * time.Second, MaxAlerts: 10000}
 }
 
 func defaultEndpoint() EndpointConfig {
@@ -124,6 +130,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Heartbeat < 100*time.Millisecond {
 		errs = append(errs, errors.New("heartbeat: must be at least 100ms and equal to the anomaly connector's (default 30s)"))
+	}
+	if c.SilencePoll < 0 || c.SilencePoll > 0 && c.SilencePoll < time.Second {
+		errs = append(errs, errors.New("silence_poll: must be 0 (never) or at least 1s"))
 	}
 	if c.MaxAlerts < 1 {
 		errs = append(errs, errors.New("max_alerts: must be at least 1"))

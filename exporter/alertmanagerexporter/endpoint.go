@@ -32,7 +32,7 @@ const (
 type endpoint struct {
 	teller *teller
 	name   string // the base URL
-	url    string
+	base   string // ends with a slash
 	client *http.Client
 
 	mu      sync.Mutex
@@ -41,7 +41,8 @@ type endpoint struct {
 	closing bool
 	wake    chan struct{}
 
-	rejected string // the last refusal that was logged in full
+	rejected   string // the last refusal that was logged in full
+	pollFailed bool   // the last poll of its silences; only the poll's goroutine looks
 }
 
 func newEndpoint(t *teller, base string, client *http.Client) *endpoint {
@@ -50,7 +51,7 @@ func newEndpoint(t *teller, base string, client *http.Client) *endpoint {
 		name = u.Redacted() // a password in it must reach neither logs nor metrics
 	}
 	return &endpoint{
-		teller: t, name: name, url: strings.TrimRight(base, "/") + "/" + alertsPath, client: client,
+		teller: t, name: name, base: strings.TrimRight(base, "/") + "/", client: client,
 		pending: map[string]event.Anomaly{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -195,7 +196,7 @@ func (e *endpoint) post(ctx context.Context, alerts models.PostableAlerts) error
 	if err != nil {
 		return fmt.Errorf("encode alerts: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.base+alertsPath, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

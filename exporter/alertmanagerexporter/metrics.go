@@ -18,12 +18,13 @@ type metrics struct {
 	failed  metric.Int64Counter
 	skipped metric.Int64Counter
 	delay   metric.Float64Histogram
+	polls   metric.Int64Counter
 }
 
 func newMetrics(set component.TelemetrySettings) (*metrics, error) {
 	meter := set.MeterProvider.Meter(scope)
 	var m metrics
-	var errs [4]error
+	var errs [5]error
 	m.sent, errs[0] = meter.Int64Counter("deployloop.alertmanager.alerts.sent",
 		metric.WithUnit("{alert}"), metric.WithDescription("Alerts that an Alertmanager took, by state: open or closed."))
 	m.failed, errs[1] = meter.Int64Counter("deployloop.alertmanager.alerts.failed",
@@ -33,6 +34,8 @@ func newMetrics(set component.TelemetrySettings) (*metrics, error) {
 	m.delay, errs[3] = meter.Float64Histogram("deployloop.alertmanager.onset_to_alert",
 		metric.WithUnit("s"), metric.WithDescription("Time from the estimated onset of an anomaly to the first Alertmanager that took its alert."),
 		metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1800, 3600))
+	m.polls, errs[4] = meter.Int64Counter("deployloop.alertmanager.silence_polls",
+		metric.WithUnit("{poll}"), metric.WithDescription("Times that an Alertmanager was asked for its silences, by outcome: ok or failed."))
 	return &m, errors.Join(errs[:]...)
 }
 
@@ -50,6 +53,14 @@ func (m *metrics) fail(ctx context.Context, endpoint, reason string, n int) {
 
 func (m *metrics) skip(ctx context.Context, reason string) {
 	m.skipped.Add(ctx, 1, metric.WithAttributes(attribute.String("reason", reason)))
+}
+
+func (m *metrics) polledSilences(ctx context.Context, endpoint string, ok bool) {
+	outcome := "ok"
+	if !ok {
+		outcome = "failed"
+	}
+	m.polls.Add(ctx, 1, metric.WithAttributes(attribute.String("endpoint", endpoint), attribute.String("outcome", outcome)))
 }
 
 func (m *metrics) observeTold(ctx context.Context, delay time.Duration) {

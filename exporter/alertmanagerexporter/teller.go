@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/alertmanager/api/v2/models"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/consumer"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
+	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/ledger/ledgerhost"
 )
 
 // teller takes state records and gives the newest of each anomaly to every
@@ -26,8 +29,10 @@ type teller struct {
 	now       func() time.Time
 	metrics   *metrics
 	endpoints []*endpoint
+	ledger    ledger.Recorder // nil: none runs here
 	cancel    context.CancelFunc
-	wg        sync.WaitGroup
+	wg        sync.WaitGroup // the endpoints' workers
+	polling   sync.WaitGroup
 
 	mu     sync.Mutex
 	latest map[string]known // by anomaly id; bounded by MaxAlerts
@@ -40,7 +45,8 @@ type teller struct {
 type known struct {
 	at     time.Time // of the newest record
 	closed bool
-	told   bool // the latency from onset to alert was measured
+	told   bool            // the latency from onset to alert was measured
+	labels models.LabelSet // of its alert; kept only for the silences
 }
 
 var _ exporter.Logs = (*teller)(nil)
@@ -62,6 +68,10 @@ func (t *teller) Capabilities() consumer.Capabilities { return consumer.Capabili
 // Start opens the clients and one worker an endpoint.
 func (t *teller) Start(ctx context.Context, host component.Host) error {
 	t.host = host
+	var err error
+	if t.ledger, err = ledgerhost.Recorder(host, t.cfg.Ledger); err != nil {
+		return err
+	}
 	workers, cancel := context.WithCancel(context.Background())
 	t.cancel = cancel
 	for i := range t.cfg.Endpoints {
@@ -74,6 +84,9 @@ func (t *teller) Start(ctx context.Context, host component.Host) error {
 	}
 	for _, e := range t.endpoints {
 		t.wg.Go(func() { e.run(workers) })
+	}
+	if t.asksForSilences() {
+		t.polling.Go(func() { t.watchSilences(workers) })
 	}
 	return nil
 }
@@ -97,6 +110,7 @@ func (t *teller) Shutdown(ctx context.Context) error {
 	}
 	t.cancel()
 	<-finished
+	t.polling.Wait()
 	for _, e := range t.endpoints {
 		e.client.CloseIdleConnections()
 	}
@@ -169,9 +183,17 @@ func (t *teller) accept(a event.Anomaly) (reason string) {
 	if !seen && len(t.latest) >= t.cfg.MaxAlerts {
 		t.forgetOldest()
 	}
-	t.latest[a.ID] = known{at: at, closed: closed(a), told: before.told}
+	next := known{at: at, closed: closed(a), told: before.told, labels: before.labels}
+	if next.closed || !t.asksForSilences() {
+		next.labels = nil
+	} else if next.labels == nil {
+		next.labels = labelsOf(a, t.cfg)
+	}
+	t.latest[a.ID] = next
 	return ""
 }
+
+func (t *teller) asksForSilences() bool { return t.ledger != nil && t.cfg.SilencePoll > 0 }
 
 // forgetOldest drops the anomaly not heard of for longest: at worst a replay of
 // it within three heartbeats is sent once more.
@@ -185,13 +207,17 @@ func (t *teller) forgetOldest() {
 	delete(t.latest, oldest)
 }
 
-// told measures onset to alert, once an anomaly, at the first Alertmanager that
-// took it; not again for an anomaly found before this process started.
+// told notes in the ledger that a regressed verdict reached an Alertmanager, and
+// measures onset to alert, once an anomaly, at the first Alertmanager that took
+// it; not again for an anomaly found before this process started.
 func (t *teller) told(ctx context.Context, a event.Anomaly) {
 	if closed(a) {
 		return
 	}
 	now := t.now()
+	if t.ledger != nil && a.Kind == event.KindDeployment {
+		t.ledger.RecordTold(event.Telling{Deployment: a.Deployment, Verdict: event.Regressed, Channel: event.ChannelAlertmanager, At: now})
+	}
 	t.mu.Lock()
 	k, ok := t.latest[a.ID]
 	first := ok && !k.told

@@ -42,6 +42,9 @@ type Config struct {
 	// SuspectPatience is how long a comment waits for the suspects, so that it
 	// lands on the right pull request.
 	SuspectPatience time.Duration `mapstructure:"suspect_patience"`
+	// Ledger is the extension that is told when a comment was written; without
+	// one of that id it is not known elsewhere.
+	Ledger component.ID `mapstructure:"ledger"`
 	// RequestsPerSecond bounds the calls to the forge.
 	RequestsPerSecond float64 `mapstructure:"requests_per_second"`
 	// MaxPending bounds the deployments that wait to be told; the oldest
@@ -72,6 +75,7 @@ func createDefaultConfig() component.Config {
 	client.Timeout = 15 * time.Second
 	return &Config{
 		ClientConfig:      client,
+		Ledger:            component.MustNewID("ledger"),
 		Forge:             "github",
 		InconclusiveState: string(forgeapi.Pending),
 		Statuses:          true,

@@ -19,6 +19,8 @@ import (
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
 	"github.com/deployloop/deployloop/internal/forge/forgeapi"
+	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/ledger/ledgerhost"
 )
 
 // teller keeps a forge equal to the latest verdicts. Consume only notes what
@@ -34,6 +36,7 @@ type teller struct {
 	now     func() time.Time
 	sleep   func(context.Context, time.Duration) // until the context ends at most
 	forge   forgeapi.Forge
+	ledger  ledger.Recorder // nil: none runs here
 	wake    chan struct{}
 	cancel  context.CancelFunc
 	stopped sync.WaitGroup
@@ -87,6 +90,10 @@ func sleep(ctx context.Context, d time.Duration) {
 func (t *teller) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
 func (t *teller) Start(ctx context.Context, host component.Host) error {
+	var err error
+	if t.ledger, err = ledgerhost.Recorder(host, t.cfg.Ledger); err != nil {
+		return err
+	}
 	httpClient, err := t.cfg.ToClient(ctx, host.GetExtensions(), t.set)
 	if err != nil {
 		return err

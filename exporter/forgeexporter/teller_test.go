@@ -11,13 +11,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/goleak"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
+	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/ledger/ledgerhost/ledgerhosttest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -76,7 +77,9 @@ func startTeller(t *testing.T, f *fakeGitHub, change func(*teller)) *teller {
 	if change != nil {
 		change(made)
 	}
-	require.NoError(t, made.Start(t.Context(), componenttest.NewNopHost()))
+	host := ledgerhosttest.New()
+	host.RecordDeployment(verdict(event.Regressed).Deployment)
+	require.NoError(t, made.Start(t.Context(), host))
 	t.Cleanup(func() { require.NoError(t, made.Shutdown(context.Background())) })
 	return made
 }
@@ -148,6 +151,10 @@ func TestRegressedThenRolledBack(t *testing.T) {
 	assert.Contains(t, body, "- `kubectl rollout undo deployment/checkout`")
 	assert.Contains(t, body, "- `git revert "+culprit+"`")
 	assert.Empty(t, f.bodies(12))
+	tellings := e.ledger.(ledger.Reader).Tellings("d1")
+	require.Len(t, tellings, 1)
+	assert.Equal(t, event.ChannelForge, tellings[0].Channel)
+	assert.Equal(t, event.Regressed, tellings[0].Verdict)
 
 	worse := verdict(event.Regressed)
 	worse.At, worse.Evidence[0].After = worse.At.Add(10*time.Second), 0.06

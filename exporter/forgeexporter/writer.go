@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/forge/forgeapi"
 )
 
@@ -170,6 +171,9 @@ func (t *teller) writeComment(ctx context.Context, have *deployment, know told) 
 		return err
 	}
 	t.count(ctx, "comment_created")
+	if t.ledger != nil {
+		t.ledger.RecordTold(event.Telling{Deployment: know.verdict.Deployment.ID, Verdict: know.verdict.State, Channel: event.ChannelForge, At: t.now()})
+	}
 	have.pull, have.commentID, have.ofSuspect = target, made.ID, ofSuspect
 	// Another replica may have done the same at the same moment: all keep the
 	// oldest.

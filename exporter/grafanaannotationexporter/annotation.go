@@ -14,6 +14,7 @@ import (
 // annotation is what Grafana should hold for one deployment.
 type annotation struct {
 	deployment string // id
+	verdict    event.VerdictState
 	tags       []string
 	text       string
 	start, end int64 // Unix milliseconds
@@ -44,7 +45,7 @@ func describe(v event.Verdict, consoleURL string, extraTags []string) annotation
 			tags = append(tags, t)
 		}
 	}
-	a := annotation{deployment: d.ID, tags: tags, text: text(v, consoleURL), start: d.StartedAt.UnixMilli()}
+	a := annotation{deployment: d.ID, verdict: v.State, tags: tags, text: text(v, consoleURL), start: d.StartedAt.UnixMilli()}
 	// While it rolls out, the region is a point: an end that moves with the
 	// clock would be a write every heartbeat.
 	a.end = a.start

@@ -17,6 +17,8 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
+	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/ledger/ledgerhost"
 )
 
 // annotator keeps Grafana's annotations equal to the latest verdicts. Consume
@@ -30,6 +32,7 @@ type annotator struct {
 	writes metric.Int64Counter
 
 	grafana *grafana
+	ledger  ledger.Recorder // nil: none runs here
 	wake    chan struct{}
 	cancel  context.CancelFunc
 	stopped sync.WaitGroup
@@ -67,6 +70,10 @@ func newAnnotator(set exporter.Settings, cfg *Config) (*annotator, error) {
 func (a *annotator) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
 func (a *annotator) Start(ctx context.Context, host component.Host) error {
+	var err error
+	if a.ledger, err = ledgerhost.Recorder(host, a.cfg.Ledger); err != nil {
+		return err
+	}
 	httpClient, err := a.cfg.ToClient(ctx, host.GetExtensions(), a.set)
 	if err != nil {
 		return err
@@ -204,6 +211,9 @@ func (a *annotator) run(ctx context.Context) {
 		case done:
 			pause = a.cfg.RetryInterval
 			a.settle(want, id)
+			if a.ledger != nil {
+				a.ledger.RecordTold(event.Telling{Deployment: want.deployment, Verdict: want.verdict, Channel: event.ChannelGrafana, At: time.Now()})
+			}
 			continue
 		case permanent:
 			a.count(ctx, string(permanent))

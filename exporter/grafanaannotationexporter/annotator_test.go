@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exportertest"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
+	"github.com/deployloop/deployloop/internal/ledger/ledgerhost/ledgerhosttest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,6 +49,10 @@ func logsOf(t *testing.T, verdicts ...event.Verdict) plog.Logs {
 }
 
 func startExporter(t *testing.T, s *contractServer, change func(*Config, *exporter.Settings)) exporter.Logs {
+	return startExporterIn(t, componenttest.NewNopHost(), s, change)
+}
+
+func startExporterIn(t *testing.T, host component.Host, s *contractServer, change func(*Config, *exporter.Settings)) exporter.Logs {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Endpoint, cfg.Token, cfg.ConsoleURL = s.URL+"/grafana", testToken, "http://127.0.0.1:8090"
 	cfg.RequestsPerSecond, cfg.RetryInterval, cfg.MaxRetryInterval = 10_000, 5*time.Millisecond, 20*time.Millisecond
@@ -57,7 +63,7 @@ func startExporter(t *testing.T, s *contractServer, change func(*Config, *export
 	require.NoError(t, cfg.Validate())
 	e, err := NewFactory().CreateLogs(t.Context(), set, cfg)
 	require.NoError(t, err)
-	require.NoError(t, e.Start(t.Context(), componenttest.NewNopHost()))
+	require.NoError(t, e.Start(t.Context(), host))
 	t.Cleanup(func() { require.NoError(t, e.Shutdown(context.Background())) })
 	return e
 }
@@ -80,6 +86,26 @@ func TestOneAnnotationFollowsTheVerdict(t *testing.T) {
 	assert.Equal(t, start.Add(time.Minute).UnixMilli(), list[0].TimeEnd)
 	assert.ElementsMatch(t, []string{"deploy", "deployment:d1", "service:checkout", "env:production", "commit:9f2c1ab", "version:1.42.0", "verdict:healthy"}, list[0].Tags)
 	assert.Contains(t, list[0].Text, `<a href="http://127.0.0.1:8090/deployments/d1">verdict</a>`)
+}
+
+// The ledger learns when people could first see a verdict.
+func TestTheLedgerHearsWhenItWasWritten(t *testing.T) {
+	s, host := newContractServer(t), ledgerhosttest.New()
+	v := verdict("d1", event.Regressed)
+	v.Deployment, _ = host.RecordDeployment(v.Deployment)
+	s.away.Store(true)
+	e := startExporterIn(t, host, s, nil)
+	began := time.Now()
+	require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, v)))
+	eventually(t, "it tried", func() bool { return s.calls.Load() > 2 })
+	require.Empty(t, host.Tellings(v.Deployment.ID), "not before it is there")
+	s.away.Store(false)
+	eventually(t, "told", func() bool { return len(host.Tellings(v.Deployment.ID)) == 1 })
+	told := host.Tellings(v.Deployment.ID)[0]
+	assert.Equal(t, string(event.Regressed), s.verdictOf(v.Deployment.ID))
+	assert.Equal(t, event.ChannelGrafana, told.Channel)
+	assert.Equal(t, event.Regressed, told.Verdict)
+	assert.WithinRange(t, told.At, began, time.Now())
 }
 
 func TestUnchangedHeartbeatsCostNoCall(t *testing.T) {

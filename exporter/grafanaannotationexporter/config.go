@@ -23,6 +23,9 @@ type Config struct {
 	ConsoleURL string `mapstructure:"console_url"`
 	// Tags are added to every annotation.
 	Tags []string `mapstructure:"tags"`
+	// Ledger is the extension that is told when an annotation was written;
+	// without one of that id it is not known elsewhere.
+	Ledger component.ID `mapstructure:"ledger"`
 	// RequestsPerSecond bounds the calls to Grafana.
 	RequestsPerSecond float64 `mapstructure:"requests_per_second"`
 	// MaxPending bounds the deployments that wait to be written; the oldest
@@ -41,6 +44,7 @@ func createDefaultConfig() component.Config {
 	client.Timeout = 10 * time.Second
 	return &Config{
 		ClientConfig:      client,
+		Ledger:            component.MustNewID("ledger"),
 		RequestsPerSecond: 5,
 		MaxPending:        1000,
 		RetryInterval:     time.Second,

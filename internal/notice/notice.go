@@ -5,12 +5,12 @@
 package notice
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/wording"
 )
 
 const (
@@ -57,16 +57,18 @@ func (l *Look) Of(d event.Deployment, v *event.Verdict) (event.Notice, bool) {
 	switch {
 	case inferred(d) && l.now.Sub(d.StartedAt) > untrackedAfter:
 		n.Kind = event.NoticeUntracked
-		n.Detail = fmt.Sprintf("%s %s runs in %s, and no deploy source told of it: add a webhook or `deployloop mark` to what deployed it", d.Service, d.Label(), d.Environment)
 	case d.FirstSeenAt.IsZero() && !ended && !replaced && l.now.Sub(d.StartedAt) > phantomAfter:
 		n.Kind = event.NoticePhantom
-		n.Detail = fmt.Sprintf("%s %s was deployed to %s, and none of its telemetry comes: look whether it runs, whether it sends here, and what it calls its version", d.Service, d.Label(), d.Environment)
 	case dark(d, v, l.now) && last && !ended:
 		n.Kind, n.Since = event.NoticeDark, d.FirstSeenAt
-		n.Detail = fmt.Sprintf("%s %s runs in %s and serves no request, of about %.0f that the service had: look whether traffic is routed to it", d.Service, d.Label(), d.Environment, v.OldRequests)
 	default:
 		return event.Notice{}, false
 	}
+	var requests float64
+	if v != nil {
+		requests = v.OldRequests
+	}
+	n.Detail = wording.Notice(n.Kind, d, requests)
 	return n, true
 }
 
