@@ -7,6 +7,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/waiver"
 	"github.com/deployloop/deployloop/internal/wording"
 )
 
@@ -99,7 +100,7 @@ func (s *site) alertsPage(w http.ResponseWriter, r *http.Request) {
 	if len(view.Open) > 0 {
 		now := s.now().UTC()
 		view.Token, view.Known = s.formToken(w, r), authenticatedAs(r)
-		view.FirstDay, view.LastDay = now.Format(time.DateOnly), now.Add(waiverLimit).AddDate(0, 0, -1).Format(time.DateOnly)
+		view.FirstDay, view.LastDay = now.Format(time.DateOnly), now.Add(waiver.Limit).AddDate(0, 0, -1).Format(time.DateOnly)
 		view.Week = now.AddDate(0, 0, 7).Format(time.DateOnly)
 	}
 	s.render(w, r, http.StatusOK, "alerts", page{Title: "Alerts", Nav: "alerts", View: view})

@@ -6,27 +6,21 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	collectorclient "go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/config/confignet"
 
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/wording"
+	"github.com/deployloop/deployloop/internal/waiver"
 )
 
 const (
-	// waiverLimit is how far ahead a waiver may reach.
-	waiverLimit = 90 * 24 * time.Hour
-	// waiverReasonLimit and waiverByLimit are in bytes.
-	waiverReasonLimit, waiverByLimit = 1000, 200
 	// waiverBodyLimit bounds a waiver's request in bytes.
 	waiverBodyLimit = 16 << 10
 	// csrfCookie holds the nonce that a form's token signs.
@@ -38,45 +32,22 @@ type closer interface {
 	CloseAnomaly(id string, c event.Closure) bool
 }
 
-// waiver closes an alert on purpose.
-type waiver struct {
+// waiverRequest closes an alert on purpose.
+type waiverRequest struct {
 	Until  string `json:"until"` // a day, or an RFC 3339 time
 	Reason string `json:"reason"`
 	By     string `json:"by"`
 }
 
-// closure checks a waiver; its error says what to write instead.
-func (v waiver) closure(now time.Time) (event.Closure, error) {
-	until, err := time.Parse(time.RFC3339, v.Until)
-	if err != nil {
-		if until, err = time.Parse(time.DateOnly, v.Until); err != nil {
-			return event.Closure{}, fmt.Errorf("until %q is no date: write it like %s", v.Until, now.AddDate(0, 0, 7).Format(time.DateOnly))
-		}
-		until = until.AddDate(0, 0, 1).Add(-time.Second) // to the end of that day
-	}
-	reason, by := wording.OneLine(v.Reason, waiverReasonLimit), wording.OneLine(v.By, waiverByLimit)
-	switch {
-	case !until.After(now):
-		return event.Closure{}, fmt.Errorf("until %s is past: name a later day", v.Until)
-	case until.After(now.Add(waiverLimit)):
-		return event.Closure{}, fmt.Errorf("until %s is more than %d days ahead: waive it for shorter, or mend it", v.Until, int(waiverLimit.Hours()/24))
-	case reason == "":
-		return event.Closure{}, errors.New("a waiver needs a reason: say why this is accepted, for who reads it later")
-	case len(v.Reason) > waiverReasonLimit || len(v.By) > waiverByLimit:
-		return event.Closure{}, fmt.Errorf("the reason may have %d characters and the name %d: shorten them", waiverReasonLimit, waiverByLimit)
-	}
-	return event.Closure{Reason: event.ClosedWaived, Detail: reason, By: by, Until: until, At: now}, nil
-}
-
 // waive closes the anomaly, or says with which status and why not.
-func (s *site) waive(r *http.Request, id string, v waiver) (status int, problem, fix string) {
+func (s *site) waive(r *http.Request, id string, v waiverRequest) (status int, problem, fix string) {
 	if name := authenticatedAs(r); name != "" {
 		v.By = name // who is known need not be believed
 	}
 	if v.By == "" {
 		v.By = "unnamed"
 	}
-	c, err := v.closure(s.now().UTC())
+	c, err := waiver.Closure(v.Until, v.Reason, v.By, s.now().UTC())
 	if err != nil {
 		problem, fix, _ = strings.Cut(err.Error(), ": ")
 		return http.StatusBadRequest, problem, fix
@@ -124,7 +95,7 @@ func (s *site) apiWaive(w http.ResponseWriter, r *http.Request) {
 		s.apiError(w, r, http.StatusUnsupportedMediaType, "a waiver is JSON and not from another site's page", "send Content-Type: application/json")
 		return
 	}
-	var v waiver
+	var v waiverRequest
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, waiverBodyLimit))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil {
@@ -168,7 +139,7 @@ func (s *site) formWaive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := r.PathValue("id")
-	if status, problem, fix := s.waive(r, id, waiver{r.PostForm.Get("until"), r.PostForm.Get("reason"), r.PostForm.Get("by")}); status != http.StatusOK {
+	if status, problem, fix := s.waive(r, id, waiverRequest{r.PostForm.Get("until"), r.PostForm.Get("reason"), r.PostForm.Get("by")}); status != http.StatusOK {
 		refuse(status, "Not waived: "+problem, fix)
 		return
 	}

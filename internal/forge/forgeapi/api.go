@@ -43,8 +43,16 @@ const DescriptionLimit = 140
 
 // Comment is one comment on a pull request.
 type Comment struct {
-	ID   int64
-	Body string
+	ID     int64
+	Body   string
+	Author Author
+	At     time.Time // it was made
+}
+
+// Author of a comment, as the forge names people: by login, GitLab by number.
+type Author struct {
+	Login string
+	ID    int64
 }
 
 // Forge is the part of a forge's API that feedback needs. A repository is the
@@ -63,12 +71,21 @@ type Forge interface {
 	CreateComment(ctx context.Context, repository string, pull int64, body string) (Comment, error)
 	EditComment(ctx context.Context, repository string, pull, comment int64, body string) error
 	DeleteComment(ctx context.Context, repository string, pull, comment int64) error
+	// Replies are the comments of everyone else made since a time, oldest first.
+	Replies(ctx context.Context, repository string, pull int64, since time.Time) ([]Comment, error)
+	// MayWrite tells whether somebody may push to the repository.
+	MayWrite(ctx context.Context, repository string, author Author) (bool, error)
+	// OpenPulls are the open pull requests, the last changed first, at most pageSize.
+	OpenPulls(ctx context.Context, repository string) ([]int64, error)
+	// PullFiles are the paths that a pull request changes, old and new names.
+	PullFiles(ctx context.Context, repository string, pull int64) ([]string, error)
 }
 
 // Options of a client.
 type Options struct {
 	Endpoint string // the API's base URL; "" for the forge's public one
 	Token    string // "": the HTTP client's own authentication
+	App      *App   // GitHub alone: in place of the token
 	// Login is the account that the token stands for; "" asks the forge.
 	Login   string
 	HTTP    *http.Client
@@ -81,6 +98,32 @@ const (
 	maxPages = 20
 	pageSize = 100
 )
+
+// eachPage asks for one page after the other, from 1 on, until there is no
+// next, the caller has enough (next 0 ends it) or the bound is met.
+func eachPage[N int | int64](ask func(page N) (next N, err error)) error {
+	page := N(1)
+	for range maxPages {
+		next, err := ask(page)
+		if err != nil || next == 0 {
+			return err
+		}
+		page = next
+	}
+	return nil
+}
+
+// sortComments puts the oldest first: ids grow with time on every forge.
+func sortComments(list []Comment) []Comment {
+	slices.SortFunc(list, func(a, b Comment) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// refusedLookup tells an answer that says no such thing from a failed call.
+func refusedLookup(err error) bool {
+	var f *Failed
+	return errors.As(err, &f) && f.Gone()
+}
 
 // Failed is a call that a forge did not do.
 type Failed struct {

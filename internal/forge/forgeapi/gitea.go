@@ -1,10 +1,8 @@
 package forgeapi
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -43,23 +41,20 @@ func (g *giteaForge) Status(ctx context.Context, repository, revision, name stri
 	}
 	g.client.SetContext(ctx)
 	var newest *gitea.Status
-	options := gitea.ListStatusesOption{ListOptions: gitea.ListOptions{Page: 1, PageSize: 50}}
-	for range maxPages {
-		list, response, err := g.client.ListStatuses(owner, repo, revision, options)
+	err = eachPage(func(page int) (int, error) {
+		list, response, err := g.client.ListStatuses(owner, repo, revision, gitea.ListStatusesOption{ListOptions: giteaPage(page)})
 		if err != nil {
-			return nil, g.failed(response, err)
+			return 0, g.failed(response, err)
 		}
 		for _, s := range list {
 			if s.Context == name && (newest == nil || s.ID > newest.ID) {
 				newest = s
 			}
 		}
-		if options.Page = response.NextPage; options.Page == 0 {
-			break
-		}
-	}
-	if newest == nil {
-		return nil, nil
+		return response.NextPage, nil
+	})
+	if err != nil || newest == nil {
+		return nil, err
 	}
 	return &Status{Context: name, State: State(newest.State), Description: newest.Description, TargetURL: newest.TargetURL}, nil
 }
@@ -76,8 +71,12 @@ func (g *giteaForge) SetStatus(ctx context.Context, repository, revision string,
 	return g.failed(response, err)
 }
 
+// maxSearched bounds the pull requests whose commits are looked through.
+const maxSearched = 20
+
 // MergedPull asks for the one pull request that Gitea keeps with a merge
-// commit; a commit that came otherwise has none.
+// commit. A commit that came inside of one has no such link: it is looked for
+// in the pull requests that were changed last.
 func (g *giteaForge) MergedPull(ctx context.Context, repository, revision string) (int64, error) {
 	owner, repo, err := ownerAndName(repository)
 	if err != nil {
@@ -85,19 +84,47 @@ func (g *giteaForge) MergedPull(ctx context.Context, repository, revision string
 	}
 	g.client.SetContext(ctx)
 	pull, response, err := g.client.GetCommitPullRequest(owner, repo, revision)
-	if err != nil {
-		if response != nil && response.StatusCode == http.StatusNotFound {
+	if err = g.failed(response, err); err == nil {
+		if pull.Merged == nil {
 			return 0, nil
 		}
+		return pull.Index, nil
+	}
+	if !refusedLookup(err) {
+		return 0, err
+	}
+	list, response, err := g.client.ListRepoPullRequests(owner, repo, gitea.ListPullRequestsOptions{
+		ListOptions: giteaPage(1), State: gitea.StateClosed, Sort: "recentupdate",
+	})
+	if err != nil {
 		return 0, g.failed(response, err)
 	}
-	if pull.Merged == nil {
-		return 0, nil
+	list = slices.DeleteFunc(list, func(p *gitea.PullRequest) bool { return p.Merged == nil })
+	for _, p := range list {
+		if p.Head != nil && p.Head.Sha == revision {
+			return p.Index, nil
+		}
 	}
-	return pull.Index, nil
+	for _, p := range list[:min(len(list), maxSearched)] {
+		commits, response, err := g.client.ListPullRequestCommits(owner, repo, p.Index, gitea.ListPullRequestCommitsOptions{ListOptions: giteaPage(1)})
+		if err != nil {
+			return 0, g.failed(response, err)
+		}
+		for _, c := range commits {
+			if c.CommitMeta != nil && c.SHA == revision {
+				return p.Index, nil
+			}
+		}
+	}
+	return 0, nil
 }
 
-func (g *giteaForge) OwnComments(ctx context.Context, repository string, pull int64, prefix string) ([]Comment, error) {
+// giteaPage is one page of the largest size that a server grants unless told otherwise.
+func giteaPage(page int) gitea.ListOptions { return gitea.ListOptions{Page: page, PageSize: 50} }
+
+// comments lists those on a pull request that were changed since a time; the
+// zero time means all.
+func (g *giteaForge) comments(ctx context.Context, repository string, pull int64, since time.Time, wanted func(c *gitea.Comment, mine bool) bool) ([]Comment, error) {
 	owner, repo, err := ownerAndName(repository)
 	if err != nil {
 		return nil, err
@@ -113,24 +140,32 @@ func (g *giteaForge) OwnComments(ctx context.Context, repository string, pull in
 		}
 		g.login = user.UserName
 	}
-	var own []Comment
-	options := gitea.ListIssueCommentOptions{ListOptions: gitea.ListOptions{Page: 1, PageSize: 50}}
-	for range maxPages {
-		list, response, err := g.client.ListIssueComments(owner, repo, pull, options)
+	var found []Comment
+	err = eachPage(func(page int) (int, error) {
+		list, response, err := g.client.ListIssueComments(owner, repo, pull, gitea.ListIssueCommentOptions{ListOptions: giteaPage(page), Since: since})
 		if err != nil {
-			return nil, g.failed(response, err)
+			return 0, g.failed(response, err)
 		}
 		for _, c := range list {
-			if c.Poster != nil && strings.EqualFold(c.Poster.UserName, g.login) && strings.HasPrefix(c.Body, prefix) {
-				own = append(own, Comment{ID: c.ID, Body: c.Body})
+			if c.Poster != nil && wanted(c, strings.EqualFold(c.Poster.UserName, g.login)) {
+				found = append(found, Comment{ID: c.ID, Body: c.Body, Author: Author{Login: c.Poster.UserName, ID: c.Poster.ID}, At: c.Created})
 			}
 		}
-		if options.Page = response.NextPage; options.Page == 0 {
-			break
-		}
-	}
-	slices.SortFunc(own, func(a, b Comment) int { return cmp.Compare(a.ID, b.ID) })
-	return own, nil
+		return response.NextPage, nil
+	})
+	return sortComments(found), err
+}
+
+func (g *giteaForge) OwnComments(ctx context.Context, repository string, pull int64, prefix string) ([]Comment, error) {
+	return g.comments(ctx, repository, pull, time.Time{}, func(c *gitea.Comment, mine bool) bool {
+		return mine && strings.HasPrefix(c.Body, prefix)
+	})
+}
+
+func (g *giteaForge) Replies(ctx context.Context, repository string, pull int64, since time.Time) ([]Comment, error) {
+	return g.comments(ctx, repository, pull, since, func(c *gitea.Comment, mine bool) bool {
+		return !mine && !c.Created.Before(since)
+	})
 }
 
 func (g *giteaForge) CreateComment(ctx context.Context, repository string, pull int64, body string) (Comment, error) {
@@ -164,4 +199,65 @@ func (g *giteaForge) DeleteComment(ctx context.Context, repository string, _, co
 	g.client.SetContext(ctx)
 	response, err := g.client.DeleteIssueComment(owner, repo, comment)
 	return g.failed(response, err)
+}
+
+func (g *giteaForge) MayWrite(ctx context.Context, repository string, author Author) (bool, error) {
+	owner, repo, err := ownerAndName(repository)
+	if err != nil {
+		return false, err
+	}
+	g.client.SetContext(ctx)
+	level, response, err := g.client.CollaboratorPermission(owner, repo, author.Login)
+	if err = g.failed(response, err); err != nil {
+		if refusedLookup(err) {
+			return false, nil
+		}
+		return false, err
+	}
+	if level == nil {
+		return false, nil // what the client makes of "no such user"
+	}
+	return slices.Contains([]gitea.AccessMode{gitea.AccessModeWrite, gitea.AccessModeAdmin, gitea.AccessModeOwner}, level.Permission), nil
+}
+
+func (g *giteaForge) OpenPulls(ctx context.Context, repository string) ([]int64, error) {
+	owner, repo, err := ownerAndName(repository)
+	if err != nil {
+		return nil, err
+	}
+	g.client.SetContext(ctx)
+	list, response, err := g.client.ListRepoPullRequests(owner, repo, gitea.ListPullRequestsOptions{
+		ListOptions: giteaPage(1), State: gitea.StateOpen, Sort: "recentupdate",
+	})
+	if err != nil {
+		return nil, g.failed(response, err)
+	}
+	numbers := make([]int64, len(list))
+	for i, p := range list {
+		numbers[i] = p.Index
+	}
+	return numbers, nil
+}
+
+func (g *giteaForge) PullFiles(ctx context.Context, repository string, pull int64) ([]string, error) {
+	owner, repo, err := ownerAndName(repository)
+	if err != nil {
+		return nil, err
+	}
+	g.client.SetContext(ctx)
+	var paths []string
+	err = eachPage(func(page int) (int, error) {
+		list, response, err := g.client.ListPullRequestFiles(owner, repo, pull, gitea.ListPullRequestFilesOptions{ListOptions: giteaPage(page)})
+		if err != nil {
+			return 0, g.failed(response, err)
+		}
+		for _, f := range list {
+			paths = append(paths, f.Filename)
+			if f.PreviousFilename != "" {
+				paths = append(paths, f.PreviousFilename)
+			}
+		}
+		return response.NextPage, nil
+	})
+	return paths, err
 }

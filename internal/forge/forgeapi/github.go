@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ type gitHub struct {
 	client *github.Client
 	now    func() time.Time
 	login  string
+	app    *github.Client // as the app itself; nil without one
 	// isApp: the token is an app's, which may not ask who it is.
 	isApp bool
 }
@@ -23,26 +25,41 @@ type gitHub struct {
 // NewGitHub is a client of GitHub, or of GitHub Enterprise Server when the
 // endpoint is its API ("https://github.example.com/api/v3").
 func NewGitHub(o Options) (Forge, error) {
-	// The client's own limit check would refuse by the wall clock what the
-	// writer already waited for; the answers' headers are honoured there.
-	options := []github.ClientOptionsFunc{github.WithHTTPClient(paced(o.HTTP, o.Limiter)), github.WithDisableRateLimitCheck(), github.WithUserAgent("deployloop")}
-	if o.Token != "" {
+	base := paced(o.HTTP, o.Limiter)
+	g := &gitHub{now: o.Now, login: o.Login}
+	options := gitHubOptions(o.Endpoint, base)
+	switch {
+	case o.App != nil:
+		app, err := newAppAuth(o, base)
+		if err != nil {
+			return nil, err
+		}
+		g.app = app.self
+		signed := *base
+		signed.Transport = app
+		options = gitHubOptions(o.Endpoint, &signed)
+	case o.Token != "":
 		options = append(options, github.WithAuthToken(o.Token))
 	}
-	if o.Endpoint != "" {
-		base := strings.TrimRight(o.Endpoint, "/") + "/"
+	var err error
+	g.client, err = github.NewClient(options...)
+	return g, err
+}
+
+func gitHubOptions(endpoint string, client *http.Client) []github.ClientOptionsFunc {
+	// The client's own limit check would refuse by the wall clock what the
+	// writer already waited for; the answers' headers are honoured there.
+	options := []github.ClientOptionsFunc{github.WithHTTPClient(client), github.WithDisableRateLimitCheck(), github.WithUserAgent("deployloop")}
+	if endpoint != "" {
+		base := strings.TrimRight(endpoint, "/") + "/"
 		options = append(options, github.WithURLs(&base, nil))
 	}
-	client, err := github.NewClient(options...)
-	if err != nil {
-		return nil, err
-	}
-	return &gitHub{client: client, now: o.Now, login: o.Login}, nil
+	return options
 }
 
 func (g *gitHub) failed(response *github.Response, err error) error {
-	if response == nil {
-		return failed(nil, err, g.now())
+	if response == nil || response.Response == nil {
+		return failed(answerIn(err), err, g.now())
 	}
 	return failed(response.Response, err, g.now())
 }
@@ -52,22 +69,21 @@ func (g *gitHub) Status(ctx context.Context, repository, revision, name string) 
 	if err != nil {
 		return nil, err
 	}
-	options := github.ListOptions{PerPage: pageSize}
-	for range maxPages {
-		list, response, err := g.client.Repositories.ListStatuses(ctx, owner, repo, revision, &options)
+	var newest *Status
+	err = eachPage(func(page int) (int, error) {
+		list, response, err := g.client.Repositories.ListStatuses(ctx, owner, repo, revision, &github.ListOptions{Page: page, PerPage: pageSize})
 		if err != nil {
-			return nil, g.failed(response, err)
+			return 0, g.failed(response, err)
 		}
 		for _, s := range list { // newest first
 			if s.GetContext() == name {
-				return &Status{Context: name, State: State(s.GetState()), Description: s.GetDescription(), TargetURL: s.GetTargetURL()}, nil
+				newest = &Status{Context: name, State: State(s.GetState()), Description: s.GetDescription(), TargetURL: s.GetTargetURL()}
+				return 0, nil
 			}
 		}
-		if options.Page = response.NextPage; options.Page == 0 {
-			break
-		}
-	}
-	return nil, nil
+		return response.NextPage, nil
+	})
+	return newest, err
 }
 
 func (g *gitHub) SetStatus(ctx context.Context, repository, revision string, s Status) error {
@@ -116,6 +132,14 @@ func (g *gitHub) identify(ctx context.Context) error {
 	if g.login != "" || g.isApp {
 		return nil
 	}
+	if g.app != nil {
+		app, response, err := g.app.Apps.Get(ctx, "")
+		if err != nil {
+			return g.failed(response, err)
+		}
+		g.login = app.GetSlug() + "[bot]"
+		return nil
+	}
 	user, response, err := g.client.Users.Get(ctx, "")
 	if err != nil {
 		if response != nil && (response.StatusCode == http.StatusForbidden || response.StatusCode == http.StatusNotFound) {
@@ -131,7 +155,9 @@ func (g *gitHub) identify(ctx context.Context) error {
 	return nil
 }
 
-func (g *gitHub) OwnComments(ctx context.Context, repository string, pull int64, prefix string) ([]Comment, error) {
+// comments lists those on a pull request that were changed since a time; the
+// zero time means all.
+func (g *gitHub) comments(ctx context.Context, repository string, pull int64, since time.Time, wanted func(c *github.IssueComment, mine bool) bool) ([]Comment, error) {
 	owner, repo, err := ownerAndName(repository)
 	if err != nil {
 		return nil, err
@@ -139,28 +165,44 @@ func (g *gitHub) OwnComments(ctx context.Context, repository string, pull int64,
 	if err := g.identify(ctx); err != nil {
 		return nil, err
 	}
-	var own []Comment
 	options := github.IssueListCommentsOptions{ListOptions: github.ListOptions{PerPage: pageSize}}
-	for range maxPages {
+	if !since.IsZero() {
+		options.Since = &since
+	}
+	var found []Comment
+	err = eachPage(func(page int) (int, error) {
+		options.Page = page
 		list, response, err := g.client.Issues.ListComments(ctx, owner, repo, int(pull), &options)
 		if err != nil {
-			return nil, g.failed(response, err)
+			return 0, g.failed(response, err)
 		}
 		for _, c := range list {
 			mine := strings.EqualFold(c.GetUser().GetLogin(), g.login)
 			if g.isApp {
 				mine = c.GetUser().GetType() == "Bot"
 			}
-			if mine && strings.HasPrefix(c.GetBody(), prefix) {
-				own = append(own, Comment{ID: c.GetID(), Body: c.GetBody()})
+			if wanted(c, mine) {
+				found = append(found, Comment{
+					ID: c.GetID(), Body: c.GetBody(), At: c.GetCreatedAt().Time,
+					Author: Author{Login: c.GetUser().GetLogin(), ID: c.GetUser().GetID()},
+				})
 			}
 		}
-		if options.Page = response.NextPage; options.Page == 0 {
-			break
-		}
-	}
-	slices.SortFunc(own, func(a, b Comment) int { return cmp.Compare(a.ID, b.ID) })
-	return own, nil
+		return response.NextPage, nil
+	})
+	return sortComments(found), err
+}
+
+func (g *gitHub) OwnComments(ctx context.Context, repository string, pull int64, prefix string) ([]Comment, error) {
+	return g.comments(ctx, repository, pull, time.Time{}, func(c *github.IssueComment, mine bool) bool {
+		return mine && strings.HasPrefix(c.GetBody(), prefix)
+	})
+}
+
+func (g *gitHub) Replies(ctx context.Context, repository string, pull int64, since time.Time) ([]Comment, error) {
+	return g.comments(ctx, repository, pull, since, func(c *github.IssueComment, mine bool) bool {
+		return !mine && !c.GetCreatedAt().Before(since)
+	})
 }
 
 func (g *gitHub) CreateComment(ctx context.Context, repository string, pull int64, body string) (Comment, error) {
@@ -191,4 +233,60 @@ func (g *gitHub) DeleteComment(ctx context.Context, repository string, _, commen
 	}
 	response, err := g.client.Issues.DeleteComment(ctx, owner, repo, comment)
 	return g.failed(response, err)
+}
+
+func (g *gitHub) MayWrite(ctx context.Context, repository string, author Author) (bool, error) {
+	owner, repo, err := ownerAndName(repository)
+	if err != nil {
+		return false, err
+	}
+	level, response, err := g.client.Repositories.GetPermissionLevel(ctx, owner, repo, url.PathEscape(author.Login))
+	if err = g.failed(response, err); err != nil {
+		if refusedLookup(err) {
+			return false, nil // no user, or an app
+		}
+		return false, err
+	}
+	// Finer roles are told as the one of these that they include.
+	return level.GetPermission() == "write" || level.GetPermission() == "admin", nil
+}
+
+func (g *gitHub) OpenPulls(ctx context.Context, repository string) ([]int64, error) {
+	owner, repo, err := ownerAndName(repository)
+	if err != nil {
+		return nil, err
+	}
+	list, response, err := g.client.PullRequests.List(ctx, owner, repo, &github.PullRequestListOptions{
+		State: "open", Sort: "updated", Direction: "desc", ListOptions: github.ListOptions{PerPage: pageSize},
+	})
+	if err != nil {
+		return nil, g.failed(response, err)
+	}
+	numbers := make([]int64, len(list))
+	for i, p := range list {
+		numbers[i] = int64(p.GetNumber())
+	}
+	return numbers, nil
+}
+
+func (g *gitHub) PullFiles(ctx context.Context, repository string, pull int64) ([]string, error) {
+	owner, repo, err := ownerAndName(repository)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	err = eachPage(func(page int) (int, error) {
+		list, response, err := g.client.PullRequests.ListFiles(ctx, owner, repo, int(pull), &github.ListOptions{Page: page, PerPage: pageSize})
+		if err != nil {
+			return 0, g.failed(response, err)
+		}
+		for _, f := range list {
+			paths = append(paths, f.GetFilename())
+			if f.GetPreviousFilename() != "" {
+				paths = append(paths, f.GetPreviousFilename())
+			}
+		}
+		return response.NextPage, nil
+	})
+	return paths, err
 }
