@@ -24,6 +24,7 @@ type speaker struct {
 	source          *Source
 	items, lost     uint64
 	weight, squares float64
+	heaviest        float32
 }
 
 // scratch is reused from second to second.
@@ -100,13 +101,13 @@ func (e *Engine) close(s *service, sec int64) {
 	if !frozen {
 		for i := range k.samples {
 			x := &k.samples[i]
-			s.history.add(x.op, &x.cell, x.source.settled(sec))
+			s.history.add(sec, x.op, &x.cell, x.source.settled(sec))
 		}
 		for i := range k.hits {
 			h := &k.hits[i]
 			s.history.addPattern(h.pattern, h.n, s.isLine(h.pattern))
 		}
-		s.history.tick(len(k.speakers))
+		s.history.tick(sec, len(k.speakers))
 	}
 	if drain {
 		for _, source := range k.sources {
@@ -145,7 +146,7 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 		source.patTotal[p] += slot.patterns[p]
 		slot.patterns[p] = 0
 	}
-	talk := speaker{source: source, items: source.items, weight: slot.weight, squares: slot.squares}
+	talk := speaker{source: source, items: source.items, weight: slot.weight, squares: slot.squares, heaviest: slot.heaviest}
 	for i, n := range source.losses {
 		if i < lostItems {
 			talk.lost += n
@@ -154,7 +155,7 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 	if source.items > 0 {
 		source.lastActive = sec
 	}
-	slot.ops, slot.seen, slot.weight, slot.squares = slot.ops[:0], slot.seen[:0], 0, 0
+	slot.ops, slot.seen, slot.weight, slot.squares, slot.heaviest = slot.ops[:0], slot.seen[:0], 0, 0, 0
 	s.losses.addFixed(&source.losses)
 	source.losses, source.items = [lossCount]uint64{}, 0
 	k.speakers = append(k.speakers, talk)
@@ -217,10 +218,10 @@ func (e *Engine) drainSketches(s *service, source *Source, sec int64, frozen boo
 		if settled {
 			source.addSlowness(op, k)
 			if !frozen {
-				s.history.addSketch(op, k)
+				s.history.addSketch(sec, op, k)
 			}
 			for _, w := range s.watches {
-				w.addSketch(source, op, k)
+				w.addSketch(sec, source, op, k)
 			}
 		}
 		*k = sketch{}

@@ -63,6 +63,14 @@ func (w *watch) decide(sec int64) {
 	if w.state == event.Healthy {
 		return
 	}
+	// Harm that began before is noise in history's eyes, and may be no evidence.
+	if i := w.errors; !i.cleared && i.levels[0].total.xc > i.levels[0].controlRate()*i.levels[0].total.wc {
+		if reason, detail := w.exoneration(i); reason != "" {
+			i.cleared = true
+			w.set(event.Exonerated, reason, detail)
+			return
+		}
+	}
 	if w.within() && w.ready != 0 && sec-w.ready >= int64(w.watches[0]/time.Second) {
 		w.healthyAt = sec
 		w.set(event.Healthy, event.ReasonWithinTolerance, "")
@@ -188,11 +196,21 @@ func (w *watch) exoneration(i *indicator) (event.Reason, string) {
 		return "", ""
 	}
 	bound := upperRate(x, n, 1+x*priorNoise*priorNoise, w.alpha/2)
+	l := &i.levels[0]
+	if now := l.total; lowerRate(now.xc, now.wc, 1+now.xc*priorNoise*priorNoise, w.alpha/2) <= l.margin*bound {
+		return "", ""
+	}
 	s, low, last := 0., 0., 0
 	bin = 0
 	var course []float64
+	lasts := 0 // bins of harm up to the deployment: a burst that was over is none of this one
 	r.course(func(dn, dx float64) {
-		s += dx*math.Ln2 - i.margin*bound*dn
+		d := dx*math.Ln2 - l.margin*bound*dn
+		if s += d; d > 0 {
+			lasts++
+		} else {
+			lasts = 0
+		}
 		course = append(course, s)
 		if s <= low {
 			low, last = s, bin
@@ -206,7 +224,7 @@ func (w *watch) exoneration(i *indicator) (event.Reason, string) {
 	}
 	gain := s - low
 	phi := 1 + bound*n/float64(past)*float64(r.Filled-last)*2*priorNoise*priorNoise
-	if gain/phi < affectedNats || last >= r.Filled-1 {
+	if gain/phi < affectedNats || last >= r.Filled-1 || lasts < 2 {
 		return "", ""
 	}
 	before := int64(r.Filled-1-last) * binSeconds
@@ -297,21 +315,23 @@ func (w *watch) powered() (ratio, rise float64) {
 	}
 	p := math.Max(l.controlRate(), 1/math.Max(l.total.ws+l.base.ws, 1))
 	mu := p * l.total.wc
-	phi := w.errors.inflation(w, l, l.total, float64(l.harm.ticks), true)
+	all := l.total
+	all.heavy = w.design()
+	phi := w.errors.inflation(w, l, all, float64(l.harm.ticks), true)
 	need := (w.threshold-math.Log(w.errors.share))*phi + logCells + math.Ln2
 	gain := func(r float64) float64 { // nats that a ratio r would give
-		x, m := r*mu, w.errors.margin*mu
-		if r <= w.errors.margin {
+		x, m := r*mu, l.margin*mu
+		if r <= l.margin {
 			return 0
 		}
 		if ws := l.total.ws; ws > 0 {
-			th0 := w.errors.margin * l.total.wc / (w.errors.margin*l.total.wc + ws)
+			th0 := l.margin * l.total.wc / (l.margin*l.total.wc + ws)
 			th := r * l.total.wc / (r*l.total.wc + ws)
 			return x*math.Log(th/th0) + p*ws*math.Log((1-th)/(1-th0))
 		}
 		return x*math.Log(x/m) - (x - m)
 	}
-	lo, hi := w.errors.margin, 2*w.errors.margin
+	lo, hi := l.margin, 2*l.margin
 	for gain(hi) < need {
 		if hi *= 2; hi > 1e9 {
 			return 0, 0

@@ -308,7 +308,7 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 	case l.rec != nil:
 		p.FirstLate, p.Steps = l.rec.late, l.rec.harm.told()
 	case l.harm.ticks > 0 && !l.unrecorded: // nothing spoke for harm before this second
-		p.FirstLate, p.Steps = true, series{w.lump(i, l, i.margin)}.told()
+		p.FirstLate, p.Steps = true, series{w.lump(i, l, l.margin)}.told()
 	}
 	p.Recorded = !l.unrecorded
 	if critical && l.tolRatio != nil && (w.healthyAt == 0 || w.healthyAt == sec) { // later ones decide nothing

@@ -65,7 +65,9 @@ const (
 // counts is one second's paired counts: events and exposure of the new cohort
 // and of its control. Against a bound from history instead of a partner, wh is
 // the exposure of the new cohort so tested, and eh the events expected in it.
-type counts struct{ xc, wc, xs, ws, wh, eh float64 }
+// heavy is the largest weight of an item in either cohort: that many events of
+// a sampled stream may be one.
+type counts struct{ xc, wc, xs, ws, wh, eh, heavy float64 }
 
 func (c *counts) add(d counts) {
 	c.xc += d.xc
@@ -74,10 +76,11 @@ func (c *counts) add(d counts) {
 	c.ws += d.ws
 	c.wh += d.wh
 	c.eh += d.eh
+	c.heavy = math.Max(c.heavy, d.heavy)
 }
 
 func (c counts) minus(d counts) counts {
-	return counts{c.xc - d.xc, c.wc - d.wc, c.xs - d.xs, c.ws - d.ws, c.wh - d.wh, c.eh - d.eh}
+	return counts{c.xc - d.xc, c.wc - d.wc, c.xs - d.xs, c.ws - d.ws, c.wh - d.wh, c.eh - d.eh, c.heavy}
 }
 
 // pairLogs are the log-likelihood ratios of one second of paired counts, a cell
@@ -179,8 +182,20 @@ func (p *process) leading() *tracker {
 			best = i
 		}
 	}
+	if p.r[best] >= maxR { // and others may be
+		best = 0
+		for i := range p.track {
+			if p.track[i].gain() > p.track[best].gain() {
+				best = i
+			}
+		}
+		return &p.track[best]
+	}
 	return &p.track[best/2]
 }
+
+// gain is the log-likelihood ratio since the onset.
+func (t *tracker) gain() float64 { return t.s - t.low }
 
 // tempered is ln E with its likelihood part divided by φ ≥ 1, the Pearson ratio
 // of counts in the window since the onset. Each term π·Λ of the mixture becomes
@@ -188,11 +203,12 @@ func (p *process) leading() *tracker {
 // guarantee, and the prior's cost of having looked at every start and cell is
 // paid in full.
 func (p *process) tempered(phi float64) float64 {
-	e := p.logE()
+	e, lead := p.logE(), p.leading()
 	if phi <= 1 {
 		return e
 	}
-	cost := logCells - math.Log(onsetWeight(p.leading().tick))
+	cost := logCells - math.Log(onsetWeight(lead.tick))
+	e = math.Max(e, lead.gain()-cost) // where R is clamped: one term of the mixture
 	if e+cost <= 0 {
 		return e
 	}
@@ -216,6 +232,7 @@ type tracker struct {
 	rungs  int32
 	before counts // totals up to the minimum
 	total  counts
+	heavy  float64 // largest weight since the minimum
 }
 
 type rung struct {
@@ -232,6 +249,7 @@ const (
 func (t *tracker) step(l float64, sec int64, tick int32, c counts) {
 	t.s += l
 	t.total.add(c)
+	t.heavy = math.Max(t.heavy, c.heavy)
 	if t.tick == 0 || t.s < t.low {
 		if t.tick == 0 {
 			// The process may have begun in the middle of the change.
@@ -239,7 +257,7 @@ func (t *tracker) step(l float64, sec int64, tick int32, c counts) {
 			t.push(sec-1, 0)
 		}
 		if t.s < t.low {
-			t.low, t.at, t.tick, t.before = t.s, sec, tick+1, t.total
+			t.low, t.at, t.tick, t.before, t.heavy = t.s, sec, tick+1, t.total, 0
 			t.push(sec, t.s)
 		}
 	}
@@ -274,7 +292,9 @@ func (t *tracker) onset() (at, earliest, latest int64) {
 
 // window is what was counted since the onset.
 func (t *tracker) window() counts {
-	return t.total.minus(t.before)
+	c := t.total.minus(t.before)
+	c.heavy = t.heavy
+	return c
 }
 
 // upperRate is an upper confidence bound of a Poisson rate from x events

@@ -348,7 +348,10 @@ func (w *watch) gaugeIndicator(g *gauge) *indicator {
 	for k, b := range i.gauge.bounds {
 		x, n, pods := g.base(b)
 		l := &i.levels[k]
-		l.base, l.complement, l.side = counts{xs: x, ws: n}, b.within, side(b.within)
+		l.base, l.complement, l.side, l.margin = counts{xs: x, ws: n}, b.within, side(b.within), gaugeMargin
+		if b.within {
+			l.margin = w.minRatio
+		}
 		design := 1 + (n/math.Max(pods, 1)-1)*i.gauge.icc
 		l.upper, l.lower = upperRate(x, n, design, w.alpha/2), lowerRate(x, n, design, w.alpha/2)
 	}
@@ -428,10 +431,6 @@ func (w *watch) observeGauges(sec int64, samples []gaugeSample) {
 			}
 			if c.xc > 0 && !b.within && t.of.firstBad == 0 {
 				t.of.firstBad = sec * second
-			}
-			t.of.margin = gaugeMargin
-			if b.within {
-				t.of.margin = w.minRatio
 			}
 			t.of.step(w, &t.of.levels[k], sec, c, concurrent)
 		}

@@ -16,12 +16,17 @@ type history struct {
 	Age      int              // bins since it last forgot
 	Ticks    int              // seconds in the current bin
 	Sources  int              // instances that served, at most
+	Errors   curve            // of the whole service
+	Traffic  curve            // successes a second, of the whole service
+	served   float64          // successes in the current second
 }
 
 type opHistory struct {
 	N, Failed, Timed float64
 	Sketch           *[latencyBins]float64
 	Recent           *ring
+	Errors           curve
+	Slow             *slowCurves // nil: too few requests yet
 }
 
 type patternHistory struct {
@@ -76,7 +81,7 @@ func (h *history) op(index int32) *opHistory {
 
 // add counts one source's second of one operation; settled says that its
 // latency may be counted.
-func (h *history) add(index int32, c *cell, settled bool) {
+func (h *history) add(sec int64, index int32, c *cell, settled bool) {
 	o := h.op(index)
 	n, failed := float64(c.n), float64(c.failed)
 	o.N += n
@@ -92,6 +97,9 @@ func (h *history) add(index int32, c *cell, settled bool) {
 	h.Recent.N[h.Recent.At] += c.n
 	h.Recent.Failed[h.Recent.At] += c.failed
 	h.Requests += n
+	h.served += n - failed
+	o.Errors.add(sec, failed, n)
+	h.Errors.add(sec, failed, n)
 }
 
 func (h *history) addPattern(index int32, n float64, line bool) {
@@ -107,7 +115,7 @@ func (h *history) addPattern(index int32, n float64, line bool) {
 	}
 }
 
-func (h *history) addSketch(index int32, s *sketch) {
+func (h *history) addSketch(sec int64, index int32, s *sketch) {
 	o := h.op(index)
 	if o.Sketch == nil {
 		o.Sketch = new([latencyBins]float64)
@@ -115,10 +123,18 @@ func (h *history) addSketch(index int32, s *sketch) {
 	for i, n := range s.bins {
 		o.Sketch[i] += float64(n)
 	}
+	if o.Slow == nil && o.Timed >= slowEnough {
+		o.Slow = newSlowCurves(o.Sketch)
+	}
+	if o.Slow != nil {
+		o.Slow.add(sec/slowSteps, s)
+	}
 }
 
 // tick ends a second.
-func (h *history) tick(sources int) {
+func (h *history) tick(sec int64, sources int) {
+	h.Traffic.add(sec, h.served, 1)
+	h.served = 0
 	h.Seconds++
 	h.Sources = max(h.Sources, sources)
 	if h.Ticks++; h.Ticks < binSeconds {
@@ -143,8 +159,16 @@ func (h *history) scale(by float64) {
 	h.Requests *= by
 	h.Lines *= by
 	h.Bins *= by
+	h.Errors.scale(by)
+	h.Traffic.scale(by)
 	for i := range h.Ops {
 		o := &h.Ops[i]
+		o.Errors.scale(by)
+		if o.Slow != nil {
+			for t := range o.Slow.Curves {
+				o.Slow.Curves[t].scale(by)
+			}
+		}
 		o.N *= by
 		o.Failed *= by
 		o.Timed *= by
@@ -171,6 +195,8 @@ func (h *history) adopt(fresh *history) *history {
 	out.Bins += fresh.Bins
 	out.Sources = max(fresh.Sources, 1)
 	out.Recent, out.Ticks = fresh.Recent, fresh.Ticks
+	out.Errors.merge(&fresh.Errors)
+	out.Traffic.merge(&fresh.Traffic)
 	for i := range out.Ops {
 		out.Ops[i].Recent = nil
 	}
@@ -179,6 +205,15 @@ func (h *history) adopt(fresh *history) *history {
 		o.N += from.N
 		o.Failed += from.Failed
 		o.Timed += from.Timed
+		o.Errors.merge(&from.Errors)
+		switch {
+		case from.Slow == nil:
+		case o.Slow == nil:
+			c := *from.Slow
+			o.Slow = &c
+		default:
+			o.Slow.merge(from.Slow)
+		}
 		if from.Recent != nil {
 			r := *from.Recent
 			o.Recent = &r
@@ -211,6 +246,10 @@ func (h *history) clone() *history {
 		if r := out.Ops[i].Recent; r != nil {
 			c := *r
 			out.Ops[i].Recent = &c
+		}
+		if s := out.Ops[i].Slow; s != nil {
+			c := *s
+			out.Ops[i].Slow = &c
 		}
 	}
 	out.Patterns = append([]patternHistory(nil), h.Patterns...)

@@ -16,7 +16,6 @@ type indicator struct {
 	share   float64 // wᵢ, its share of the deployment's evidence
 
 	side     side
-	margin   float64 // m, from earlier seconds
 	floor    float64 // δ, the least absolute rise of the rate
 	noise    float64 // σ of the rate, with a memory of noiseMemory
 	drift    float64 // the same between then and now, against history
@@ -47,7 +46,9 @@ type indicator struct {
 type level struct {
 	side       side
 	complement bool    // events are the requests within the bound
-	persist    float64 // as the indicator's
+	margin     float64 // m, from earlier seconds
+	persist    float64 // lasting difference between instances, relative
+	past       spread  // of the rate in history
 	pend       counts  // seconds in which only one cohort had exposure
 	tolPend    counts
 	harm       process
@@ -150,14 +151,14 @@ func noveltyLogs(c counts, margin, spent, history float64, out *[cells]float64) 
 	}
 }
 
-// setBase takes the history's counts of a level.
-func (l *level) setBase(x, w, noise, seconds, alpha float64) {
-	l.base = counts{xs: x, ws: w}
+// setBase takes the history's counts of a level and how noisy they were.
+func (l *level) setBase(x, w, noise, seconds, alpha float64, past spread) {
+	l.base, l.past = counts{xs: x, ws: w}, past
 	if w <= 0 {
 		l.upper, l.lower = math.Inf(1), 0
 		return
 	}
-	phi := 1 + x*noise*noise*math.Min(1, 2*noiseMemory/math.Max(seconds, 1))
+	phi := 1 + x*math.Max(noise*noise*fade(seconds), past.at(seconds))
 	l.upper, l.lower = upperRate(x, w, phi, alpha/2), lowerRate(x, w, phi, alpha/2)
 }
 
@@ -183,14 +184,15 @@ func (l *level) controlBound(up bool) float64 {
 	return lowerRate(l.base.xs, l.base.ws, 1, .05)
 }
 
-// refresh sets the margin from what earlier seconds said.
-func (i *indicator) refresh(l *level, ticks int32, least float64) {
-	if ticks%refreshMargin != 0 || l.side == lower || i.floor <= 0 {
+// refresh sets the margin from what earlier seconds said, and those only: not
+// while seconds wait that will be tested with it.
+func (i *indicator) refresh(l *level, least float64) {
+	if l.harm.ticks%refreshMargin != 0 || l.pend.wc+l.pend.ws > 0 || l.side == lower || i.floor <= 0 {
 		return
 	}
-	i.margin = least
+	l.margin = least
 	if p := l.controlBound(true); p > 0 && !math.IsInf(p, 1) {
-		i.margin = math.Max(least, 1+i.floor/p)
+		l.margin = math.Max(least, 1+i.floor/p)
 	}
 }
 
@@ -207,31 +209,31 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 		c.xc += i.carry
 		i.carry = 0
 	}
+	i.refresh(l, w.minRatio)
 	l.total.add(c)
 	c, ok := l.pend.pair(c, concurrent && !i.firstEver)
 	if !ok {
 		return c, false
 	}
-	i.refresh(l, l.harm.ticks, w.minRatio)
 	var logs [cells]float64
 	switch {
 	case i.firstEver:
-		noveltyLogs(c, i.margin, i.slice, l.base.ws, &logs)
+		noveltyLogs(c, l.margin, i.slice, l.base.ws, &logs)
 		i.slice += c.wc
 	case concurrent:
-		pairLogs(c, i.margin, l.side, &logs)
+		pairLogs(c, l.margin, l.side, &logs)
 	case l.base.ws > 0:
 		bound := l.upper
 		if l.side == lower {
 			bound = l.lower
 		}
-		rateLogs(c.xc, c.wc, bound, i.margin, l.side, &logs)
+		rateLogs(c.xc, c.wc, bound, l.margin, l.side, &logs)
 		c.wh, c.eh = c.wc, bound*c.wc
 		l.total.wh += c.wh
 		l.total.eh += c.eh
 	}
 	if concurrent || c.wh > 0 || i.firstEver {
-		w.note(i, l, sec, c, i.margin, &logs)
+		w.note(i, l, sec, c, l.margin, &logs)
 		l.harm.step(&logs, sec, c)
 	}
 	if l.better != nil {
@@ -288,7 +290,9 @@ func (i *indicator) tolerated(w *watch, l *level) (nats, phi float64) {
 	}
 	// What the new cohort does is asked, not what the version would on other
 	// instances: differences between instances are no noise here.
-	phi = i.inflation(w, l, l.total, float64(l.harm.ticks), false)
+	all := l.total
+	all.heavy = w.design()
+	phi = i.inflation(w, l, all, float64(l.harm.ticks), false)
 	return toleranceNats(l.tolRatio, l.tolLevel, phi), phi
 }
 
@@ -302,28 +306,52 @@ func toleranceNats(ratio, rise *process, phi float64) float64 {
 }
 
 // inflation is φ for counts over so many seconds: the Pearson ratio of the new
-// cohort's count given both, when rates are noisy. noise fades with the
-// window's length, differences between instances do not.
+// cohort's count given the control, when rates are noisy. Noise fades with the
+// window's length, differences between instances do not. Beside a concurrent
+// control the noise is a prior; history shows its own, bursts and drift and
+// all, which then holds for what was expected from history.
 func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, instances bool) float64 {
+	design := math.Max(1, c.heavy)
 	if i.firstEver {
-		return w.design()
+		return design
 	}
 	if i.gauge != nil {
 		return i.gauge.inflation(c)
 	}
-	paired := c.wc - c.wh
-	mu := c.eh
-	if c.ws > 0 && paired > 0 {
-		mu += (c.xs + 1) / c.ws * paired * c.ws / (c.ws + paired)
+	paired := 0.
+	if p := c.wc - c.wh; c.ws > 0 && p > 0 {
+		paired = (c.xs + 1) / c.ws * p * c.ws / (c.ws + p)
 	}
-	v := i.noise * i.noise * math.Min(1, 2*noiseMemory/math.Max(seconds, 1))
+	lasting := 0.
 	if instances {
-		v += l.persist * l.persist * (1/math.Max(w.newSources, 1) + 1/math.Max(w.controlSources(c), 1))
+		lasting = l.persist * l.persist * (1/math.Max(w.newSources, 1) + 1/math.Max(w.controlSources(c), 1))
+		if c.wh > 0 {
+			lasting += i.drift * i.drift
+		}
 	}
-	if instances && c.wh > 0 {
-		v += i.drift * i.drift
+	v := i.beyondMargin(l, i.noise*i.noise*fade(seconds)+lasting)
+	phi := design * (1 + (paired+c.eh)*v)
+	if c.eh > 0 {
+		// Sampled events come in clumps of their weight: history shows that too.
+		// The noise is that of history's rate; the bound on the rate is apart.
+		past := i.beyondMargin(l, l.past.at(seconds)+lasting)
+		phi = math.Max(phi, 1+paired*v+math.Max(c.eh*v, c.wh*l.base.xs/l.base.ws*past))
 	}
-	return w.design() * (1 + mu*v)
+	return phi
+}
+
+// marginSigmas is how many standard deviations of noise a margin holds.
+const marginSigmas = 5
+
+// beyondMargin is what is left of a relative variance when the margin took its
+// part. It does for shares of the requests that must fall to a third: noise
+// that could not bring them near needs no further allowance.
+func (i *indicator) beyondMargin(l *level, v float64) float64 {
+	if i.signal != event.SignalThroughput || i.op < 0 && i.pattern < 0 {
+		return v
+	}
+	s := math.Max(math.Sqrt(v)-math.Log(l.margin)/marginSigmas, 0)
+	return s * s
 }
 
 // weigh brings the indicator's evidence up to date.

@@ -17,6 +17,7 @@ const (
 	lossSources
 	lossServices
 	lossLateCounted
+	lossWeightCapped
 	lossDuration
 	lossOperations
 	lossPatterns
@@ -27,7 +28,7 @@ const (
 
 var lossNames = [lossCount]string{
 	"late", "clock_ahead", "invalid_weight", "sources_over_limit", "services_over_limit",
-	"late_counted", "invalid_duration", "other_operations", "other_patterns",
+	"late_counted", "weight_capped", "invalid_duration", "other_operations", "other_patterns",
 }
 
 // maxLossNames bounds the names that Refuse may bring.

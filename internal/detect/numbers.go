@@ -66,7 +66,7 @@ func (n *numbers) uint64(x *uint64) {
 }
 
 func (c *counts) walk(n *numbers) {
-	for _, x := range []*float64{&c.xc, &c.wc, &c.xs, &c.ws, &c.wh, &c.eh} {
+	for _, x := range []*float64{&c.xc, &c.wc, &c.xs, &c.ws, &c.wh, &c.eh, &c.heavy} {
 		n.float(x)
 	}
 }
@@ -80,6 +80,7 @@ func (p *process) walk(n *numbers) {
 		t := &p.track[i]
 		n.float(&t.s)
 		n.float(&t.low)
+		n.float(&t.heavy)
 		n.int64(&t.at)
 		n.int64(&t.latest)
 		n.int32(&t.tick)
@@ -102,6 +103,10 @@ func (l *level) walk(n *numbers) {
 	l.side = side(down)
 	n.bool(&l.complement)
 	n.float(&l.persist)
+	n.float(&l.margin)
+	for k := range l.past {
+		n.float(&l.past[k])
+	}
 	n.float(&l.upper)
 	n.float(&l.lower)
 	for _, c := range []*counts{&l.pend, &l.tolPend, &l.total, &l.base} {
@@ -116,7 +121,7 @@ func (l *level) walk(n *numbers) {
 }
 
 func (i *indicator) walk(n *numbers) {
-	for _, x := range []*float64{&i.share, &i.margin, &i.floor, &i.noise, &i.drift, &i.slice, &i.carry, &i.nats, &i.phi} {
+	for _, x := range []*float64{&i.share, &i.floor, &i.noise, &i.drift, &i.slice, &i.carry, &i.nats, &i.phi} {
 		n.float(x)
 	}
 	down := bool(i.side)

@@ -21,11 +21,15 @@ func (w *watch) observe(sec int64, k *scratch) {
 	for _, p := range w.hot {
 		w.hits[p].sec = [3]float64{}
 	}
-	w.hot, w.lines = w.hot[:0], [3]float64{}
+	w.hot, w.lines, w.heaviest = w.hot[:0], [3]float64{}, 0
 	served := 0.
 	for i := range k.speakers {
 		x := &k.speakers[i]
-		switch c := w.cohortOf(x.source); c {
+		c := w.cohortOf(x.source)
+		if c == cohortNew || c == cohortOld {
+			w.heaviest = max(w.heaviest, float64(x.heaviest))
+		}
+		switch c {
 		case cohortNew:
 			w.items += x.items
 			w.lost += x.lost
@@ -68,7 +72,7 @@ func (w *watch) observe(sec int64, k *scratch) {
 			p.new.add(&x.cell, settled)
 			w.all.new.add(&x.cell, settled)
 			if w.fresh != nil {
-				w.fresh.add(x.op, &x.cell, settled)
+				w.fresh.add(sec, x.op, &x.cell, settled)
 			}
 			continue
 		}
@@ -116,8 +120,9 @@ func (w *watch) observe(sec int64, k *scratch) {
 		}
 	}
 	slices.Sort(w.hot)
-	if w.fresh != nil && w.all.new.n+w.lines[1] > 0 {
-		w.fresh.tick(int(w.newSources))
+	// Silence is part of the new version's ways, but not after its end.
+	if w.fresh != nil && w.ready != 0 && sec-w.lastItem < trafficFor {
+		w.fresh.tick(sec, int(w.newSources))
 	}
 	if w.undo != nil {
 		w.undo.observe(w, sec)
@@ -146,7 +151,7 @@ func (w *watch) step(sec int64, served float64) {
 	w.oldTotal += o.n
 	w.lineTotal += w.lines[1]
 
-	c := counts{xc: n.failed, wc: n.n, xs: o.failed, ws: o.n}
+	c := counts{xc: n.failed, wc: n.n, xs: o.failed, ws: o.n, heavy: heavier(n, o)}
 	w.stepErrors(w.errors, sec, c, concurrent, n.firstFailed)
 	w.stepOldCohort(sec, c)
 	for _, op := range w.touched {
@@ -155,7 +160,7 @@ func (w *watch) step(sec int64, served float64) {
 			continue
 		}
 		i := w.opIndicators(op)
-		c := counts{xc: p.new.failed, wc: p.new.n, xs: p.old.failed, ws: p.old.n}
+		c := counts{xc: p.new.failed, wc: p.new.n, xs: p.old.failed, ws: p.old.n, heavy: heavier(&p.new, &p.old)}
 		w.stepErrors(i.errors, sec, c, concurrent, p.new.firstFailed)
 		w.stepLatency(i.latency, sec, p, concurrent)
 	}
@@ -163,7 +168,7 @@ func (w *watch) step(sec int64, served float64) {
 		if i.signal != event.SignalThroughput {
 			continue
 		}
-		c := counts{wc: n.settled, ws: o.settled}
+		c := counts{wc: n.settled, ws: o.settled, heavy: w.heaviest}
 		switch {
 		case i.op >= 0:
 			if int(i.op) < len(w.pairs) {
@@ -199,6 +204,9 @@ func (w *watch) step(sec int64, served float64) {
 	w.paceOld = keep*w.paceOld + (1-keep)*o.n
 }
 
+// heavier is the largest weight of a request in either cohort.
+func heavier(a, b *seconds) float64 { return math.Max(a.heaviest, b.heaviest) }
+
 // warm says whether the new cohort as a whole is past its warm-up.
 func (w *watch) warm(sec int64) bool {
 	return w.ready != 0 && sec-w.ready >= int64(w.engine.cfg.Warmup.Seconds())
@@ -221,7 +229,7 @@ func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
 	q95 := p.old.over(i.test.q95)
 	for k := range i.levels {
 		l := &i.levels[k]
-		c := counts{xc: p.new.over(k), wc: p.new.timed, xs: p.old.over(k), ws: p.old.timed}
+		c := counts{xc: p.new.over(k), wc: p.new.timed, xs: p.old.over(k), ws: p.old.timed, heavy: heavier(&p.new, &p.old)}
 		if k == i.test.limit && !l.complement {
 			// Healthy means that q95 did not rise by a quarter: the new
 			// cohort's share beyond 1.25 times the bound is below the control's
@@ -250,7 +258,7 @@ func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent boo
 	var logs [cells]float64
 	rateLogs(c.xc, c.wc, .05, 1, lower, &logs)
 	l.tolLevel.stepPlain(&logs)
-	w.recordOf(i, l, i.margin, 0).riseBound(c, .05)
+	w.recordOf(i, l, l.margin, 0).riseBound(c, .05)
 	base := &i.levels[i.test.q95]
 	switch {
 	case concurrent:
@@ -274,8 +282,8 @@ func (w *watch) stepOldCohort(sec int64, c counts) {
 	var logs [cells]float64
 	step := func(p *process, x, n float64) {
 		if n > 0 {
-			rateLogs(x, n, l.upper, w.errors.margin, upper, &logs)
-			p.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: l.upper * n})
+			rateLogs(x, n, l.upper, l.margin, upper, &logs)
+			p.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: l.upper * n, heavy: c.heavy})
 		}
 	}
 	step(w.errors.old, c.xs, c.ws)
@@ -283,14 +291,15 @@ func (w *watch) stepOldCohort(sec int64, c counts) {
 }
 
 // stepTraffic compares the whole service's successes a second, whoever serves
-// them, with history: only while the new version lives, and only for ten
-// minutes, for a day has its own course.
+// them, with history: only while the new version says something (when all are
+// silent, load ended or telemetry is missing, which is no proof of harm), and
+// only for ten minutes, for a day has its own course.
 func (w *watch) stepTraffic(i *indicator, sec int64, served float64) {
 	l := &i.levels[0]
-	if !w.warm(sec) || sec-w.ready > trafficFor || sec-w.lastItem > 60 || l.base.ws < 60 || l.base.xs < 60 {
+	if !w.warm(sec) || sec-w.ready > trafficFor || sec-w.lastItem > 1+2*w.gap || l.base.ws < 60 || l.base.xs < 60 {
 		return
 	}
-	i.step(w, l, sec, counts{xc: served, wc: 1}, false)
+	i.step(w, l, sec, counts{xc: served, wc: 1, heavy: w.heaviest}, false)
 }
 
 // convict is the indicator that proved the harm. It leads for good: evidence
@@ -340,7 +349,7 @@ func (w *watch) stepPatterns(sec int64, concurrent bool) {
 			continue
 		}
 		s := w.hits[i.pattern].sec
-		i.step(w, &i.levels[0], sec, counts{xc: s[1], wc: n, xs: s[0], ws: o}, concurrent)
+		i.step(w, &i.levels[0], sec, counts{xc: s[1], wc: n, xs: s[0], ws: o, heavy: w.heaviest}, concurrent)
 	}
 }
 

@@ -65,6 +65,7 @@ func (d *Document) Recompute() Recomputation {
 	for k := range d.Indicators {
 		p := &d.Indicators[k]
 		x := p.recompute(d, wrong)
+		r.Indicators = append(r.Indicators, x)
 		if !(p.Share >= 0 && p.Share <= 1) {
 			wrong("%s: a share of %v", p.name(), p.Share)
 			continue
@@ -83,7 +84,6 @@ func (d *Document) Recompute() Recomputation {
 				r.Gaps = append(r.Gaps, p.name()+": its counts were not recorded, for want of room")
 			}
 		}
-		r.Indicators = append(r.Indicators, x)
 	}
 	if d.Rest.Strongest <= 0 && d.Rest.Evidence > d.Rest.Share*(1+1e-9) {
 		wrong("the indicators that are not listed claim more evidence (%.3g) than their share (%.3g) without harm", d.Rest.Evidence, d.Rest.Share)

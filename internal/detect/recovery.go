@@ -85,6 +85,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 		part := &u.parts[k]
 		i := part.i
 		var x, n float64
+		heavy := all.heaviest
 		switch {
 		case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 			x, n = w.all.new.n-w.all.new.failed+w.all.rest.n-w.all.rest.failed, 1
@@ -92,6 +93,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 			if int(i.pattern) < len(w.hits) {
 				x = w.hits[i.pattern].sec[lines]
 			}
+			heavy = w.heaviest
 			n = all.n
 			if w.newTotal+w.base.Requests == 0 {
 				n = w.lines[lines]
@@ -118,7 +120,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 		if n > 0 {
 			var logs [cells]float64
 			rateLogs(x, n, part.bound, 1, part.side, &logs)
-			part.process.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: part.bound * n})
+			part.process.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: part.bound * n, heavy: heavy})
 			const keep = 1 - 1./60
 			part.recent = counts{xc: keep*part.recent.xc + x, wc: keep*part.recent.wc + n}
 		}
@@ -140,7 +142,7 @@ func (p *undonePart) back(w *watch, sec int64) bool {
 	seconds := float64(sec - t.at)
 	// The rate that now is is asked for, so only the noise that passes counts.
 	v := p.i.noise * p.i.noise * math.Min(1, 2*noiseMemory/seconds)
-	return p.process.tempered(1+win.eh*v*w.design()) >= recoverNats
+	return p.process.tempered(math.Max(1, win.heavy)*(1+win.eh*v)) >= recoverNats
 }
 
 // lastServed is the last second in which the new cohort served.

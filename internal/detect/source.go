@@ -24,12 +24,14 @@ const (
 	maxText       = 512        // bytes of a template, exception type or operation name
 	maxFrames     = 8          // of a pattern
 	second        = int64(1e9) // nanoseconds
+	maxWeight     = 1000       // of an item: one span that claims to stand for more would decide alone
 )
 
 // cell holds what one source saw of one operation in one second.
 type cell struct {
 	n, failed, timed float32                // requests; failed ones; ones with a usable duration
 	beyond           [latencyLevels]float32 // requests whose latency exceeds exactly the first i+1 bounds
+	heaviest         float32                // largest weight of a request
 	firstFailed      int64                  // event time of the first failed one, 0: none
 }
 
@@ -41,6 +43,7 @@ type slot struct {
 	seen     []int32   // indexes of non-zero patterns
 	weight   float64   // Σ weight of the requests
 	squares  float64   // Σ weight² of the requests
+	heaviest float32   // largest weight of any item
 }
 
 // Source takes the observations of one origin. Its methods are safe for
@@ -132,11 +135,16 @@ func (s *Source) weigh(w float64) (float64, bool) {
 		s.losses[lossWeight]++
 		return 0, false
 	}
+	if w > maxWeight {
+		s.losses[lossWeightCapped]++
+		w = maxWeight
+	}
 	return w, true
 }
 
 // Request counts one entry span.
 func (s *Source) Request(r Request, ex Exampler) {
+	r.End = s.engine.clock.at(r.End)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w, ok := s.weigh(r.Weight)
@@ -144,7 +152,6 @@ func (s *Source) Request(r Request, ex Exampler) {
 		s.items++
 		return
 	}
-	r.End = s.engine.clock.at(r.End)
 	slot := s.place(r.End)
 	if slot == nil {
 		return
@@ -161,8 +168,10 @@ func (s *Source) Request(r Request, ex Exampler) {
 		slot.ops = append(slot.ops, op)
 	}
 	c.n += float32(w)
+	c.heaviest = max(c.heaviest, float32(w))
 	slot.weight += w
 	slot.squares += w * w
+	slot.heaviest = max(slot.heaviest, float32(w))
 	if r.Duration >= 0 {
 		c.timed += float32(w)
 		k := s.sketches[op]
@@ -204,6 +213,7 @@ func (s *Source) Request(r Request, ex Exampler) {
 
 // Exception counts one exception event.
 func (s *Source) Exception(x Exception, ex Exampler) {
+	x.At = s.engine.clock.at(x.At)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w, ok := s.weigh(x.Weight)
@@ -213,7 +223,6 @@ func (s *Source) Exception(x Exception, ex Exampler) {
 	}
 	key := patternKey{kindException, x.Fingerprint}
 	index := s.lastPat
-	x.At = s.engine.clock.at(x.At)
 	if key != s.lastKey {
 		index = s.pattern(key, func() *pattern {
 			return &pattern{kind: event.SignalException, id: x.Fingerprint, typ: clip(x.Type, maxText), message: clip(x.Message, maxMessage),
@@ -226,6 +235,7 @@ func (s *Source) Exception(x Exception, ex Exampler) {
 
 // Log counts one log line.
 func (s *Source) Log(l LogLine, ex Exampler) {
+	l.At = s.engine.clock.at(l.At)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w, ok := s.weigh(l.Weight)
@@ -235,7 +245,6 @@ func (s *Source) Log(l LogLine, ex Exampler) {
 	}
 	key := patternKey{kindLog, l.Template}
 	index := s.lastPat
-	l.At = s.engine.clock.at(l.At)
 	if key != s.lastKey {
 		index = s.pattern(key, func() *pattern {
 			return &pattern{kind: event.SignalLog, id: l.Template, template: clip(l.Text, maxText), severity: l.Severity,
@@ -247,6 +256,7 @@ func (s *Source) Log(l LogLine, ex Exampler) {
 
 // Work counts one inner span.
 func (s *Source) Work(x Work) {
+	x.End = s.engine.clock.at(x.End)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w, ok := s.weigh(x.Weight)
@@ -256,7 +266,6 @@ func (s *Source) Work(x Work) {
 	}
 	key := patternKey{kindWork, xxhash.Sum64String(x.Name)}
 	index := s.lastPat
-	x.End = s.engine.clock.at(x.End)
 	if key != s.lastKey {
 		index = s.pattern(key, func() *pattern {
 			return &pattern{kind: signalWork, id: key.id, operation: clip(x.Name, maxText), firstAt: x.End}
@@ -292,6 +301,7 @@ func (s *Source) count(index int32, at int64, trace uint64, w float64, show bool
 		slot.seen = append(slot.seen, index)
 	}
 	slot.patterns[index] += float32(w)
+	slot.heaviest = max(slot.heaviest, float32(w))
 	if show && ex != nil && s.patKept[index] < maxExamples && len(s.kept) < maxKept {
 		s.patKept[index]++
 		s.keep(keptExample{pattern: true, index: index}, ex)

@@ -38,8 +38,9 @@ type watch struct {
 	gap                    int64 // the longest silence of the service in the last minutes before, seconds
 	lastItem               int64 // last second of the new cohort with any item
 	paceNew, paceOld       float64
-	items, lost            uint64 // of the new cohort
-	weights, squares       float64
+	items, lost            uint64  // of the new cohort
+	weights, squares       float64 // of the new cohort's requests
+	heaviest               float64 // weight of an item in this second
 	lossesBefore           map[string]uint64
 
 	pairs     []pair // by operation, of this second
@@ -74,10 +75,10 @@ type watch struct {
 	threshold   float64
 	leader      *indicator
 	undo        *undoing
-	changed     bool
-	rec         record
 	proof       *proof // once regressed
 	moves       []move // work that goes on under another name
+	changed     bool
+	rec         record
 	toldAt      int64
 }
 
@@ -87,6 +88,7 @@ type pair struct{ new, old, rest seconds }
 
 type seconds struct {
 	n, failed, settled, timed float64
+	heaviest                  float64 // weight of a request
 	beyond                    [latencyLevels]float64
 	firstFailed               int64
 }
@@ -94,6 +96,7 @@ type seconds struct {
 func (s *seconds) add(c *cell, settled bool) {
 	s.n += float64(c.n)
 	s.failed += float64(c.failed)
+	s.heaviest = max(s.heaviest, float64(c.heaviest))
 	if c.firstFailed != 0 && (s.firstFailed == 0 || c.firstFailed < s.firstFailed) {
 		s.firstFailed = c.firstFailed
 	}
@@ -333,7 +336,7 @@ func (w *watch) operationAt(index int32) *operation {
 func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *indicator {
 	w.counts[c]++
 	i := &indicator{signal: signal, op: op, pattern: pattern, class: c, share: classShare[c] * arrivalShare(w.counts[c]),
-		early: len(w.indicators) < earlyRecorded, margin: w.minRatio, noise: priorNoise, drift: priorInstance, started: w.opened}
+		early: len(w.indicators) < earlyRecorded, noise: priorNoise, drift: priorInstance, started: w.opened}
 	if w.signals != nil && !slices.Contains(w.signals, signal) {
 		i.cleared = true
 	}
@@ -341,43 +344,44 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 	switch {
 	case signal == event.SignalErrors:
 		i.floor = w.minError
-		i.levels = []level{{persist: priorInstance}}
+		i.levels = []level{{margin: w.minRatio, persist: priorInstance}}
 		n, failed := w.base.total()
+		past := &w.base.Errors
 		if op >= 0 && int(op) < len(w.base.Ops) {
-			n, failed = w.base.Ops[op].N, w.base.Ops[op].Failed
+			n, failed, past = w.base.Ops[op].N, w.base.Ops[op].Failed, &w.base.Ops[op].Errors
 		} else if op >= 0 {
 			n, failed = 0, 0
 		}
-		i.levels[0].setBase(failed, n, i.noise, w.base.Seconds, w.alpha)
+		i.levels[0].setBase(failed, n, i.noise, w.base.Seconds, w.alpha, past.spread())
 		i.levels[0].tolRatio, i.levels[0].tolLevel, i.levels[0].better = &process{}, &process{}, &process{}
 	case signal == event.SignalThroughput:
 		i.side, i.noise, i.drift = lower, vanishNoise, vanishNoise/2
-		i.levels = []level{{side: lower, persist: vanishNoise / 2}}
-		i.margin = vanishMargin
+		i.levels = []level{{side: lower, margin: vanishMargin, persist: vanishNoise / 2}}
 		switch {
 		case op >= 0:
-			i.levels[0].setBase(w.base.Ops[op].N, w.base.Requests, i.noise, w.base.Seconds, w.alpha)
+			i.levels[0].setBase(w.base.Ops[op].N, w.base.Requests, i.noise, w.base.Seconds, w.alpha, volumeSpread(w.base.Ops[op].Recent, &w.base.Recent))
 		case pattern >= 0:
-			i.levels[0].setBase(w.base.Patterns[pattern].Count, w.base.Requests, i.noise, w.base.Seconds, w.alpha)
+			p := &w.base.Patterns[pattern]
+			i.levels[0].setBase(p.Count, w.base.Requests, i.noise, w.base.Seconds, w.alpha, clumped(p.Count, w.base.Bins, p.Bins))
 		default:
-			i.margin = trafficMargin
+			i.levels[0].margin = trafficMargin
 			x, t := 0., 0.
 			w.base.Recent.course(func(n, failed float64) { x, t = x+n-failed, t+binSeconds })
-			i.levels[0].setBase(x, t, i.noise, t, w.alpha)
+			i.levels[0].setBase(x, t, i.noise, t, w.alpha, w.base.Traffic.spread())
 		}
 	case pattern >= 0:
 		i.noise, i.drift, i.floor = patternNoise, patternNoise/2, patternFloor
-		i.levels = []level{{persist: patternNoise / 2}}
-		x := 0.
+		i.levels = []level{{margin: w.minRatio, persist: patternNoise / 2}}
+		var p patternHistory
 		if int(pattern) < len(w.base.Patterns) {
-			x = w.base.Patterns[pattern].Count
+			p = w.base.Patterns[pattern]
 		}
 		exposure := w.base.Requests
 		if exposure == 0 {
 			exposure = w.base.Lines
 		}
-		i.levels[0].setBase(x, exposure, i.noise, w.base.Seconds, w.alpha)
-		i.firstEver = x == 0
+		i.levels[0].setBase(p.Count, exposure, i.noise, w.base.Seconds, w.alpha, clumped(p.Count, w.base.Bins, p.Bins))
+		i.firstEver = p.Count == 0
 	}
 	return i
 }
@@ -440,14 +444,19 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 	for k := range i.levels {
 		l := &i.levels[k]
 		var x, n float64
+		var past spread
 		if int(i.op) < len(w.base.Ops) {
 			x, n = w.base.Ops[i.op].beyond(t.bounds[k])
+			if slow := w.base.Ops[i.op].Slow; slow != nil {
+				past = slow.near(t.tail[k])
+			}
 		}
 		if t.tail[k] > complementFrom {
-			l.complement, l.side, x = true, lower, n-x
+			l.complement, l.side, x, past = true, lower, n-x, past.complemented(t.tail[k])
 		}
+		l.margin = w.minRatio
 		l.persist = w.instanceSpread(i.op, t.bounds[k], t.tail[k], l.complement)
-		l.setBase(x, n, i.noise, w.base.Seconds, w.alpha)
+		l.setBase(x, n, i.noise, w.base.Seconds, w.alpha, past)
 		if k == t.limit {
 			l.tolRatio, l.tolLevel = &process{}, &process{}
 		}
@@ -458,11 +467,11 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 }
 
 // addSketch gathers the old cohort's latencies while history has none.
-func (w *watch) addSketch(s *Source, op int32, k *sketch) {
+func (w *watch) addSketch(sec int64, s *Source, op int32, k *sketch) {
 	switch w.cohortOf(s) {
 	case cohortNew:
 		if w.fresh != nil {
-			w.fresh.addSketch(op, k)
+			w.fresh.addSketch(sec, op, k)
 		}
 	case cohortOld:
 		if int(op) < len(w.base.Ops) && w.base.Ops[op].Sketch != nil || w.ended {
