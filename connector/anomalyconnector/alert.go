@@ -66,17 +66,21 @@ func (m *monitor) raise(t *tracked, now time.Time) {
 		rollup.Symptoms = append(rollup.Symptoms, s.ID)
 		symptoms = append(symptoms, s)
 	}
-	for _, a := range append([]event.Anomaly{rollup}, symptoms...) {
-		if known, ok := m.ledger.Anomaly(a.ID); ok {
-			if !known.Open {
-				continue // it ended once; it does not come back under the same identity
-			}
-			a = known
+	// The roll-up is recorded last: a process that dies between has raised
+	// nothing yet, and does it whole in its next life.
+	all := append([]event.Anomaly{rollup}, symptoms...)
+	for k := len(all) - 1; k >= 0; k-- {
+		if known, ok := m.ledger.Anomaly(all[k].ID); ok {
+			all[k] = known
 		} else {
-			m.ledger.RecordAnomaly(a)
+			m.ledger.RecordAnomaly(all[k])
 		}
-		t.open = append(t.open, a.ID)
-		m.tell(anomalyRecord(a), now)
+	}
+	for _, a := range all {
+		if a.Open { // what ended once does not come back under the same identity
+			t.opened(a)
+			m.tell(anomalyRecord(a), now)
+		}
 	}
 	m.logger.Warn("a deployment made its service worse", zap.String("service", t.d.Service), zap.String("environment", t.d.Environment),
 		zap.String("version", t.d.Label()), zap.String("deployment", t.d.ID), zap.String("detail", v.Detail), zap.Int("symptoms", len(symptoms)))

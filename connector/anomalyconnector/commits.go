@@ -2,6 +2,7 @@ package anomalyconnector
 
 import (
 	"context"
+	"sync"
 
 	"go.uber.org/zap"
 
@@ -16,7 +17,7 @@ import (
 func (m *monitor) fetch(t *tracked) {
 	d := t.d
 	if d.Revision == "" {
-		t.fetched, t.source, t.rangeNote = true, "none", "the deployed revision is unknown"
+		t.fetched, t.commits = true, commitRange{source: "none", note: "the deployed revision is unknown"}
 		return
 	}
 	clones := m.config.repositoriesOf(d.Service)
@@ -29,9 +30,9 @@ func (m *monitor) fetch(t *tracked) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, m.config.Limits.CommitTimeout)
 		defer cancel()
-		commits, note, source := m.commits(ctx, d, clones)
+		commits := m.commits(ctx, d, clones)
 		return func() {
-			t.commits, t.rangeNote, t.source, t.fetched = commits, note, source, true
+			t.commits, t.fetched = commits, true
 			t.ranked = 0
 			if !t.regressed.IsZero() {
 				m.rank(t)
@@ -40,16 +41,49 @@ func (m *monitor) fetch(t *tracked) {
 	})
 }
 
-func (m *monitor) commits(ctx context.Context, d event.Deployment, clones []Repository) (commits []suspect.Commit, note, source string) {
+// commitRange is what lies between two deployments.
+type commitRange struct {
+	list    []suspect.Commit
+	ignored []string // revisions that .git-blame-ignore-revs lists
+	note    string   // what is unusual about it
+	source  string   // "clone", "push events", "none"
+}
+
+// openClones are the repositories by their configured path, opened once: each
+// keeps the ranges that it read last. Only as many as the settings name.
+type openClones struct {
+	mu     sync.Mutex
+	byPath map[string]*gitrange.Repository
+}
+
+func (o *openClones) open(path string) (*gitrange.Repository, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if r := o.byPath[path]; r != nil {
+		return r, nil
+	}
+	r, err := gitrange.Open(path)
+	if err != nil {
+		return nil, err // it may be cloned later
+	}
+	if o.byPath == nil {
+		o.byPath = map[string]*gitrange.Repository{}
+	}
+	o.byPath[path] = r
+	return r, nil
+}
+
+func (m *monitor) commits(ctx context.Context, d event.Deployment, clones []Repository) commitRange {
+	note := ""
 	for _, c := range clones {
-		repository, err := gitrange.Open(c.Path)
+		repository, err := m.clones.open(c.Path)
 		if err == nil {
 			var r gitrange.Result
 			r, err = repository.Range(ctx, d.PreviousRevision, d.Revision, gitrange.Options{
 				Paths: c.Paths, MaxCommits: m.config.Limits.Commits, Timeout: m.config.Limits.CommitTimeout,
 			})
 			if err == nil {
-				return r.Commits, r.Note, "clone"
+				return commitRange{r.Commits, repository.IgnoredRevisions(ctx, r.New), r.Note, "clone"}
 			}
 		}
 		note = err.Error()
@@ -64,9 +98,9 @@ func (m *monitor) commits(ctx context.Context, d event.Deployment, clones []Repo
 		note = why
 	}
 	if len(changes) == 0 {
-		return nil, note, "none"
+		return commitRange{note: note, source: "none"}
 	}
-	return gitrange.FromChanges(changes), note, "push events"
+	return commitRange{list: gitrange.FromChanges(changes), note: note, source: "push events"}
 }
 
 // rank ranks the commits in the background, anew when the proof grew.
@@ -83,13 +117,12 @@ func (m *monitor) rank(t *tracked) {
 	t.ranking, t.ranked = true, seen
 	symptom, d, commits := symptomOf(t.verdict), t.d, t.commits
 	clones := m.config.repositoriesOf(d.Service)
-	note, source := t.rangeNote, t.source
 	m.background(func(context.Context) func() {
 		s := rankCommits(symptom, commits, clones)
-		s.Commits, s.Source = len(commits), source
+		s.Commits, s.Source = len(commits.list), commits.source
 		s.Range = rangeText(d)
-		if note != "" {
-			s.RangeNote = note
+		if commits.note != "" {
+			s.RangeNote = commits.note
 		}
 		return func() {
 			t.ranking = false

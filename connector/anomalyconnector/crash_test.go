@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/storagetest"
 
@@ -75,4 +76,80 @@ func TestVerdictsOfForgottenDeploymentsAreToldNoMore(t *testing.T) {
 	}
 	assert.LessOrEqual(t, len(b.m.tracked), limit)
 	assert.LessOrEqual(t, len(b.m.records), limit)
+}
+
+// dying is a ledger whose process dies after so many anomalies: what comes
+// later is never written.
+type dying struct {
+	known
+	left *int
+}
+
+func (d dying) RecordAnomaly(a event.Anomaly) {
+	if *d.left--; *d.left >= 0 {
+		d.known.RecordAnomaly(a)
+	}
+}
+
+// An alert is made of a roll-up and its symptoms, one record each.
+func TestAnAlertIsRaisedWholeByWhoDiedAmidIt(t *testing.T) {
+	for written := range 3 {
+		b := newBench(t, nil)
+		id := component.MustNewID("ledger")
+		b.stop()
+		b.host[id] = dying{known{Ledger: b.ledger}, &written}
+		b.start()
+		b.sight("1.41.3")
+		b.seconds(60, old(200))
+		d := b.deploy("1.42.0", "1.41.3")
+		bad := load{version: "1.42.0", instance: "new-1", rate: 100, errors: .3}
+		for range 20 {
+			b.second(old(100), bad)
+			if t := b.m.tracked[d.ID]; t != nil && t.alerted {
+				break
+			}
+		}
+		require.True(t, b.m.tracked[d.ID].alerted)
+		symptoms := len(b.m.tracked[d.ID].open) - 1
+		require.Positive(t, symptoms)
+		b.stop()
+		b.host[id] = known{Ledger: b.ledger}
+		b.start()
+		b.seconds(10, old(100), bad)
+		open := b.ledger.Anomalies(ledger.Query{OpenOnly: true})
+		require.GreaterOrEqual(t, len(open), symptoms+1, "%d were written", written)
+		rollup, ok := b.ledger.Anomaly(event.AnomalyID(d.ID, event.KindDeployment, "", ""))
+		require.True(t, ok)
+		for _, symptom := range rollup.Symptoms {
+			a, ok := b.ledger.Anomaly(symptom)
+			assert.True(t, ok && a.Open, "%d were written: %s is missing", written, symptom)
+			assert.Contains(t, b.m.tracked[d.ID].open, symptom)
+		}
+		assert.Equal(t, rollup.ID, b.m.tracked[d.ID].open[0])
+		assert.Len(t, b.m.tracked[d.ID].open, len(open), "each once")
+	}
+}
+
+// An alert that must make room is ended: nobody would end it later.
+func TestAnAlertThatMakesRoomEnds(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Limits.Watches = 1 })
+	b.sight("1.41.3")
+	b.seconds(60, old(200))
+	first := b.deploy("1.42.0", "1.41.3")
+	b.seconds(20, old(100), load{version: "1.42.0", instance: "new-1", rate: 100, errors: .3})
+	require.NotEmpty(t, b.ledger.Anomalies(ledger.Query{OpenOnly: true}))
+	b.told()
+	b.ledger.RecordDeployment(event.Deployment{
+		Service: "elsewhere", Environment: "production", Version: "2", PreviousVersion: "1",
+		StartedAt: b.now, Status: event.DeploymentSucceeded, Sources: []event.Source{{Name: "api", At: b.now}},
+	})
+	b.seconds(2)
+	require.NotContains(t, b.m.tracked, first.ID)
+	assert.Empty(t, b.ledger.Anomalies(ledger.Query{OpenOnly: true}))
+	told, _ := b.told()
+	require.NotEmpty(t, told)
+	for _, a := range told {
+		assert.False(t, a.Open)
+		assert.Equal(t, event.ClosedSuperseded, a.Closure.Reason)
+	}
 }

@@ -60,6 +60,7 @@ type monitor struct {
 	loop      *loopmetrics.Tracker
 	done      chan func()   // results of background work
 	readers   chan struct{} // slots of commit readers
+	clones    openClones
 	measuring chan struct{} // a metrics hand-over is under way
 	started   time.Time
 	stepped   time.Time

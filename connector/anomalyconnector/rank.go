@@ -8,8 +8,8 @@ import (
 )
 
 // rankCommits ranks the commits of a range by how well each explains a symptom.
-func rankCommits(symptom suspect.Symptom, commits []suspect.Commit, clones []Repository) event.Suspicion {
-	return suspect.Rank(symptom, commits, suspect.Options{PathPrefixes: folders(clones)})
+func rankCommits(symptom suspect.Symptom, commits commitRange, clones []Repository) event.Suspicion {
+	return suspect.Rank(symptom, commits.list, suspect.Options{PathPrefixes: folders(clones), Ignored: commits.ignored})
 }
 
 // folders are the fixed beginnings of the configured globs: a runtime tells

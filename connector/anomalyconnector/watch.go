@@ -1,13 +1,14 @@
 package anomalyconnector
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
-	"github.com/deployloop/deployloop/internal/suspect"
 )
 
 // tracked is a deployment under watch or with an open anomaly.
@@ -18,10 +19,8 @@ type tracked struct {
 	alerted   bool      // its anomalies exist
 	open      []string  // ids of its open anomalies, the roll-up first
 
-	fetched   bool             // commits and note are known
-	commits   []suspect.Commit // of its range
-	rangeNote string
-	source    string // of the commits: "clone", "push events", "none"
+	fetched   bool        // commits are known
+	commits   commitRange // of its range
 	ranking   bool
 	ranked    int // evidence and related errors that the ranking saw
 	suspicion *event.Suspicion
@@ -50,11 +49,8 @@ func (m *monitor) adopt(now time.Time) {
 			d.Baseline = false // it has an anomaly, whatever the ledger learnt since
 			t = m.watch(d)
 		}
-		t.alerted = true
-		t.open = append(t.open, a.ID)
-		if a.Kind == event.KindDeployment {
-			t.open[0], t.open[len(t.open)-1] = t.open[len(t.open)-1], t.open[0]
-		}
+		t.opened(a)
+		t.alerted = t.alerted || a.Kind == event.KindDeployment // it is written last
 		t.regressed = a.DetectedAt
 		if t.suspicion == nil && a.Verdict != nil {
 			t.suspicion = a.Verdict.Suspicion
@@ -66,12 +62,23 @@ func (m *monitor) adopt(now time.Time) {
 	}
 	for _, a := range m.ledger.Anomalies(ledger.Query{Since: now.Add(-toldFor), Limit: 1000}) {
 		if !a.Open && a.Closure != nil && now.Sub(a.Closure.At) < toldFor {
-			if t := m.tracked[a.Deployment]; t != nil {
+			if t := m.tracked[a.Deployment]; t != nil && a.Kind == event.KindDeployment {
 				t.alerted = true
 			}
 			a.At = now // else what hears it would take it for stale
 			m.tell(anomalyRecord(a), now)
 		}
+	}
+}
+
+// opened notes an open anomaly once, the roll-up first.
+func (t *tracked) opened(a event.Anomaly) {
+	switch {
+	case slices.Contains(t.open, a.ID):
+	case a.Kind == event.KindDeployment:
+		t.open = append([]string{a.ID}, t.open...)
+	default:
+		t.open = append(t.open, a.ID)
 	}
 }
 
@@ -116,7 +123,7 @@ func (m *monitor) watch(d event.Deployment) *tracked {
 	}
 	t := m.tracked[d.ID]
 	if t == nil {
-		m.makeRoom()
+		m.makeRoom(m.now())
 		t = &tracked{d: d}
 		m.tracked[d.ID] = t
 		if v, ok := m.ledger.Verdict(d.ID); ok {
@@ -137,7 +144,7 @@ func (m *monitor) watch(d event.Deployment) *tracked {
 
 // makeRoom keeps tracked within its limit: the oldest without an open anomaly
 // goes first, else the oldest.
-func (m *monitor) makeRoom() {
+func (m *monitor) makeRoom(now time.Time) {
 	if len(m.tracked) < m.config.Limits.Watches {
 		return
 	}
@@ -148,8 +155,12 @@ func (m *monitor) makeRoom() {
 			oldest = t
 		}
 	}
+	if len(oldest.open) > 0 { // nobody would ever end what is told of it
+		m.closeAll(oldest, event.Closure{Reason: event.ClosedSuperseded, By: "deployloop", At: now, Detail: fmt.Sprintf(
+			"no longer followed: %d newer deployments have open alerts (limits::watches)", len(m.tracked))}, now)
+	}
 	delete(m.tracked, oldest.d.ID)
-	delete(m.records, "verdict/"+oldest.d.ID) // nobody would ever end it
+	delete(m.records, "verdict/"+oldest.d.ID)
 	m.refused.add("watches_over_limit", 1)
 }
 

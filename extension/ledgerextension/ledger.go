@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.uber.org/zap"
 
+	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
 )
 
@@ -31,6 +32,7 @@ type Ledger struct {
 	store     *store // nil in memory only
 	telemetry *telemetry
 	stop      chan struct{}
+	urgent    chan struct{} // something is to be written now
 	stopOnce  sync.Once
 	loop      sync.WaitGroup
 	failing   bool // the last write failed
@@ -48,7 +50,7 @@ var (
 func newLedger(config *Config, set extension.Settings) *Ledger {
 	return &Ledger{
 		Ledger: ledger.New(config.limits()), config: config, set: set,
-		now: time.Now, stop: make(chan struct{}),
+		now: time.Now, stop: make(chan struct{}), urgent: make(chan struct{}, 1),
 	}
 }
 
@@ -111,6 +113,19 @@ func (l *Ledger) skipped(key string, err error) {
 	l.set.Logger.Error("An object of the ledger cannot be read and is skipped", zap.String("key", key), zap.Error(err))
 }
 
+// CloseAnomaly is written at once: what closes is told within the second, and a
+// process that died before the next flush would open it again.
+func (l *Ledger) CloseAnomaly(id string, c event.Closure) bool {
+	closed := l.Ledger.CloseAnomaly(id, c)
+	if closed {
+		select {
+		case l.urgent <- struct{}{}:
+		default: // one is due already
+		}
+	}
+	return closed
+}
+
 // run persists and expires until Shutdown.
 func (l *Ledger) run() {
 	flush := time.NewTicker(l.config.FlushInterval)
@@ -122,6 +137,8 @@ func (l *Ledger) run() {
 		case <-l.stop:
 			return
 		case <-flush.C:
+			l.flush(context.Background())
+		case <-l.urgent:
 			l.flush(context.Background())
 		case <-expire.C:
 			l.Expire(l.now())

@@ -263,3 +263,43 @@ func TestOtherComponentsFindTheLedger(t *testing.T) {
 	})
 	assert.True(t, ok)
 }
+
+// told is a storage that says what is written.
+type told struct {
+	*flaky
+	keys chan string
+}
+
+func (d told) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
+	return d, nil
+}
+
+func (d told) Batch(ctx context.Context, ops ...*storage.Operation) error {
+	for _, op := range ops {
+		if op.Type == storage.Set {
+			d.keys <- op.Key
+		}
+	}
+	return d.flaky.Batch(ctx, ops...)
+}
+
+// A closure does not wait for the next flush.
+func TestAClosureIsWrittenAtOnce(t *testing.T) {
+	disk := told{&flaky{saved: map[string][]byte{}, Client: storage.NewNopClient()}, make(chan string, 1000)}
+	config := createDefaultConfig().(*Config)
+	config.Storage, config.FlushInterval = &storageID, time.Hour
+	l := newLedger(config, extensiontest.NewNopSettings(componentType))
+	require.NoError(t, l.Start(t.Context(), host{storageID: disk}))
+	record(t, l) // closes a2
+	for {
+		select {
+		case key := <-disk.keys:
+			if key == "anomaly/a2" {
+				require.NoError(t, l.Shutdown(context.Background()))
+				return
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("the closure waits for the next flush")
+		}
+	}
+}
