@@ -49,7 +49,9 @@ type History struct {
 	Runs       int     `json:"runs"`                  // in which it passed or failed
 	Passes     int     `json:"passes"`                //
 	Flakes     int     `json:"flakes,omitempty"`      // failures that went away by themselves: see maxEpisode
-	Streak     int     `json:"streak,omitempty"`      // failures in a row, up to the last run
+	Streak     int     `json:"streak,omitempty"`      // runs in a row that it failed in, up to the last
+	Failures   int     `json:"failures,omitempty"`    // in those, with the attempts again in one run
+	Confirmed  bool    `json:"confirmed,omitempty"`   // in one of those it failed again when it was run again
 	Broken     bool    `json:"broken,omitempty"`      // the streak was judged a real failure
 	LastRun    int     `json:"last_run"`              // number of the run that had it last
 	LastPass   string  `json:"last_pass,omitempty"`   // the revision it passed at last
@@ -139,15 +141,25 @@ type Run struct {
 
 // attempt joins what one run says of one test: some runners try again.
 type attempt struct {
-	result         event.TestResult // the first failure, else the last word
-	passed, failed bool
+	result        event.TestResult // the first failure, else the last word
+	passes, fails int
 }
 
+func (a *attempt) passed() bool { return a.passes > 0 }
+func (a *attempt) failed() bool { return a.fails > 0 }
+
 type measure struct {
-	value        float64
-	unit         string
-	name         string
-	higherBetter bool
+	value             float64
+	unit, suite, name string
+	higherBetter      bool
+}
+
+// cost is the value, or its inverse where more is better: a larger one is worse.
+func (m measure) cost() float64 {
+	if m.higherBetter && m.value > 0 {
+		return 1 / m.value
+	}
+	return m.value
 }
 
 // NewRun is a run that nothing was said of yet.
@@ -177,7 +189,7 @@ func (r *Run) Add(i report.Item) {
 			r.Left++
 			return
 		}
-		m := measure{value: b.Value, unit: b.Unit, name: b.Name, higherBetter: higherIsBetter(b.Unit)}
+		m := measure{value: b.Value, unit: b.Unit, suite: b.Suite, name: b.Name, higherBetter: higherIsBetter(b.Unit)}
 		// The best of several counts disturbs least.
 		if known && (m.higherBetter && was.value > m.value || !m.higherBetter && was.value < m.value) {
 			m = was
@@ -201,10 +213,13 @@ func (r *Run) addTest(t event.TestResult) {
 		r.tests[key] = a
 		r.order = append(r.order, key)
 	}
-	failed := report.Failed(t.Status)
-	if failed && !a.failed || !a.failed {
+	if !a.failed() {
 		a.result = t
 	}
-	a.failed = a.failed || failed
-	a.passed = a.passed || t.Status == "pass"
+	switch {
+	case report.Failed(t.Status):
+		a.fails++
+	case t.Status == "pass":
+		a.passes++
+	}
 }

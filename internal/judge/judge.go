@@ -68,6 +68,8 @@ type Verdict struct {
 	Unchanged  int         `json:"findings_unchanged"`
 	NotRun     int         `json:"suites_not_run"` // that the last run had
 	Coverage   []Coverage  `json:"coverage,omitempty"`
+
+	common float64 // see Baseline.commonOfTests
 }
 
 // Coverage is the run's total in one unit, and the baseline's.
@@ -95,18 +97,19 @@ func (b *Baseline) Judge(r *Run) Verdict {
 	last := b.Runs
 	b.Runs++
 	suites := map[string]bool{}
+	v.common = b.commonOfTests(r)
 	for _, key := range r.order {
 		a := r.tests[key]
 		suites[a.result.Suite] = true
 		switch {
-		case a.failed:
+		case a.failed():
 			v.Failed++
-		case a.passed:
+		case a.passed():
 			v.Passed++
 		default:
 			v.Skipped++
 		}
-		v.Judgements = append(v.Judgements, b.judgeTest(key, a, r.Revision)...)
+		v.Judgements = append(v.Judgements, b.judgeTest(key, a, r.Revision, v.common)...)
 	}
 	missing := map[string]bool{}
 	for key, h := range b.Tests {
@@ -148,7 +151,21 @@ func (j Judgement) name() string {
 	return j.Measure
 }
 
-func (b *Baseline) judgeTest(key string, a *attempt, revision string) []Judgement {
+// commonOfTests is the log ratio by which this run's tests took longer than they
+// use to, all together.
+func (b *Baseline) commonOfTests(r *Run) float64 {
+	var deviations []float64
+	for key, a := range r.tests {
+		if h := b.Tests[key]; h != nil && h.Time != nil && a.passed() && !a.failed() {
+			if d, ok := h.Time.deviation(a.result.Duration.Seconds()); ok {
+				deviations = append(deviations, d)
+			}
+		}
+	}
+	return shared(deviations)
+}
+
+func (b *Baseline) judgeTest(key string, a *attempt, revision string, common float64) []Judgement {
 	h := b.Tests[key]
 	if h == nil {
 		if len(b.Tests) >= maxEntries {
@@ -160,17 +177,23 @@ func (b *Baseline) judgeTest(key string, a *attempt, revision string) []Judgemen
 		}
 	}
 	h.LastRun = b.Runs
-	if !a.failed && !a.passed {
+	if !a.failed() && !a.passed() {
 		return nil
 	}
 	h.Runs++
 	test := a.result
-	if a.failed && a.passed { // it changed its mind on one revision: flaky beyond doubt
-		h.Flakes++
+	if a.failed() && a.passed() { // it changed its mind on one revision: flaky beyond doubt
+		h.Flakes += a.fails
 		h.end()
 		return []Judgement{h.flaky(Judgement{Call: KnownFlaky, Test: &test, LastPass: revision})}
 	}
-	if !a.failed {
+	if !a.failed() && h.FirstBad == revision && revision != "" && !h.Confirmed {
+		// The same code, run again, passes: so did nobody repair it.
+		h.Broken = false // its failures are flakes
+		h.passed(revision)
+		return []Judgement{h.flaky(Judgement{Call: KnownFlaky, Test: &test, LastPass: revision})}
+	}
+	if !a.failed() {
 		var said []Judgement
 		if h.Broken {
 			said = append(said, Judgement{Call: Fixed, Test: &test, FirstBad: h.FirstBad, Streak: h.Streak})
@@ -179,13 +202,15 @@ func (b *Baseline) judgeTest(key string, a *attempt, revision string) []Judgemen
 		if h.Time == nil {
 			h.Time = &Series{}
 		}
-		if shift := h.Time.add(test.Duration.Seconds(), revision); shift != nil && shift.After-shift.Before >= minSlower {
+		if shift := h.Time.add(test.Duration.Seconds(), common, revision); shift != nil && shift.After-shift.Before >= minSlower {
 			said = append(said, Judgement{Call: Slower, Test: &test, Unit: "s", Shift: shift})
 		}
 		return said
 	}
 
 	h.Streak++
+	h.Failures += a.fails
+	h.Confirmed = h.Confirmed || a.fails > 1
 	if h.Streak == 1 {
 		h.FirstBad = revision
 	}
@@ -203,20 +228,20 @@ func (b *Baseline) judgeTest(key string, a *attempt, revision string) []Judgemen
 	return []Judgement{j}
 }
 
-// passed ends a streak of failures; a short one is taken for a flake, so that a
-// test is called new once, and flaky from then on.
+// passed ends a streak of failures. A short one that was not confirmed is taken
+// for a flake, so that a test is called new once, and flaky from then on.
 func (h *History) passed(revision string) {
-	if h.Streak > 0 && h.Streak <= maxEpisode {
-		h.Flakes += h.Streak
-	} else if h.Streak > 0 && !h.Broken {
-		h.Flakes += h.Streak // of a test known to be flaky
+	if !h.Broken || h.Streak <= maxEpisode && !h.Confirmed {
+		h.Flakes += h.Failures
 	}
 	h.end()
 	h.Passes++
 	h.LastPass = revision
 }
 
-func (h *History) end() { h.Streak, h.Broken, h.FirstBad = 0, false, "" }
+func (h *History) end() {
+	h.Streak, h.Failures, h.Broken, h.Confirmed, h.FirstBad = 0, 0, false, false, ""
+}
 
 // flaky fills in the posterior of the flake rate: Beta(prior + flakes, prior + passes).
 func (h *History) flaky(j Judgement) Judgement {
@@ -243,7 +268,7 @@ func (h *History) posterior() (a, b float64) {
 func (h *History) chance() float64 {
 	a, b := h.posterior()
 	log := 0.0
-	for i := range h.Streak {
+	for i := range h.Failures {
 		log += math.Log((a + float64(i)) / (a + b + float64(i)))
 	}
 	return math.Exp(log)
@@ -294,20 +319,16 @@ func (b *Baseline) judgeMeasures(r *Run, v *Verdict) {
 		}
 		return s
 	}
+	common := b.commonOfMeasures(r)
 	for key, m := range r.measures {
-		value := m.value
-		if m.higherBetter && value > 0 {
-			value = 1 / value
-		}
-		shift := series(key).add(value, r.Revision)
+		shift := series(key).add(m.cost(), common[m.suite], r.Revision)
 		if shift == nil {
 			continue
 		}
 		if m.higherBetter {
 			shift.Before, shift.After = 1/shift.Before, 1/shift.After
 		}
-		suite, _, _ := strings.Cut(key, "\x1f")
-		v.Judgements = append(v.Judgements, Judgement{Call: Slower, Measure: strings.TrimPrefix(suite+" "+m.name, " "), Unit: m.unit, Shift: shift})
+		v.Judgements = append(v.Judgements, Judgement{Call: Slower, Measure: strings.TrimPrefix(m.suite+" "+m.name, " "), Unit: m.unit, Shift: shift})
 	}
 	for unit, sum := range r.covered {
 		if sum[1] == 0 {
@@ -322,6 +343,24 @@ func (b *Baseline) judgeMeasures(r *Run, v *Verdict) {
 		v.Coverage = append(v.Coverage, c)
 	}
 	sort.Slice(v.Coverage, func(i, j int) bool { return v.Coverage[i].Unit < v.Coverage[j].Unit })
+}
+
+// commonOfMeasures is, by suite, the log ratio by which its benchmarks moved
+// together.
+func (b *Baseline) commonOfMeasures(r *Run) map[string]float64 {
+	deviations := map[string][]float64{}
+	for key, m := range r.measures {
+		if s := b.Measures[key]; s != nil {
+			if d, ok := s.deviation(m.cost()); ok {
+				deviations[m.suite] = append(deviations[m.suite], d)
+			}
+		}
+	}
+	common := make(map[string]float64, len(deviations))
+	for suite, list := range deviations {
+		common[suite] = shared(list)
+	}
+	return common
 }
 
 // Worse tells whether the run brings news for the worse that should stop a push.
