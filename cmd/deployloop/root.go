@@ -50,6 +50,7 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 		newMarkCommand(),
 		newGateCommand(),
 		newWaiveCommand(),
+		newDigestCommand(),
 		newBacktestCommand(),
 		newSuspectsCommand(),
 		newReportCommand(),

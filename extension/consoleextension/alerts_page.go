@@ -24,17 +24,19 @@ const (
 type alert struct {
 	event.Anomaly
 	Summary  string
-	Known    bool // its deployment is still known
+	Silence  string // until when and by whom; "": it is not silenced
+	Known    bool   // its deployment is still known
 	Symptoms []event.Anomaly
 }
 
 // alertsView is the page of alerts.
 type alertsView struct {
 	Open, Closed            []alert
-	Shadow                  bool   // nothing is sent: alerts are shown here only
-	Token                   string // of the forms that waive
-	Known                   string // who the server's auth says is reading; "": the form asks
-	FirstDay, LastDay, Week string // that a waiver may name, and a week from now
+	Notices                 []event.Notice // what nobody said
+	Shadow                  bool           // nothing is sent: alerts are shown here only
+	Token                   string         // of the forms that waive
+	Known                   string         // who the server's auth says is reading; "": the form asks
+	FirstDay, LastDay, Week string         // that a waiver may name, and a week from now
 }
 
 // rollUp puts symptoms under the roll-up that inhibits them: as Alertmanager
@@ -57,6 +59,9 @@ func (s *site) rollUp(list []event.Anomaly) (alerts []alert) {
 			continue
 		}
 		out := alert{Anomaly: a, Summary: wording.Summary(a)}
+		if silence := a.Silenced(s.now()); silence != nil {
+			out.Silence = wording.Silence(*silence)
+		}
 		if a.Kind == event.KindDeployment {
 			out.Symptoms = held[a.Deployment]
 		}
@@ -95,7 +100,7 @@ func (s *site) alertsPage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	slices.SortStableFunc(closed, func(a, b event.Anomaly) int { return closedAt(b).Compare(closedAt(a)) })
-	view := alertsView{Open: s.rollUp(open), Closed: s.rollUp(closed), Shadow: s.mode() == string(event.Shadow)}
+	view := alertsView{Open: s.rollUp(open), Closed: s.rollUp(closed), Notices: s.notices(), Shadow: s.mode() == string(event.Shadow)}
 	view.Closed = view.Closed[:min(shownClosed, len(view.Closed))]
 	if len(view.Open) > 0 {
 		now := s.now().UTC()

@@ -121,6 +121,7 @@ type row struct {
 	Revision    string
 	Steps       []step
 	Calibrating bool
+	Notice      *event.Notice // what nobody said of it; nil: nothing
 }
 
 // step is one stage of the loop. State is done, failed, running or none.
@@ -177,9 +178,15 @@ func (s *site) places() (services, environments []string) {
 func (s *site) timeline(service, environment string, limit int) []row {
 	var rows []row
 	runs := s.recentRuns()
+	unsaid := map[string]*event.Notice{}
+	for _, n := range s.notices() {
+		unsaid[n.Deployment] = &n
+	}
 	var deployed []string
 	for _, d := range s.reader.Deployments(ledger.Query{Service: service, Environment: environment, Limit: limit, Baselines: true}) {
-		rows = append(rows, s.deploymentRow(d, runs))
+		rw := s.deploymentRow(d, runs)
+		rw.Notice = unsaid[d.ID]
+		rows = append(rows, rw)
 		deployed = append(deployed, d.Revision)
 	}
 	if service == "" && environment == "" { // a commit alone belongs to no service

@@ -124,6 +124,7 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/anomalies", s.apiAnomalies)
 	mux.HandleFunc("GET /api/v1/changes", s.apiChanges)
 	mux.HandleFunc("GET /api/v1/status", s.apiStatus)
+	mux.HandleFunc("GET /api/v1/digest", s.apiDigest)
 	mux.HandleFunc("POST /api/v1/anomalies/{id}/waive", s.apiWaive)
 	mux.HandleFunc("POST /alerts/{id}/waive", s.formWaive)
 	mux.HandleFunc("GET /gate/argo", s.gateArgo)
@@ -246,7 +247,7 @@ type missing struct{ What, Why string }
 
 func (s *site) notFound(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
-		s.apiError(w, r, http.StatusNotFound, "no such endpoint", "see /api/v1/deployments, /api/v1/deployments/{id}, /api/v1/anomalies, /api/v1/changes, /api/v1/status")
+		s.apiError(w, r, http.StatusNotFound, "no such endpoint", "see /api/v1/deployments, /api/v1/deployments/{id}, /api/v1/anomalies, /api/v1/changes, /api/v1/digest, /api/v1/status")
 		return
 	}
 	s.render(w, r, http.StatusNotFound, "missing", page{Title: "Not found", View: missing{
