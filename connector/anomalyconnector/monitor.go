@@ -57,6 +57,7 @@ type monitor struct {
 	tracked   map[string]*tracked // by deployment
 	records   map[string]*record  // what is told, by kind and id
 	outbox    outbox
+	unsaid    unsaid
 	loop      *loopmetrics.Tracker
 	done      chan func()   // results of background work
 	readers   chan struct{} // slots of commit readers
@@ -202,6 +203,7 @@ func (m *monitor) step(now time.Time) {
 	m.alert(now)
 	m.closeDone(now)
 	m.repeat(now)
+	m.tellUnsaid(now)
 	if now.Sub(m.measured) >= min(m.config.Heartbeat, 15*time.Second) {
 		m.measured = now
 		m.measure(now)

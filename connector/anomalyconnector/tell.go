@@ -28,8 +28,9 @@ const (
 type record struct {
 	key     string
 	verdict event.Verdict
-	anomaly event.Anomaly // when its ID is set
-	closed  time.Time     // zero while open
+	anomaly event.Anomaly        // when its ID is set
+	encode  func(plog.LogRecord) // of what is neither: told once
+	closed  time.Time            // zero while open
 	told    time.Time
 }
 
@@ -144,7 +145,9 @@ func (o *outbox) take() (plog.Logs, bool) {
 	scope := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty()
 	scope.Scope().SetName(scopeName)
 	for _, key := range o.order {
-		if r := o.waiting[key]; r.anomaly.ID != "" {
+		if r := o.waiting[key]; r.encode != nil {
+			r.encode(scope.LogRecords().AppendEmpty())
+		} else if r.anomaly.ID != "" {
 			eventotlp.EncodeAnomaly(r.anomaly, scope.LogRecords().AppendEmpty())
 		} else {
 			eventotlp.EncodeVerdict(r.verdict, scope.LogRecords().AppendEmpty())

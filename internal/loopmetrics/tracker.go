@@ -29,9 +29,10 @@ type Tracker struct {
 	deployments map[string]*deploymentProgress
 	anomalies   map[string]bool // by id: closure counted
 	runs        map[string]bool // by id and task: finish counted
+	flakes      map[string]bool // by pipeline, task and revision: counted
 
-	deployed, untracked, rollbacks, verdicts, suspicions, closed, runResults *series
-	latency, recovery, runDuration                                           *series
+	deployed, untracked, rollbacks, verdicts, suspicions, closed, runResults, flaked *series
+	latency, recovery, runDuration                                                   *series
 }
 
 // deploymentProgress is what of a deployment was counted already.
@@ -44,7 +45,7 @@ type deploymentProgress struct {
 
 // NewTracker counts what the ledger holds and will hold.
 func NewTracker(l ledger.Reader) *Tracker {
-	t := &Tracker{ledger: l, deployments: map[string]*deploymentProgress{}, anomalies: map[string]bool{}, runs: map[string]bool{}}
+	t := &Tracker{ledger: l, deployments: map[string]*deploymentProgress{}, anomalies: map[string]bool{}, runs: map[string]bool{}, flakes: map[string]bool{}}
 	family := func(kind Kind, name, unit, description string) *series {
 		return newSeries(kind, name, unit, description, maxSeries, &t.lost)
 	}
@@ -55,6 +56,7 @@ func NewTracker(l ledger.Reader) *Tracker {
 	t.suspicions = family(Counter, "deployloop.suspicions", "{deployment}", "Regressed deployments by whether a commit was named")
 	t.closed = family(Counter, "deployloop.anomalies.closed", "{anomaly}", "Anomalies that ended, by the reason")
 	t.runResults = family(Counter, "deployloop.pipeline.runs", "{run}", "Finished pipeline runs and tasks, by result")
+	t.flaked = family(Counter, "deployloop.pipeline.flakes", "{flake}", "Runs and tasks that both failed and passed on one revision")
 	t.latency = family(Histogram, "deployloop.loop.latency", "s", "Duration of each step of the loop")
 	t.recovery = family(Histogram, "deployloop.recovery.duration", "s", "From a regression's onset to its closure (time to restore)")
 	t.runDuration = family(Histogram, "deployloop.pipeline.run.duration", "s", "Duration of finished pipeline runs and tasks, queue time apart")
@@ -158,7 +160,7 @@ func (t *Tracker) Collect(now time.Time) []Family {
 	var out []Family
 	for _, s := range []*series{
 		t.deployed, t.untracked, t.rollbacks, watching, phantom, dark, t.verdicts, t.suspicions, started, judged, nats, threshold, effect,
-		open, oldest, silenced, t.closed, t.runResults, t.runDuration, t.latency, t.recovery, lost,
+		open, oldest, silenced, t.closed, t.runResults, t.flaked, t.runDuration, t.latency, t.recovery, lost,
 	} {
 		out = append(out, s.copied())
 	}
@@ -294,6 +296,7 @@ func (t *Tracker) collectAnomalies(now time.Time, open, oldest, silenced *series
 
 func (t *Tracker) collectRuns() {
 	live := map[string]bool{}
+	outcomes := outcomes{}
 	for _, r := range t.ledger.PipelineRuns(ledger.RunQuery{Limit: maxTracked}) {
 		key := r.ID + "\xff" + r.TaskID + "\xff" + r.Task + "\xff" + strconv.Itoa(r.Attempt)
 		live[key] = t.runs[key]
@@ -302,6 +305,7 @@ func (t *Tracker) collectRuns() {
 			level = "task"
 		}
 		t.expectRun(r.Pipeline, level, r.Stage)
+		outcomes.add(r, level)
 		if live[key] || r.FinishedAt.IsZero() {
 			continue
 		}
@@ -313,4 +317,5 @@ func (t *Tracker) collectRuns() {
 		}
 	}
 	t.runs = live
+	t.collectFlakes(outcomes)
 }

@@ -187,7 +187,7 @@ func TestCountersAreThereBeforeTheirFirstEvent(t *testing.T) {
 	want := map[string]int{
 		"deployloop.deployments": 1, "deployloop.deployments.untracked": 1, "deployloop.rollbacks": 1, "deployloop.verdicts": 4,
 		"deployloop.suspicions": 2, "deployloop.anomalies.closed": 6, "deployloop.recovery.duration": 1, "deployloop.loop.latency": 6,
-		"deployloop.pipeline.runs": 2, "deployloop.pipeline.run.duration": 2, "deployloop.metrics.lost": 1,
+		"deployloop.pipeline.runs": 2, "deployloop.pipeline.run.duration": 2, "deployloop.metrics.lost": 1, "deployloop.pipeline.flakes": 1,
 	}
 	require.Equal(t, want, series())
 	require.Equal(t, want, series(), "and stay as they are")

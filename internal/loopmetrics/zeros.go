@@ -43,6 +43,7 @@ func (t *Tracker) expectAt(service, environment string) {
 
 // expectRun opens the series of a run's or task's end.
 func (t *Tracker) expectRun(pipeline, level string, stage event.Stage) {
+	t.flaked.zero("pipeline", pipeline, "level", level, "stage", string(stage))
 	for _, result := range []string{"success", "failure"} {
 		labels := []string{"pipeline", pipeline, "level", level, "stage", string(stage), "result", result}
 		t.runResults.zero(labels...)
