@@ -62,8 +62,8 @@ suspects: ## Measure the ranking of commits, cross-validated by repository
 	@go run ./test/suspects
 
 .PHONY: test-rules
-test-rules: ## Check and test rules/ with promtool
-	@scripts/install-tools.sh prometheus
+test-rules: ## Check and test rules/ with promtool, old and new, and vmalert
+	@scripts/install-tools.sh prometheus promtool-debian vmalert
 	@scripts/test-rules.sh
 
 .PHONY: generate

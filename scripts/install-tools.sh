@@ -60,6 +60,18 @@ prometheus() {
 	go install -tags remove_all_sd "$module/cmd/prometheus@$version" "$module/cmd/promtool@$version"
 }
 
+# The oldest promtool that rules/ must please: Debian's, unpacked and not
+# installed, so that nothing else on the machine changes. Without apt there is
+# none, which is no failure.
+promtool-debian() {
+	local dir=$PWD/.tools/debian
+	[[ -x $dir/usr/bin/promtool ]] && return
+	command -v apt-get >/dev/null || { echo "no apt-get: the rules are not tried with Debian's promtool" >&2; return; }
+	mkdir -p "$dir"
+	apt-get update -qq
+	(cd "$dir" && apt-get download -qq prometheus 2>/dev/null && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb)
+}
+
 vmalert() {
 	local module=github.com/VictoriaMetrics/VictoriaMetrics version=v1.151.0
 	installed "$module" "$version" vmalert && return
@@ -70,7 +82,7 @@ vmalert() {
 [[ $# -gt 0 ]] || set -- alertmanager gitea
 for tool in "$@"; do
 	case $tool in
-	alertmanager | gitea | golangci-lint | prometheus | vmalert) "$tool" ;;
+	alertmanager | gitea | golangci-lint | prometheus | promtool-debian | vmalert) "$tool" ;;
 	*)
 		echo "install-tools: no tool named $tool" >&2
 		exit 2
