@@ -16,7 +16,7 @@ const (
 	settledAfter   = 25 * time.Hour      // a verdict older than its longest watch does not change any more
 	evidenceFresh  = 5 * time.Minute     // a verdict that was not repeated for so long shows no evidence
 	longestLatency = 30 * 24 * time.Hour // a longer step is a clock or an import, no latency
-	wholeSeconds   = 2 * time.Second     // verdicts are dated to the second, what they look back on to the nanosecond
+	datedTo        = 2 * time.Second     // verdicts are dated to the second, what they look back on to the nanosecond
 )
 
 // Tracker keeps the counters and histograms; it observes each fact of the
@@ -242,7 +242,7 @@ func (t *Tracker) tellings(d event.Deployment, v event.Verdict, p *deploymentPro
 
 func (t *Tracker) step(d event.Deployment, exemplar *Exemplar, step string, from, to time.Time, further ...string) {
 	took := to.Sub(from)
-	if took < -wholeSeconds || took > longestLatency {
+	if took < -datedTo || took > longestLatency {
 		return // a clock that is off says nothing about the loop
 	}
 	took = max(took, 0)
