@@ -1,0 +1,151 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/test/alertmanagertest"
+	"github.com/deployloop/deployloop/test/deploylooptest"
+	"github.com/deployloop/deployloop/test/load"
+)
+
+// Three services get a bad deploy at once. One is fixed by the next commit, one
+// is replaced by another bad one, one stays as it is and a person silences it.
+// The alerts that end do so in Alertmanager with their own reason, the silence is
+// seen, and the console's metrics and digest tell it all. How a version recovers
+// by itself takes minutes and is tested on the connector's own clock.
+func TestAlertsEndWithTheirReason(t *testing.T) {
+	am := alertmanagertest.Start(t)
+	loop := deploylooptest.Start(t, deploylooptest.Options{
+		Alertmanager: am.URL, Heartbeat: heartbeat, Anomaly: map[string]any{"watch": []string{"30s", "10m"}},
+		Configs: [][]byte{[]byte("exporters: {alertmanager: {silence_poll: 1s}}")},
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	generator := load.New(loop.OTLP, 2)
+	var running sync.WaitGroup
+	running.Go(func() { generator.Run(ctx) })
+	t.Cleanup(func() { stop(); running.Wait() })
+
+	const fine, bad = 0.01, 0.3
+	serve := func(service, version, revision string, instances int, rate, errors float64) {
+		generator.Set(service+version, load.Cohort{
+			Service: service, Environment: "production", Version: version, Revision: revision,
+			Instances: instances, Rate: rate, Operation: "POST /" + service, ErrorRatio: errors,
+		})
+	}
+	deploy := func(service, version, previous, revision string) {
+		loop.Mark(map[string]any{"service": service, "environment": "production", "revision": revision, "version": version,
+			"previous_version": previous, "status": "started"})
+	}
+	services := []string{"fixed", "replaced", "silenced"}
+	for _, service := range services {
+		serve(service, "1.0.0", rev1, 3, 100, fine)
+	}
+	eventually(t, 2*time.Minute, func() bool { return generator.Sent("silenced1.0.0").Requests > 3000 }, "some history")
+	for _, service := range services {
+		deploy(service, "1.1.0", "1.0.0", rev2)
+		serve(service, "1.0.0", rev1, 3, 75, fine)
+		serve(service, "1.1.0", rev2, 1, 100, bad)
+	}
+	rollUp := func(service string) map[string]string {
+		return map[string]string{"alertname": "DeployRegressed", "service": service}
+	}
+	open := func(service string) event.Anomaly {
+		var list struct{ Anomalies []event.Anomaly }
+		require.NoError(t, loop.Get("/api/v1/anomalies?open=true&service="+service, &list))
+		for _, a := range list.Anomalies {
+			if a.Kind == event.KindDeployment {
+				return a
+			}
+		}
+		return event.Anomaly{}
+	}
+	for _, service := range services {
+		eventually(t, 60*time.Second, func() bool { return len(am.Find(rollUp(service))) == 1 }, "an alert of "+service)
+	}
+
+	deploy("fixed", "1.1.1", "1.1.0", rev3)
+	generator.Stop("fixed1.1.0")
+	serve("fixed", "1.1.1", rev3, 1, 40, fine)
+	deploy("replaced", "1.1.1", "1.1.0", rev3)
+	generator.Stop("replaced1.1.0")
+	serve("replaced", "1.1.1", rev3, 1, 40, bad)
+
+	silence := fmt.Sprintf(`{"matchers":[{"name":"service","value":"silenced","isRegex":false}],"startsAt":%q,"endsAt":%q,"createdBy":"ada","comment":"seen"}`,
+		time.Now().UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	response, err := http.Post(am.URL+"/api/v2/silences", "application/json", strings.NewReader(silence))
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	eventually(t, 30*time.Second, func() bool { return open("silenced").Silenced(time.Now()) != nil }, "the silence is seen")
+	assert.Equal(t, "ada", open("silenced").Silence.By)
+	assert.Contains(t, text(t, loop.Console+"/alerts"), "silenced until")
+	assert.Contains(t, text(t, loop.Console+"/metrics"), `deployloop_anomalies_silenced{service="silenced",environment="production"}`)
+
+	for service, want := range map[string]struct {
+		reason event.ClosureReason
+		words  string
+	}{
+		"fixed":    {event.ClosedFixedBy, "1.1.1"},
+		"replaced": {event.ClosedSuperseded, "was replaced by 1.1.1"},
+	} {
+		first, err := loop.Deployment(service, rev2)
+		require.NoError(t, err)
+		var closure *event.Closure
+		eventually(t, 5*time.Minute, func() bool {
+			var one struct{ Anomalies []event.Anomaly }
+			if loop.Get("/api/v1/deployments/"+first.ID, &one) != nil {
+				return false
+			}
+			for _, a := range one.Anomalies {
+				if a.Kind == event.KindDeployment {
+					closure = a.Closure
+				}
+			}
+			return closure != nil
+		}, service+" ends")
+		assert.Equal(t, want.reason, closure.Reason, service)
+		assert.Contains(t, closure.Detail, want.words)
+		t.Logf("%s: %s", service, closure.Detail)
+		alert := map[string]string{"alertname": "DeployRegressed", "service": service, "deployment": first.ID}
+		eventually(t, 60*time.Second, func() bool { _, ok := am.Resolved(alert); return ok }, service+" resolves")
+		over, _ := am.Resolved(alert)
+		assert.Contains(t, over.Annotations["resolution"], want.words)
+		assert.Contains(t, text(t, loop.Console+"/metrics"),
+			fmt.Sprintf(`deployloop_anomalies_closed_total{service=%q,environment="production",kind="deployment",reason=%q} 1`, service, want.reason))
+	}
+	require.NotEmpty(t, open("replaced").ID, "the harm goes on under the name of what replaced it")
+	metrics := text(t, loop.Console+"/metrics")
+	assert.Contains(t, metrics, `deployloop_loop_latency_seconds_count{service="fixed",environment="production",step="verdict_to_told",channel="alertmanager"} 1`)
+
+	var answer struct{ Digest event.Digest }
+	require.NoError(t, loop.Get("/api/v1/digest?since=1h", &answer))
+	assert.Equal(t, 5, answer.Digest.Deployments)
+	assert.Len(t, answer.Digest.Alerted, 4)
+	var unclosed []string
+	for _, a := range answer.Digest.Unclosed {
+		unclosed = append(unclosed, a.Service)
+		assert.Equal(t, a.Service == "silenced", a.Silence != nil)
+	}
+	assert.ElementsMatch(t, []string{"silenced", "replaced"}, unclosed)
+}
+
+func text(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return string(body)
+}
