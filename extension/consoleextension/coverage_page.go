@@ -1,28 +1,40 @@
 package consoleextension
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
 )
 
 // coverage is what the loop knows of one service in one environment, and what
-// it lacks. It goes by the newest deployment (or baseline) there.
+// it lacks. It goes by the newest deployment (or baseline) there, and by the
+// telemetry since the start.
 type coverage struct {
-	Service, Environment string
-	Latest               event.Deployment
-	Version              bool
-	Commit               bool // a revision is told
-	Named                bool // the environment is named, not the default
-	Source               bool // something other than telemetry told a deployment
-	Change               bool // the commit behind the revision is known
-	Sources              []string
-	LastVerdict          string
-	At                   time.Time
-	Fixes                []string
+	Service     string    `json:"service"`
+	Environment string    `json:"environment"`
+	Version     bool      `json:"version"`           // telemetry names one; before any was seen, a deploy source
+	Commit      bool      `json:"revision"`          // telemetry or a deploy source names one
+	Change      bool      `json:"commit_known"`      // and its commit was told
+	Named       bool      `json:"environment_named"` // not the default
+	Telemetry   bool      `json:"telemetry"`         // any signal was seen since the start
+	Traces      bool      `json:"traces"`
+	Metrics     bool      `json:"metrics"`
+	Logs        bool      `json:"logs"`
+	LagSeconds  float64   `json:"lag_seconds"`   // least time from what telemetry says of itself to its arrival; 0: not known
+	Source      bool      `json:"deploy_source"` // something other than telemetry told a deployment
+	Sources     []string  `json:"sources"`
+	Mode        string    `json:"mode"` // shadow, advise or gate; "" without an anomaly connector
+	LastVerdict string    `json:"last_verdict,omitempty"`
+	At          time.Time `json:"last_deployment_at,omitzero"`
+	Fixes       []string  `json:"fixes"`
+
+	Latest event.Deployment `json:"-"`
+	lag    time.Duration
 }
 
 // Complete tells whether nothing is missing.
@@ -73,8 +85,33 @@ func (s *site) coverage() []coverage {
 			}
 		}
 	}
+	for _, seen := range s.reader.Coverage() {
+		key := place{seen.Service, seen.Environment}
+		i, ok := index[key]
+		if !ok { // telemetry without a version makes no deployment
+			i = len(list)
+			index[key] = i
+			list = append(list, coverage{Service: seen.Service, Environment: seen.Environment, Named: seen.Environment != event.DefaultEnvironment})
+		}
+		c := &list[i]
+		c.Telemetry = true
+		c.Traces, c.Metrics, c.Logs = !seen.Seen[ledger.Traces].IsZero(), !seen.Seen[ledger.Metrics].IsZero(), !seen.Seen[ledger.Logs].IsZero()
+		// What telemetry lacks is not made up for by what a webhook told: the two
+		// could not be tied together.
+		c.Version = !seen.Version.IsZero()
+		c.Commit = c.Commit || !seen.Revision.IsZero()
+		if seen.LagKnown {
+			c.lag = seen.Lag.Round(time.Millisecond)
+			c.LagSeconds = c.lag.Seconds()
+		}
+	}
+	setup := s.setup.Load()
 	for i := range list {
-		list[i].Fixes = fixes(list[i])
+		if setup != nil && setup.Watching {
+			list[i].Mode = string(setup.modeOf(list[i].Service))
+		}
+		list[i].Sources = orEmpty(list[i].Sources)
+		list[i].Fixes = orEmpty(fixes(list[i]))
 	}
 	slices.SortStableFunc(list, func(a, b coverage) int {
 		if d := len(b.Fixes) - len(a.Fixes); d != 0 {
@@ -85,8 +122,37 @@ func (s *site) coverage() []coverage {
 	return list
 }
 
+// A sender's clock is off when its telemetry is from the future by more than the
+// first, or later than the second even at its quickest.
+const (
+	clockAhead  = 2 * time.Second
+	clockBehind = time.Minute
+)
+
+// GET /api/v1/coverage
+func (s *site) apiCoverage(w http.ResponseWriter, r *http.Request) {
+	if _, _, ok := s.parameters(w, r); !ok {
+		return
+	}
+	s.writeJSON(w, r, http.StatusOK, struct {
+		Now      time.Time  `json:"now"`
+		Services []coverage `json:"services"`
+	}{s.now().UTC(), orEmpty(s.coverage())})
+}
+
 // fixes says, for each thing that is missing, what it costs and what to set.
 func fixes(c coverage) (list []string) {
+	if !c.Telemetry {
+		list = append(list, "No telemetry since the start: point its OTEL_EXPORTER_OTLP_ENDPOINT here, and compare its service.name and deployment.environment.name with what the deploy source calls it.")
+	} else if !c.Traces {
+		list = append(list, "No traces: without spans there are no error shares or latencies to compare; logs and metrics alone show less, later.")
+	}
+	switch {
+	case c.lag < -clockAhead:
+		list = append(list, fmt.Sprintf("Its clock is %s ahead of this one: mend the time there (NTP), or its telemetry is left out as clock_ahead.", -c.lag.Round(time.Second)))
+	case c.lag > clockBehind:
+		list = append(list, fmt.Sprintf("Its telemetry is %s behind this clock at best: mend the time there (NTP), or the queue before deployloop; what is late is left out.", c.lag.Round(time.Second)))
+	}
 	if !c.Version {
 		list = append(list, "No version: set service.version in OTEL_RESOURCE_ATTRIBUTES, so that old and new instances are told apart.")
 	}
@@ -99,7 +165,7 @@ func fixes(c coverage) (list []string) {
 	if !c.Source {
 		list = append(list, "No deploy source: add a webhook or deployloop mark to the pipeline, for the moment the rollout starts and its rollback command.")
 	}
-	if c.Commit && !c.Change {
+	if c.Commit && !c.Change && c.Latest.Revision != "" {
 		list = append(list, "Commit "+event.ShortRevision(c.Latest.Revision)+" is in no push that was told: add a push webhook or a local clone, so that suspects can be ranked.")
 	}
 	return list

@@ -16,11 +16,12 @@ import (
 // configuration: addresses and switches, never a secret.
 type setup struct {
 	Addresses     []address
-	Mode          event.Mode // of the anomaly connector; overrides per service are in each verdict
-	Watching      bool       // an anomaly connector is in a pipeline
-	Marking       bool       // a deploy_marker is in a pipeline
-	Receiving     bool       // a cicd receiver is in a pipeline
-	Alertmanagers []string   // hosts that alerts go to
+	Mode          event.Mode            // of the anomaly connector
+	Modes         map[string]event.Mode // of the services that it overrides
+	Watching      bool                  // an anomaly connector is in a pipeline
+	Marking       bool                  // a deploy_marker is in a pipeline
+	Receiving     bool                  // a cicd receiver is in a pipeline
+	Alertmanagers []string              // hosts that alerts go to
 }
 
 // address is where something is to be sent.
@@ -39,7 +40,7 @@ const (
 // readSetup reads the effective configuration. What is configured but in no
 // pipeline does not run, so it does not count.
 func readSetup(conf *confmap.Conf) *setup {
-	s := &setup{Mode: event.Shadow}
+	s := &setup{Mode: event.Shadow, Modes: map[string]event.Mode{}}
 	all := conf.ToStringMap()
 	used := usedInPipelines(all)
 	for _, id := range slices.Sorted(maps.Keys(dig(all, "receivers"))) {
@@ -67,7 +68,15 @@ func readSetup(conf *confmap.Conf) *setup {
 	for _, id := range slices.Sorted(maps.Keys(dig(all, "connectors"))) {
 		if used[id] && componentType(id) == "anomaly" {
 			s.Watching = true
-			s.Mode = event.Mode(text(dig(all, "connectors", id), "mode", string(event.Shadow)))
+			c := dig(all, "connectors", id)
+			s.Mode = event.Mode(text(c, "mode", string(event.Shadow)))
+			overrides, _ := c["overrides"].([]any)
+			for _, o := range overrides {
+				o, _ := o.(map[string]any)
+				if service, mode := text(o, "service", ""), text(o, "mode", ""); mode != "" && s.Modes[service] == "" { // the first match wins
+					s.Modes[service] = event.Mode(mode)
+				}
+			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(dig(all, "exporters"))) {
@@ -82,6 +91,14 @@ func readSetup(conf *confmap.Conf) *setup {
 		}
 	}
 	return s
+}
+
+// modeOf is the mode of a service.
+func (s *setup) modeOf(service string) event.Mode {
+	if mode, ok := s.Modes[service]; ok {
+		return mode
+	}
+	return s.Mode
 }
 
 // usedInPipelines holds the ids of every component that some pipeline names.

@@ -124,6 +124,7 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/anomalies", s.apiAnomalies)
 	mux.HandleFunc("GET /api/v1/changes", s.apiChanges)
 	mux.HandleFunc("GET /api/v1/status", s.apiStatus)
+	mux.HandleFunc("GET /api/v1/coverage", s.apiCoverage)
 	mux.HandleFunc("GET /api/v1/digest", s.apiDigest)
 	mux.HandleFunc("POST /api/v1/anomalies/{id}/waive", s.apiWaive)
 	mux.HandleFunc("POST /alerts/{id}/waive", s.formWaive)

@@ -1,0 +1,80 @@
+package consoleextension
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
+)
+
+// Each service shows what it lacks, those that send telemetry but no version,
+// and so never make a deployment, too.
+func TestCoverageTellsWhatEachServiceLacks(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	seen := func(service string, signal ledger.Signal, version, revision bool, lag time.Duration) {
+		l.RecordTelemetry(ledger.Telemetry{Service: service, Environment: "production", Signal: signal, Version: version, Revision: revision, At: noon, Stamped: noon.Add(-lag)})
+	}
+	for service, source := range map[string]string{"whole": "argocd", "versionless": "github", "silent": "github"} {
+		l.RecordDeployment(event.Deployment{Service: service, Environment: "production", Version: "1.42.0", Revision: revision(1), Repository: shop,
+			StartedAt: noon.Add(-time.Hour), Sources: []event.Source{{Name: source, At: noon}}})
+	}
+	l.RecordChange(event.Change{Repository: shop, Revision: revision(1), At: noon})
+	for _, signal := range []ledger.Signal{ledger.Traces, ledger.Metrics, ledger.Logs} {
+		seen("whole", signal, true, true, time.Second)
+	}
+	seen("versionless", ledger.Traces, false, false, time.Second)
+	seen("ahead", ledger.Traces, true, false, -3*time.Minute)
+	seen("behind", ledger.Logs, true, false, 10*time.Minute)
+
+	h := handler(t, l)
+	w := get(t, h, "/api/v1/coverage")
+	require.Equal(t, http.StatusOK, w.Code)
+	var answer struct{ Services []coverage }
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
+	got := map[string]coverage{}
+	for _, c := range answer.Services {
+		got[c.Service] = c
+	}
+	require.Len(t, got, 5)
+	whole := got["whole"]
+	require.Empty(t, whole.Fixes)
+	require.True(t, whole.Version && whole.Commit && whole.Change && whole.Named && whole.Traces && whole.Metrics && whole.Logs && whole.Source)
+	require.Equal(t, []string{"argocd"}, whole.Sources)
+	require.Equal(t, "advise", whole.Mode)
+	require.Equal(t, 1.0, whole.LagSeconds)
+
+	for service, fixes := range map[string][]string{
+		"versionless": {"No version"},
+		"silent":      {"No telemetry since the start"},
+		"ahead":       {"3m0s ahead", "No commit", "No deploy source"},
+		"behind":      {"No traces", "10m0s behind", "No commit", "No deploy source"},
+	} {
+		all := strings.Join(got[service].Fixes, "\n")
+		require.Len(t, got[service].Fixes, len(fixes), "%s: %s", service, all)
+		for _, fix := range fixes {
+			require.Contains(t, all, fix, service)
+		}
+	}
+	page := get(t, h, "/coverage").Body.String()
+	require.Contains(t, page, "1 of 5 services lack nothing")
+	require.Contains(t, page, "3m0s ahead")
+}
+
+func TestModesOfServices(t *testing.T) {
+	conf := wholeConfig()
+	conf["connectors"] = map[string]any{"anomaly": map[string]any{"mode": "shadow", "overrides": []any{
+		map[string]any{"service": "checkout", "mode": "gate"}, map[string]any{"service": "checkout", "mode": "advise"}, map[string]any{"service": "cart", "signals": []any{"errors"}},
+	}}}
+	s := readSetup(confmap.NewFromStringMap(conf))
+	require.Equal(t, event.Gate, s.modeOf("checkout"))
+	require.Equal(t, event.Shadow, s.modeOf("cart"))
+	require.Equal(t, event.Shadow, s.modeOf("payments"))
+}
