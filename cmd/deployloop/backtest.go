@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,6 +29,7 @@ import (
 type backtestFlags struct {
 	telemetry               []string
 	deploys, config, output string
+	evidence                string // folder
 	progress                bool
 	memory                  int // MiB
 }
@@ -52,7 +55,8 @@ and, optionally, id and instances. A given id is the deployment's id in the
 output.
 
 With --output json each line is an object whose type is verdict or anomaly; the
-last line of each deployment (final: true) is its last verdict.`,
+last line of each deployment (final: true) is its last verdict. With --evidence
+each deployment's evidence document is written too, for deployloop explain.`,
 		Example: `  deployloop backtest --telemetry traces.jsonl logs.jsonl.gz
   deployloop backtest --telemetry telemetry.jsonl --deploys deploys.jsonl --output json
   zstd -dc archive/*.zst | deployloop backtest --telemetry - --config collector.yaml`,
@@ -68,6 +72,7 @@ last line of each deployment (final: true) is its last verdict.`,
 	flags.StringVar(&f.deploys, "deploys", "", "`file` with the deployments, one JSON object a line (default: infer them)")
 	flags.StringVar(&f.config, "config", "", "`file` with the anomaly connector's settings, alone or in a Collector's configuration")
 	flags.StringVarP(&f.output, "output", "o", "text", "`format` of what is printed: text or json")
+	flags.StringVar(&f.evidence, "evidence", "", "`folder` for what each verdict stands on, a document a deployment (deployloop explain --file reads one)")
 	flags.BoolVar(&f.progress, "progress", false, "tell the progress on standard error (default: when it is a terminal)")
 	flags.IntVar(&f.memory, "memory", 512, "`MiB` of telemetry to sort in memory; more is sorted in temporary files")
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -107,11 +112,11 @@ func (f *backtestFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr
 	var final []backtest.Line
 	options.Progress = meter.played
 	options.Emit = func(l backtest.Line) error {
-		if f.output == "json" {
-			return encoder.Encode(l)
-		}
 		if l.Final {
 			final = append(final, l)
+		}
+		if f.output == "json" {
+			return encoder.Encode(l)
 		}
 		return nil
 	}
@@ -134,6 +139,32 @@ func (f *backtestFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr
 		return err
 	}
 	warnSkipped(stderr, input.Skipped, replay.Losses())
+	return f.writeEvidence(replay, final)
+}
+
+// writeEvidence writes what each verdict stands on.
+func (f *backtestFlags) writeEvidence(replay *anomalyconnector.Replay, final []backtest.Line) error {
+	if f.evidence == "" {
+		return nil
+	}
+	if err := os.MkdirAll(f.evidence, 0o755); err != nil {
+		return fmt.Errorf("--evidence: %w", err)
+	}
+	for _, l := range final {
+		document, ok := replay.Document(either(l.Deployment.Ledger, l.Deployment.ID))
+		if !ok {
+			continue // it was not watched, as its verdict says
+		}
+		told := *document
+		told.Deployment.ID = l.Deployment.ID
+		text, err := json.MarshalIndent(told, "", " ")
+		if err == nil {
+			err = os.WriteFile(filepath.Join(f.evidence, url.PathEscape(l.Deployment.ID)+".json"), append(text, '\n'), 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("--evidence: %w", err)
+		}
+	}
 	return nil
 }
 

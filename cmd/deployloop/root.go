@@ -51,6 +51,7 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 		newGateCommand(),
 		newWaiveCommand(),
 		newDigestCommand(),
+		newExplainCommand(),
 		newBacktestCommand(),
 		newSuspectsCommand(),
 		newReportCommand(),

@@ -24,6 +24,8 @@ type tracked struct {
 	ranking   bool
 	ranked    int // evidence and related errors that the ranking saw
 	suspicion *event.Suspicion
+
+	document document
 }
 
 // adopt takes up, after a start, what the ledger holds: deployments whose
@@ -178,6 +180,7 @@ func (m *monitor) judged(v event.Verdict, now time.Time) {
 	v.Suspicion = t.suspicion
 	t.verdict = v
 	m.ledger.RecordVerdict(v)
+	m.keepDocument(t, now, changed)
 	if v.State == event.Regressed && t.regressed.IsZero() {
 		t.regressed = now
 	}

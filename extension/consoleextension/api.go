@@ -94,8 +94,7 @@ type apiDeploymentAnswer struct {
 func (s *site) apiDeployment(w http.ResponseWriter, r *http.Request) {
 	d, ok := s.reader.Deployment(r.PathValue("id"))
 	if !ok {
-		s.apiError(w, r, http.StatusNotFound, fmt.Sprintf("deployment %q is not known", r.PathValue("id")),
-			"list the known ones at /api/v1/deployments; old ones are forgotten after the ledger's retention")
+		s.unknownDeployment(w, r, r.PathValue("id"))
 		return
 	}
 	answer := apiDeploymentAnswer{Deployment: d}
@@ -104,6 +103,11 @@ func (s *site) apiDeployment(w http.ResponseWriter, r *http.Request) {
 	}
 	answer.Anomalies = orEmpty(s.reader.Anomalies(ledger.Query{Deployment: d.ID, Limit: apiMaxLimit}))
 	s.writeJSON(w, r, http.StatusOK, answer)
+}
+
+func (s *site) unknownDeployment(w http.ResponseWriter, r *http.Request, id string) {
+	s.apiError(w, r, http.StatusNotFound, fmt.Sprintf("deployment %q is not known", id),
+		"list the known ones at /api/v1/deployments; old ones are forgotten after the ledger's retention")
 }
 
 // GET /api/v1/anomalies?open=&service=&environment=&deployment=&limit=: newest first.

@@ -121,6 +121,7 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /assets/{file}", s.asset)
 	mux.HandleFunc("GET /api/v1/deployments", s.apiDeployments)
 	mux.HandleFunc("GET /api/v1/deployments/{id}", s.apiDeployment)
+	mux.HandleFunc("GET /api/v1/deployments/{id}/evidence", s.apiEvidence)
 	mux.HandleFunc("GET /api/v1/anomalies", s.apiAnomalies)
 	mux.HandleFunc("GET /api/v1/changes", s.apiChanges)
 	mux.HandleFunc("GET /api/v1/status", s.apiStatus)

@@ -78,14 +78,14 @@ type Settings struct {
 
 // Window is when what was counted.
 type Window struct {
-	Opened    time.Time `json:"opened"`             // the watch; steps count seconds from here
-	Started   time.Time `json:"started"`            // the deployment
-	Ready     time.Time `json:"ready,omitzero"`     // first telemetry of the new version
-	DecidedAt time.Time `json:"decided,omitzero"`   // the verdict
-	Till      time.Time `json:"till"`               // end of the longest watch
-	Before    float64   `json:"history_seconds"`    // of the control's past
-	Course    []Bin     `json:"history,omitempty"`  // its last ten minutes, oldest first
-	BinLength float64   `json:"history_bin_second"` // seconds of a bin
+	Opened    time.Time `json:"opened"`              // the watch; steps count seconds from here
+	Started   time.Time `json:"started"`             // the deployment
+	Ready     time.Time `json:"ready,omitzero"`      // first telemetry of the new version
+	DecidedAt time.Time `json:"decided,omitzero"`    // the verdict
+	Till      time.Time `json:"till"`                // end of the longest watch
+	Before    float64   `json:"history_seconds"`     // of the control's past
+	Course    []Bin     `json:"history,omitempty"`   // its last ten minutes, oldest first
+	BinLength float64   `json:"history_bin_seconds"` // seconds of a bin
 }
 
 // Bin is one bin of the control's past.
