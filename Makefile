@@ -74,3 +74,7 @@ generate: ## Write cmd/deployloop/components.go from builder-config.yaml, and th
 .PHONY: ocb
 ocb: ## Compile the same manifest with upstream's builder, and compare its components with bin/deployloop
 	@scripts/ocb.sh
+
+.PHONY: full
+full: ## Compile builder-config.full.yaml, with the opt-in components, with upstream's builder
+	@scripts/full.sh

@@ -3,10 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -204,52 +201,4 @@ func (c *collector) mark(ctx context.Context, d forge.DeploymentRequest) error {
 	}
 	request.Header.Set("Content-Type", "application/json")
 	return c.do(request, nil)
-}
-
-// push tells of commits as GitHub does: signed with the webhook's secret.
-func (c *collector) push(ctx context.Context, commits []landed) error {
-	if len(commits) == 0 {
-		return nil
-	}
-	const forgeURL = "https://git.shop.example/" + repositoryName
-	type m = map[string]any
-	list := make([]m, 0, len(commits))
-	for _, l := range commits {
-		list = append(list, m{
-			"id": l.revision, "message": l.Message, "timestamp": l.at.Format(time.RFC3339), "url": forgeURL + "/commit/" + l.revision,
-			"author": m{"name": l.Author, "email": l.Email}, "committer": m{"name": l.Author, "email": l.Email},
-			"added": orEmpty(l.added), "modified": orEmpty(l.modified), "removed": orEmpty(l.removed), "distinct": true,
-		})
-	}
-	before, after := commits[0].parent, commits[len(commits)-1].revision
-	if before == "" {
-		before = "0000000000000000000000000000000000000000" // a new branch
-	}
-	body, err := json.Marshal(m{
-		"ref": "refs/heads/main", "before": before, "after": after, "created": commits[0].parent == "", "forced": false, "deleted": false,
-		"compare": forgeURL + "/compare/" + before + "..." + after, "commits": list, "head_commit": list[len(list)-1],
-		"repository": m{"full_name": repositoryName, "html_url": forgeURL, "default_branch": "main"},
-		"pusher":     m{"name": commits[len(commits)-1].Author},
-	})
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.cicd+"/webhooks/github", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	mac := hmac.New(sha256.New, []byte(c.secret))
-	mac.Write(body)
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("X-GitHub-Event", "push")
-	request.Header.Set("X-GitHub-Delivery", after)
-	request.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	return c.do(request, nil)
-}
-
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }

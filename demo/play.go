@@ -157,6 +157,9 @@ func (p *play) loop(ctx context.Context) error {
 	if err := p.collector.push(ctx, p.repo.upTo("", shop.Baseline)); err != nil {
 		return err
 	}
+	if err := p.collector.build(ctx, p.repo, p.repo.release[shop.Baseline]); err != nil {
+		return err
+	}
 	p.step("8 processes of 3 services serve %d requests a second; checkout is at %s (%s)",
 		requestsPerSecond, shop.Baseline, event.ShortRevision(p.repo.release[shop.Baseline].revision))
 	if err := p.watch(ctx, historyFor(p.Fault.Name)); err != nil {
@@ -218,10 +221,17 @@ func (p *play) announce(ctx context.Context, from, to release, status event.Depl
 	return p.collector.mark(ctx, d)
 }
 
+func (p *play) pushAndBuild(ctx context.Context, commits []landed, r release) error {
+	if err := p.collector.push(ctx, commits); err != nil {
+		return err
+	}
+	return p.collector.build(ctx, p.repo, r)
+}
+
 func (p *play) deployGood(ctx context.Context) error {
 	from, to := p.repo.release[shop.Baseline], p.repo.release[shop.Good]
 	commits := p.repo.upTo(from.version, to.version)
-	if err := p.collector.push(ctx, commits); err != nil {
+	if err := p.pushAndBuild(ctx, commits, to); err != nil {
 		return err
 	}
 	begun := time.Now()
@@ -274,7 +284,7 @@ func headline(v *event.Verdict) string {
 func (p *play) deployBad(ctx context.Context) (*deployment, error) {
 	from, to := p.repo.release[shop.Good], p.repo.release[shop.Bad]
 	commits := p.repo.upTo(from.version, to.version)
-	if err := p.collector.push(ctx, commits); err != nil {
+	if err := p.pushAndBuild(ctx, commits, to); err != nil {
 		return nil, err
 	}
 	begun := time.Now()

@@ -20,6 +20,8 @@ const repositoryName = "acme/shop"
 // repository is the shop's history as a git repository on disk.
 type repository struct {
 	path    string
+	git     *git.Repository
+	runs    int                // of its CI
 	commits []landed           // oldest first
 	release map[string]release // by version
 	culprit string             // the commit that went wrong
@@ -50,7 +52,7 @@ func createRepository(path string, fault shop.Fault, now time.Time) (*repository
 	if err != nil {
 		return nil, err
 	}
-	r := &repository{path: path, release: map[string]release{}}
+	r := &repository{path: path, git: repo, release: map[string]release{}}
 	known := map[string]bool{}
 	parent := ""
 	for _, c := range history {

@@ -43,7 +43,12 @@ func (m manifest) components() []manifestEntry {
 
 func readManifest(t *testing.T) manifest {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "builder-config.yaml"))
+	return readManifestFile(t, "builder-config.yaml")
+}
+
+func readManifestFile(t *testing.T, name string) manifest {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", name))
 	require.NoError(t, err)
 	var m manifest
 	require.NoError(t, yaml.Unmarshal(text, &m))
@@ -126,4 +131,19 @@ func TestGeneratedComponentsHaveNotDrifted(t *testing.T) {
 	committed, err := os.ReadFile("components.go")
 	require.NoError(t, err)
 	require.Equal(t, string(generated), string(committed), "run `make generate`")
+}
+
+// The full manifest is this one and more: a component added here must not be
+// missing there.
+func TestFullManifestHoldsAllOfTheManifest(t *testing.T) {
+	lean, full := readManifest(t), readManifestFile(t, "builder-config.full.yaml")
+	require.Subset(t, full.components(), lean.components())
+	require.Equal(t, lean.Providers, full.Providers)
+	require.Greater(t, len(full.components()), len(lean.components()))
+	_, version := lean.Receivers[0].module()
+	for _, e := range full.components() {
+		if path, got := e.module(); path != ownModule {
+			require.Equal(t, version, got, path)
+		}
+	}
 }
