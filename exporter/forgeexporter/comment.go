@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/wording"
@@ -95,7 +96,7 @@ const maxRows = 8
 
 // commentOf writes the comment. ofSuspect: it stands on the suspect's pull
 // request, not merely on the head's.
-func commentOf(t told, consoleURL string, ofSuspect bool) string {
+func commentOf(t told, cfg *Config, ofSuspect bool) string {
 	v := t.verdict
 	var b strings.Builder
 	b.WriteString(marker(v.Deployment) + "\n" + imprintOf(t).line() + "\n")
@@ -113,7 +114,7 @@ func commentOf(t told, consoleURL string, ofSuspect bool) string {
 	}
 	if v.State != event.Regressed {
 		b.WriteString(markdown(wording.Reason(v)) + "\n")
-		writeLink(&b, consoleURL, v)
+		writeLink(&b, cfg.ConsoleURL, v)
 		return b.String()
 	}
 	b.WriteString(markdown(wording.WhatChanged(v)) + "\n\n")
@@ -131,9 +132,9 @@ func commentOf(t told, consoleURL string, ofSuspect bool) string {
 		b.WriteString("**" + heading + ":** " + markdown(suspect) + "\n\n")
 	}
 	if t.closure == nil {
-		writeFixes(&b, v)
+		writeFixes(&b, v, cfg.honoursWaivers())
 	}
-	writeLink(&b, consoleURL, v)
+	writeLink(&b, cfg.ConsoleURL, v)
 	return b.String()
 }
 
@@ -170,7 +171,7 @@ func writeTable(b *strings.Builder, v event.Verdict) {
 }
 
 // writeFixes lists the ways out; a command stands in a code span, untouched.
-func writeFixes(b *strings.Builder, v event.Verdict) {
+func writeFixes(b *strings.Builder, v event.Verdict, waivers bool) {
 	var fixes []string
 	for _, fix := range []string{wording.Fix(v.Deployment), wording.FixForward(v.Suspicion)} {
 		switch {
@@ -180,6 +181,9 @@ func writeFixes(b *strings.Builder, v event.Verdict) {
 		default:
 			fixes = append(fixes, "- "+code(fix))
 		}
+	}
+	if waivers {
+		fixes = append(fixes, "- reply "+code(waiveWord+" REASON")+", or "+code(waiveWord+" until "+v.At.AddDate(0, 1, 0).Format(time.DateOnly)+" REASON")+", if this is accepted for now")
 	}
 	if len(fixes) > 0 {
 		b.WriteString("**Do one of:**\n\n" + strings.Join(fixes, "\n") + "\n\n")

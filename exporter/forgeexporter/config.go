@@ -15,10 +15,12 @@ import (
 	"go.opentelemetry.io/collector/config/configopaque"
 
 	"github.com/deployloop/deployloop/internal/forge/forgeapi"
+	"github.com/deployloop/deployloop/internal/waiver"
 )
 
 // Config of the forge exporter. ClientConfig.Endpoint is the base URL of the
-// forge's API; empty for github.com.
+// forge's API; empty for github.com and
+// gitlab.com.
 type Config struct {
 	confighttp.ClientConfig `mapstructure:",squash"`
 
@@ -27,6 +29,8 @@ type Config struct {
 	// Token that may write commit statuses and pull-request comments. Empty:
 	// the client's own auth.
 	Token configopaque.String `mapstructure:"token"`
+	// App is a GitHub App, in place of a token.
+	App *App `mapstructure:"app"`
 	// Login is the account of the token; empty asks the forge.
 	Login string `mapstructure:"login"`
 	// ConsoleURL is where people reach the console; links are left out without it.
@@ -42,9 +46,18 @@ type Config struct {
 	// SuspectPatience is how long a comment waits for the suspects, so that it
 	// lands on the right pull request.
 	SuspectPatience time.Duration `mapstructure:"suspect_patience"`
-	// Ledger is the extension that is told when a comment was written; without
-	// one of that id it is not known elsewhere.
+	// Ledger is the extension that is told when a comment was written, and
+	// where a waiver closes the alert.
 	Ledger component.ID `mapstructure:"ledger"`
+	// Waivers honours replies "/deployloop waive REASON" of people who may push.
+	Waivers bool `mapstructure:"waivers"`
+	// WaiverInterval is how often replies are looked for, WaiverTerm how long a
+	// waiver lasts that names no day.
+	WaiverInterval time.Duration `mapstructure:"waiver_interval"`
+	WaiverTerm     time.Duration `mapstructure:"waiver_term"`
+	// WarnPulls is how many open pull requests are looked through for the file
+	// that a regression points to; 0 warns none.
+	WarnPulls int `mapstructure:"warn_pulls"`
 	// RequestsPerSecond bounds the calls to the forge.
 	RequestsPerSecond float64 `mapstructure:"requests_per_second"`
 	// MaxPending bounds the deployments that wait to be told; the oldest
@@ -54,6 +67,13 @@ type Config struct {
 	// doubles up to MaxRetryInterval. A pause that the forge asks for wins.
 	RetryInterval    time.Duration `mapstructure:"retry_interval"`
 	MaxRetryInterval time.Duration `mapstructure:"max_retry_interval"`
+}
+
+// App is a GitHub App that is installed on the repositories to write to.
+type App struct {
+	ID             string              `mapstructure:"id"`
+	InstallationID int64               `mapstructure:"installation_id"`
+	PrivateKey     configopaque.String `mapstructure:"private_key"` // PEM
 }
 
 // Repository says where a service's code is.
@@ -68,6 +88,7 @@ var _ component.Config = (*Config)(nil)
 var clients = map[string]func(forgeapi.Options) (forgeapi.Forge, error){
 	"github": forgeapi.NewGitHub,
 	"gitea":  forgeapi.NewGitea, // and Forgejo
+	"gitlab": forgeapi.NewGitLab,
 }
 
 func createDefaultConfig() component.Config {
@@ -81,6 +102,10 @@ func createDefaultConfig() component.Config {
 		Statuses:          true,
 		Comments:          true,
 		SuspectPatience:   30 * time.Second,
+		Waivers:           true,
+		WaiverInterval:    30 * time.Second,
+		WaiverTerm:        7 * 24 * time.Hour,
+		WarnPulls:         20,
 		RequestsPerSecond: 1,
 		MaxPending:        1000,
 		RetryInterval:     2 * time.Second,
@@ -95,11 +120,21 @@ func (c *Config) Validate() error {
 	if _, ok := clients[c.Forge]; !ok {
 		errs = append(errs, fmt.Errorf("forge: %q is none of %s", c.Forge, kinds))
 	}
-	if c.Endpoint == "" && c.Forge != "github" {
+	if _, public := publicHosts[c.Forge]; c.Endpoint == "" && !public {
 		errs = append(errs, errors.New("endpoint: write the forge's base URL, for example https://git.example.com"))
 	}
 	if c.Endpoint != "" && !isHTTP(c.Endpoint) {
 		errs = append(errs, fmt.Errorf("endpoint: %q is not an http(s) URL", c.Endpoint))
+	}
+	if a := c.App; a != nil {
+		switch {
+		case c.Forge != "github":
+			errs = append(errs, errors.New("app: only GitHub has apps; use token"))
+		case c.Token != "":
+			errs = append(errs, errors.New("app and token are both set: leave one out"))
+		case a.ID == "" || a.InstallationID <= 0 || a.PrivateKey == "":
+			errs = append(errs, errors.New("app: needs id (the client id), installation_id and private_key, which may be ${file:/path/to/key.pem}"))
+		}
 	}
 	if c.ConsoleURL != "" && !isHTTP(c.ConsoleURL) {
 		errs = append(errs, fmt.Errorf("console_url: %q is not an http(s) URL", c.ConsoleURL))
@@ -123,6 +158,12 @@ func (c *Config) Validate() error {
 	if c.SuspectPatience < 0 {
 		errs = append(errs, errors.New("suspect_patience: must not be negative"))
 	}
+	if c.honoursWaivers() && (c.WaiverInterval <= 0 || c.WaiverTerm <= 0 || c.WaiverTerm > waiver.Limit) {
+		errs = append(errs, fmt.Errorf("waiver_interval must be above 0, and waiver_term above 0 and at most %s", waiver.Limit))
+	}
+	if c.WarnPulls < 0 || c.WarnPulls > 100 {
+		errs = append(errs, errors.New("warn_pulls: must be between 0 and 100"))
+	}
 	if c.RequestsPerSecond <= 0 {
 		errs = append(errs, errors.New("requests_per_second: must be above 0"))
 	}
@@ -134,6 +175,9 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// honoursWaivers: a reply belongs to a comment.
+func (c *Config) honoursWaivers() bool { return c.Waivers && c.Comments }
 
 func isHTTP(address string) bool {
 	u, err := url.Parse(address)
@@ -172,10 +216,13 @@ func repositoryPath(name, host string) string {
 	return name
 }
 
+// publicHosts are the forges that need no endpoint.
+var publicHosts = map[string]string{"github": "github.com", "gitlab": "gitlab.com"}
+
 // webHost is where people clone from, by the API's address.
 func (c *Config) webHost() string {
 	if c.Endpoint == "" {
-		return "github.com"
+		return publicHosts[c.Forge]
 	}
 	u, err := url.Parse(c.Endpoint)
 	if err != nil {

@@ -50,6 +50,15 @@ func TestGiteaHearsTheSame(t *testing.T) {
 		merged := start.Add(-time.Hour)
 		answer(w, 200, gitea.PullRequest{Index: 12, Merged: &merged})
 	})
+	// Of the suspect, which is no merge, Gitea keeps no pull request: the merged ones are looked through.
+	mux.HandleFunc("GET "+repo+"/pulls", func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "closed", r.URL.Query().Get("state"))
+		merged := start.Add(-time.Hour)
+		answer(w, 200, []gitea.PullRequest{{Index: 9}, {Index: 12, Merged: &merged, Head: &gitea.PRBranchInfo{Sha: head}}})
+	})
+	mux.HandleFunc("GET "+repo+"/pulls/12/commits", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 200, []gitea.Commit{{CommitMeta: &gitea.CommitMeta{SHA: head}}})
+	})
 	mux.HandleFunc("GET "+repo+"/issues/12/comments", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, comments) })
 	mux.HandleFunc("POST "+repo+"/issues/12/comments", func(w http.ResponseWriter, r *http.Request) {
 		var o gitea.CreateIssueCommentOption

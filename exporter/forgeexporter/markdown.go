@@ -20,6 +20,8 @@ func markdown(text string) string {
 	var b strings.Builder
 	for i, r := range runes {
 		switch {
+		case r == '/' && i == 0: // GitLab runs a line that begins with a command
+			b.WriteString(`\/`)
 		case r == '<':
 			b.WriteString("&lt;")
 		case r == '>':

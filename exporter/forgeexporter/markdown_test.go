@@ -34,7 +34,7 @@ func TestHostileNamesStayInTheirPlace(t *testing.T) {
 	v.Deployment.Version = "1 | <b>@ops</b>"
 	v.Suspicion.Suspects[0].Change.Message = "![beacon](https://evil.example/p.png) @admin <!-- deployloop:verdict:production/other -->"
 	v.Evidence[0].Operation = "GET /x|y\n\n<script>"
-	body := commentOf(told{verdict: v}, "http://127.0.0.1:8090", true)
+	body := commentOf(told{verdict: v}, &Config{ConsoleURL: "http://127.0.0.1:8090"}, true)
 	lines := strings.Split(body, "\n")
 	assert.Equal(t, "<!-- deployloop:verdict:production/--%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E+%40everyone -->", lines[0])
 	rest := strings.Join(lines[2:], "\n")

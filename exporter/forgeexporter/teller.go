@@ -2,10 +2,12 @@ package forgeexporter
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
@@ -41,6 +43,9 @@ type teller struct {
 	cancel  context.CancelFunc
 	stopped sync.WaitGroup
 
+	lookAt   time.Time // when replies are looked for again; the writer's alone
+	answered *lru.Cache[string, struct{}]
+
 	mu          sync.Mutex
 	deployments map[string]*deployment // by id
 	recent      []string               // of deployments, oldest first
@@ -60,6 +65,12 @@ type deployment struct {
 	// commentID on pull is its comment; 0: not known.
 	commentID, pull int64
 	ofSuspect       bool
+
+	anomaly     string // the id of its alert, once that is known
+	regressedAt time.Time
+	waived      bool     // by a reply; the closure comes with the next record
+	warn        *warning // of open pull requests; nil: none, or done
+	warned      bool
 }
 
 // maxKnown bounds the deployments that are kept in mind.
@@ -68,12 +79,16 @@ const maxKnown = 5000
 func newTeller(set exporter.Settings, cfg *Config) (*teller, error) {
 	writes, err := set.MeterProvider.Meter("github.com/deployloop/deployloop/exporter/forgeexporter").
 		Int64Counter("deployloop.forge.writes", metric.WithUnit("{write}"),
-			metric.WithDescription("What was told to the forge, by outcome: status_written, status_unchanged, comment_created, comment_edited, comment_unchanged, duplicate_removed, no_pull_request, no_repository, no_commit, retryable, permanent, overflow, undecodable"))
+			metric.WithDescription("What was told to the forge, by outcome: status_written, status_unchanged, comment_created, comment_edited, comment_unchanged, duplicate_removed, no_pull_request, waived, waiver_refused, waiver_invalid, pull_warned, no_repository, no_commit, retryable, permanent, overflow, undecodable"))
+	if err != nil {
+		return nil, err
+	}
+	answered, err := lru.New[string, struct{}](maxAnswered)
 	if err != nil {
 		return nil, err
 	}
 	return &teller{
-		cfg: cfg, set: set.TelemetrySettings, logger: set.Logger, writes: writes, now: time.Now, sleep: sleep,
+		answered: answered, cfg: cfg, set: set.TelemetrySettings, logger: set.Logger, writes: writes, now: time.Now, sleep: sleep,
 		wake: make(chan struct{}, 1), deployments: map[string]*deployment{},
 	}, nil
 }
@@ -94,12 +109,19 @@ func (t *teller) Start(ctx context.Context, host component.Host) error {
 	if t.ledger, err = ledgerhost.Recorder(host, t.cfg.Ledger); err != nil {
 		return err
 	}
+	if t.cfg.honoursWaivers() && t.ledger == nil {
+		return fmt.Errorf("ledger: no extension %q is running; add it to service::extensions, or set waivers: false", t.cfg.Ledger)
+	}
 	httpClient, err := t.cfg.ToClient(ctx, host.GetExtensions(), t.set)
 	if err != nil {
 		return err
 	}
+	var app *forgeapi.App
+	if a := t.cfg.App; a != nil {
+		app = &forgeapi.App{ID: a.ID, Installation: a.InstallationID, PrivateKey: []byte(a.PrivateKey)}
+	}
 	t.forge, err = clients[t.cfg.Forge](forgeapi.Options{
-		Endpoint: t.cfg.Endpoint, Token: string(t.cfg.Token), Login: t.cfg.Login, HTTP: httpClient, Now: t.now,
+		App: app, Endpoint: t.cfg.Endpoint, Token: string(t.cfg.Token), Login: t.cfg.Login, HTTP: httpClient, Now: t.now,
 		Limiter: rate.NewLimiter(rate.Limit(t.cfg.RequestsPerSecond), 1),
 	})
 	if err != nil {
@@ -185,6 +207,7 @@ func (t *teller) note(ctx context.Context, v event.Verdict, a *event.Anomaly) {
 	}
 	if a != nil && !a.At.Before(d.closedAt) {
 		d.closedAt, d.closure = a.At, a.Closure
+		d.anomaly = a.ID
 	}
 	if v.At.Before(d.at) && (a == nil || d.pending != nil) {
 		return // out of order; a closure joins what waits
@@ -192,7 +215,8 @@ func (t *teller) note(ctx context.Context, v event.Verdict, a *event.Anomaly) {
 	if v.At.After(d.at) {
 		d.at = v.At
 	}
-	d.repository = repository
+	d.repository, d.regressedAt = repository, v.RegressedAt
+	t.noteWarning(d, v)
 	if know := (told{v, d.closure}); t.statusDue(d, know) || t.commentDue(d, know) {
 		d.pending = &v
 		t.enqueue(ctx, v.Deployment.ID)
@@ -246,6 +270,11 @@ func (t *teller) enqueue(ctx context.Context, id string) {
 		t.count(ctx, "overflow")
 	}
 	t.order = append(t.order, id)
+	t.rouse()
+}
+
+// rouse lets an idle writer look for work.
+func (t *teller) rouse() {
 	select {
 	case t.wake <- struct{}{}:
 	default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -11,25 +12,17 @@ import (
 	"github.com/deployloop/deployloop/internal/forge/forgeapi"
 )
 
-// run tells what waits, and pauses as one while the forge is away or asks for it.
+// run does what there is to do, and pauses as one while the forge is away or
+// asks for it.
 func (t *teller) run(ctx context.Context) {
 	pause := t.cfg.RetryInterval
 	for ctx.Err() == nil {
-		id, have, know, ok := t.next()
-		if !ok {
-			select {
-			case <-ctx.Done():
-			case <-t.wake:
-			}
-			continue
-		}
-		err := t.attempt(ctx, id, "status", func() error { return t.tellStatus(ctx, &have, know) })
-		if err == nil {
-			err = t.attempt(ctx, id, "comment", func() error { return t.tellComment(ctx, &have, know) })
-		}
-		t.settle(ctx, id, have)
+		worked, err := t.step(ctx)
 		if err == nil {
 			pause = t.cfg.RetryInterval
+			if !worked {
+				t.idle(ctx)
+			}
 			continue
 		}
 		if ctx.Err() != nil {
@@ -44,6 +37,39 @@ func (t *teller) run(ctx context.Context) {
 		t.logger.Warn("the forge could not be told; trying again", zap.Duration("in", wait), zap.String("fix", hint(err)), zap.Error(err))
 		t.sleep(ctx, wait)
 		pause = min(2*pause, t.cfg.MaxRetryInterval)
+	}
+}
+
+// step does one thing, the most urgent first: people's replies when they are
+// due, a deployment that waits to be told, a warning. It is false with nothing
+// to do; its error is temporary.
+func (t *teller) step(ctx context.Context) (worked bool, err error) {
+	if looked, err := t.lookForReplies(ctx); looked || err != nil {
+		return true, err
+	}
+	if id, have, know, ok := t.next(); ok {
+		err := t.attempt(ctx, id, "status", func() error { return t.tellStatus(ctx, &have, know) })
+		if err == nil {
+			err = t.attempt(ctx, id, "comment", func() error { return t.tellComment(ctx, &have, know) })
+		}
+		t.settle(ctx, id, have)
+		return true, err
+	}
+	return t.warnNext(ctx)
+}
+
+// idle waits for news, or until replies are due.
+func (t *teller) idle(ctx context.Context) {
+	var due <-chan time.Time
+	if len(t.threads()) > 0 {
+		timer := time.NewTimer(t.cfg.WaiverInterval)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-t.wake:
+	case <-due:
 	}
 }
 
@@ -166,7 +192,7 @@ func (t *teller) writeComment(ctx context.Context, have *deployment, know told) 
 		t.count(ctx, "no_pull_request")
 		return nil
 	}
-	made, err := t.forge.CreateComment(ctx, have.repository, target, commentOf(know, t.cfg.ConsoleURL, ofSuspect))
+	made, err := t.forge.CreateComment(ctx, have.repository, target, commentOf(know, t.cfg, ofSuspect))
 	if err != nil {
 		return err
 	}
@@ -185,7 +211,7 @@ func (t *teller) writeComment(ctx context.Context, have *deployment, know told) 
 }
 
 func (t *teller) edit(ctx context.Context, have *deployment, know told) error {
-	if err := t.forge.EditComment(ctx, have.repository, have.pull, have.commentID, commentOf(know, t.cfg.ConsoleURL, have.ofSuspect)); err != nil {
+	if err := t.forge.EditComment(ctx, have.repository, have.pull, have.commentID, commentOf(know, t.cfg, have.ofSuspect)); err != nil {
 		return err
 	}
 	t.count(ctx, "comment_edited")
