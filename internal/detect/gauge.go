@@ -164,6 +164,9 @@ func (s *service) closeGauges(sec int64, frozen bool) {
 		return
 	}
 	for _, w := range s.watches {
+		if w.undo != nil {
+			w.undo.observeGauges(w, sec, s.gauges.now)
+		}
 		if !w.ended {
 			w.observeGauges(sec, s.gauges.now)
 		}

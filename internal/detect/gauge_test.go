@@ -1,7 +1,9 @@
 package detect
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,4 +80,78 @@ func TestGaugePlacebos(t *testing.T) {
 		}
 	}
 	require.LessOrEqual(t, harmed, 1)
+}
+
+// What only a gauge showed is over when the gauge says so: the version got
+// well, or it left and the others are.
+func TestAGaugeTellsOfRecovery(t *testing.T) {
+	for _, left := range []bool{false, true} {
+		s := newSim(1, Config{})
+		x := Sample{Name: "edge.success_ratio", Worse: WorseLower, Golden: true}
+		sick := -.3
+		var old, next []*Source
+		for i := range 5 {
+			old, next = append(old, s.pod("1", i, 0, 0).source), append(next, s.pod("2", i, 0, 0).source)
+		}
+		run := func(seconds int, stop func() bool, sources ...*Source) {
+			for range seconds {
+				if s.sec%10 == 0 {
+					for _, from := range sources {
+						x.At, x.Value = s.sec*second, .99+.004*s.rng.NormFloat64()
+						if from.origin.Version == "2" {
+							x.Value += sick
+						}
+						from.Gauge(x)
+					}
+				}
+				if s.tick(); stop != nil && stop() {
+					return
+				}
+			}
+		}
+		run(900, nil, old...)
+		s.deploy("d", "2", "1")
+		both := slices.Concat(old, next)
+		run(900, func() bool { return s.state("d") == event.Regressed }, both...)
+		require.Equal(t, event.Regressed, s.state("d"))
+		run(120, nil, both...)
+		require.False(t, s.e.Recovery("d").Within)
+		_, err := s.e.Snapshot()
+		require.NoError(t, err)
+		if left {
+			run(900, nil, old...)
+		} else {
+			sick = 0
+			run(900, nil, both...)
+		}
+		r := s.e.Recovery("d")
+		require.True(t, r.Within, "left %v: %+v", left, r)
+		require.Equal(t, left, r.Gone)
+		require.Contains(t, r.Detail, "edge.success_ratio")
+	}
+}
+
+// A restart in the middle of a recovery that a gauge led.
+func TestARegressedGaugeSurvivesASnapshot(t *testing.T) {
+	s := newSim(1, Config{})
+	p := s.pod("1", 0, 20, .01)
+	s.run(600, []*pod{p}, nil)
+	s.deploy("d", "2", "1")
+	q := s.pod("2", 0, 20, .3)
+	s.run(60, []*pod{q}, func() bool { return s.state("d") == event.Regressed })
+	w := s.e.watches["d"]
+	require.NotEmpty(t, w.undo.parts)
+	g := &indicator{signal: event.SignalGauge, op: -1, pattern: -1, levels: make([]level, 1), gauge: &gaugeTest{gauge: &gauge{}, bounds: make([]gaugeBound, 1)}}
+	w.indicators = append([]*indicator{g}, w.indicators...)
+	w.undo.parts = append([]undonePart{{i: g}}, w.undo.parts...)
+	state, err := s.e.Snapshot()
+	require.NoError(t, err)
+	again := New(Config{Start: time.Unix(s.sec, 0)})
+	require.NoError(t, again.Restore(state))
+	r := again.watches["d"].undo.parts
+	require.Len(t, r, len(w.undo.parts)-1)
+	for k := range r {
+		require.Equal(t, w.undo.parts[k+1].i.signal, r[k].i.signal)
+		require.Equal(t, w.undo.parts[k+1].bound, r[k].bound)
+	}
 }

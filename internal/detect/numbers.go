@@ -177,6 +177,9 @@ func (w *watch) walk(n *numbers) {
 	n.float(&w.undo.pace)
 	for k := range w.undo.parts {
 		p := &w.undo.parts[k]
+		if p.i.gauge != nil {
+			continue // learnt anew, see save
+		}
 		n.int(&p.level)
 		p.level = min(max(p.level, 0), len(p.i.levels)-1)
 		n.float(&p.bound)

@@ -29,6 +29,10 @@ type undonePart struct {
 	side    side    // of "back to normal"
 	recent  counts  // of the last minute or so
 	process process
+
+	// Of a gauge: whose samples are asked, and when the new cohort last sent one.
+	fromNew bool
+	newAt   int64
 }
 
 const (
@@ -40,7 +44,7 @@ func newUndoing(w *watch) *undoing {
 	u := &undoing{pace: w.paceNew, serving: true}
 	bar := math.Log(float64(max(1, len(w.indicators))) / listFDR)
 	for _, i := range w.indicators {
-		if len(i.levels) == 0 || i.gauge != nil || i.cleared || i != w.leader && i.nats < bar || len(u.parts) >= 16 {
+		if len(i.levels) == 0 || i.cleared || i != w.leader && i.nats < bar || len(u.parts) >= 16 {
 			continue
 		}
 		l := &i.levels[i.best]
@@ -49,7 +53,7 @@ func newUndoing(w *watch) *undoing {
 		if win := l.harm.leading().window(); win.wc > 0 {
 			bad = win.xc / win.wc
 		}
-		part := undonePart{i: i, level: i.best, side: lower}
+		part := undonePart{i: i, level: i.best, side: lower, fromNew: true, newAt: w.lastItem}
 		switch {
 		case l.side == lower:
 			part.side, part.bound = upper, math.Max((p+bad)/2, p/2)
@@ -80,6 +84,9 @@ func (u *undoing) observe(w *watch, sec int64) {
 		}
 	}
 	u.gone = !serving && u.pace*float64(sec-w.lastServed(sec)) > 5
+	if u.pace == 0 && w.newTotal == 0 { // it speaks through gauges alone
+		u.gone = sec-max(w.lastItem, w.opened) > gaugeConcurrent
+	}
 	back := len(u.parts) > 0
 	for k := range u.parts {
 		part := &u.parts[k]
@@ -87,6 +94,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 		var x, n float64
 		heavy := all.heaviest
 		switch {
+		case i.gauge != nil: // see observeGauges
 		case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 			x, n = w.all.new.n-w.all.new.failed+w.all.rest.n-w.all.rest.failed, 1
 		case i.pattern >= 0:
@@ -118,11 +126,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 			x, n = all.failed, all.n
 		}
 		if n > 0 {
-			var logs [cells]float64
-			rateLogs(x, n, part.bound, 1, part.side, &logs)
-			part.process.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: part.bound * n, heavy: heavy})
-			const keep = 1 - 1./60
-			part.recent = counts{xc: keep*part.recent.xc + x, wc: keep*part.recent.wc + n}
+			part.count(sec, x, n, heavy)
 		}
 		if part.process.ticks == 0 || !part.back(w, sec) {
 			back = false
@@ -133,12 +137,62 @@ func (u *undoing) observe(w *watch, sec int64) {
 	}
 }
 
+// count takes one second of what is asked for.
+func (p *undonePart) count(sec int64, x, n, heavy float64) {
+	var logs [cells]float64
+	rateLogs(x, n, p.bound, 1, p.side, &logs)
+	p.process.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: p.bound * n, heavy: heavy})
+	const keep = 1 - 1./60
+	p.recent = counts{xc: keep*p.recent.xc + x, wc: keep*p.recent.wc + n}
+}
+
+// observeGauges counts one second's samples: those of the new cohort while it
+// sends the gauge, else everybody else's; what callers see is all one.
+func (u *undoing) observeGauges(w *watch, sec int64, samples []gaugeSample) {
+	for k := range u.parts {
+		p := &u.parts[k]
+		if p.i.gauge == nil {
+			continue
+		}
+		var seen [2][]float64 // of the others, of the new cohort
+		for _, s := range samples {
+			if s.gauge != p.i.gauge.gauge {
+				continue
+			}
+			whose := 0
+			if s.gauge.key.client != "" || w.cohortOf(s.source) == cohortNew {
+				whose, p.newAt = 1, sec
+			}
+			seen[whose] = append(seen[whose], s.value)
+		}
+		fromNew, values := sec-p.newAt <= gaugeConcurrent, seen[0]
+		if fromNew {
+			values = seen[1]
+		}
+		if fromNew != p.fromNew {
+			p.fromNew, p.process, p.recent = fromNew, process{}, counts{}
+		}
+		x := 0.
+		for _, v := range values {
+			if p.i.gauge.bounds[p.level].counts(v) {
+				x++
+			}
+		}
+		if len(values) > 0 {
+			p.count(sec, x, float64(len(values)), 1)
+		}
+	}
+}
+
 func (p *undonePart) back(w *watch, sec int64) bool {
 	t := p.process.leading()
 	if sec-t.at < minRecovery {
 		return false
 	}
 	win := t.window()
+	if p.i.gauge != nil {
+		return p.process.tempered(p.i.gauge.inflation(win)) >= recoverNats
+	}
 	seconds := float64(sec - t.at)
 	// The rate that now is is asked for, so only the noise that passes counts.
 	v := p.i.noise * p.i.noise * math.Min(1, 2*noiseMemory/seconds)
@@ -169,7 +223,10 @@ func (w *watch) recovery() Recovery {
 			continue
 		}
 		name := string(p.i.signal)
-		if p.i.op >= 0 {
+		switch {
+		case p.i.gauge != nil:
+			name = "samples of " + p.i.gauge.gauge.key.name + " beyond what is usual"
+		case p.i.op >= 0:
 			name += " of " + w.operationAt(p.i.op).name
 		}
 		l := &p.i.levels[p.level]

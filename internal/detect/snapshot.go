@@ -166,7 +166,9 @@ func (w *watch) save() watchState {
 	if w.undo != nil {
 		st.Undoing = []int{}
 		for _, p := range w.undo.parts {
-			st.Undoing = append(st.Undoing, position[p.i])
+			if p.i.gauge == nil {
+				st.Undoing = append(st.Undoing, position[p.i])
+			}
 		}
 	}
 	for _, h := range w.hits {
