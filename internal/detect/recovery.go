@@ -128,7 +128,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 		if n > 0 {
 			part.count(sec, x, n, heavy)
 		}
-		if part.process.ticks == 0 || !part.back(w, sec) {
+		if part.process.ticks == 0 || !part.back(sec) {
 			back = false
 		}
 	}
@@ -184,7 +184,7 @@ func (u *undoing) observeGauges(w *watch, sec int64, samples []gaugeSample) {
 	}
 }
 
-func (p *undonePart) back(w *watch, sec int64) bool {
+func (p *undonePart) back(sec int64) bool {
 	t := p.process.leading()
 	if sec-t.at < minRecovery {
 		return false
