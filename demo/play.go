@@ -257,11 +257,20 @@ func (p *play) deployGood(ctx context.Context) error {
 	}
 	p.noteGood(d)
 	if p.result.GoodSilent {
-		p.good("%s: no alert", headline(d.Verdict))
+		p.good("%s", goodSoFar(d.Verdict))
 	} else {
 		p.bad("%s", headline(d.Verdict))
 	}
 	return nil
+}
+
+// goodSoFar is what may be said of a deployment that nothing speaks against: a
+// verdict of healthy takes a minute at least, longer than the demo waits.
+func goodSoFar(v *event.Verdict) string {
+	if v == nil || v.State != event.Watching {
+		return headline(v) + ", no alert"
+	}
+	return fmt.Sprintf("no sign of harm in its first %s requests, no alert; healthy is not said before a minute", wording.Count(v.NewRequests))
 }
 
 func (p *play) noteGood(d deployment) {
