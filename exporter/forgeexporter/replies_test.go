@@ -2,6 +2,7 @@ package forgeexporter
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -133,4 +134,8 @@ func TestOpenPullsAreWarnedOnce(t *testing.T) {
 	require.Len(t, f.bodies(32), 1)
 	assert.Contains(t, f.bodies(32)[0], "A regression points to `cart/total.ts`")
 	assert.Empty(t, f.bodies(33), "beyond warn_pulls")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	posts := slices.DeleteFunc(slices.Clone(f.calls), func(call string) bool { return call != "POST /repos/acme/shop/issues/32/comments" })
+	assert.Len(t, posts, 1, "not even posted and taken back")
 }

@@ -59,7 +59,7 @@ func gitHubOptions(endpoint string, client *http.Client) []github.ClientOptionsF
 
 func (g *gitHub) failed(response *github.Response, err error) error {
 	if response == nil || response.Response == nil {
-		return failed(answerIn(err), err, g.now())
+		return failed(answerIn(err), err, g.now()) //nolint:bodyclose // the client closed it
 	}
 	return failed(response.Response, err, g.now())
 }

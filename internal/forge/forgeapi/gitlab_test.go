@@ -127,7 +127,7 @@ func TestGitLab(t *testing.T) {
 		edited = body["body"]
 		say(w, 200, note(16, 42, edited, 0))
 	})
-	c.on("DELETE "+project+"/merge_requests/7/notes/16", nil, func(w http.ResponseWriter, _ *http.Request, _ map[string]string) { w.WriteHeader(204) })
+	c.on("DELETE "+project+"/merge_requests/7/notes/16", nil, func(w http.ResponseWriter, _ *http.Request, _ map[string]string) { w.WriteHeader(http.StatusNoContent) })
 	c.on("GET "+project+"/members/all/1", nil, func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
 		say(w, 200, m{"id": 1, "access_level": 30})
 	})
