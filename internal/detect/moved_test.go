@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -73,6 +74,15 @@ func TestARenameBesideTheOldVersion(t *testing.T) {
 			s.run(240, all, func() bool { return s.state("d") == event.Regressed })
 			require.Equal(t, event.Regressed, s.state("d"), "rate %v: %s", rate, s.last["d"].Detail)
 			assert.Equal(t, event.ControlConcurrent, s.last["d"].Control)
+			s.run(30, all, nil)
+			at := slices.IndexFunc(s.last["d"].Evidence, func(e event.Evidence) bool {
+				return e.Signal == event.SignalErrors && e.Operation == "POST /cart/{id}"
+			})
+			require.GreaterOrEqual(t, at, 0, "%+v", s.last["d"].Evidence)
+			e := s.last["d"].Evidence[at]
+			assert.Equal(t, event.ControlConcurrent, e.Control, "what the old pods do under the old name")
+			assert.InDelta(t, .01, e.Before, .005)
+			assert.Greater(t, e.Nats, 1.)
 		}
 	}
 }
