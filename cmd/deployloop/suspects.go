@@ -15,6 +15,7 @@ import (
 	"github.com/deployloop/deployloop/internal/gitrange"
 	"github.com/deployloop/deployloop/internal/suspect"
 	"github.com/deployloop/deployloop/internal/terminal"
+	"github.com/deployloop/deployloop/internal/wording"
 )
 
 // suspectsFlags are the command's flags.
@@ -78,6 +79,9 @@ type suspectOutput struct {
 	File        string   `json:"file,omitempty"`
 	Line        int      `json:"line,omitempty"`
 	Hunk        string   `json:"hunk,omitempty"`
+	Owners      []string `json:"owners,omitempty"`
+	URL         string   `json:"url,omitempty"`
+	PullURL     string   `json:"pull_url,omitempty"`
 }
 
 func (f *suspectsFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
@@ -120,6 +124,7 @@ func (f *suspectsFlags) run(ctx context.Context, in io.Reader, out io.Writer) er
 			return fmt.Errorf("--range %s: %w", f.revisions, err)
 		}
 		options.Ignored = repository.IgnoredRevisions(ctx, got.New)
+		options.Owners = repository.Owners(ctx, got.New).Of
 		ranking = suspect.Rank(symptom, got.Commits, options)
 		ranking.Range = f.revisions
 		ranking.RangeNote = got.Note
@@ -184,7 +189,7 @@ func (f *suspectsFlags) printJSON(out io.Writer, r event.Suspicion) error {
 		if reasons == nil {
 			reasons = []string{}
 		}
-		result.Suspects = append(result.Suspects, suspectOutput{s.Change.Revision, s.Probability, reasons, subject(s.Change), s.Change.Author, s.File, s.Line, s.Hunk})
+		result.Suspects = append(result.Suspects, suspectOutput{s.Change.Revision, s.Probability, reasons, subject(s.Change), s.Change.Author, s.File, s.Line, s.Hunk, s.Owners, s.Change.URL, s.Change.PullURL})
 	}
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
@@ -212,7 +217,13 @@ func (f *suspectsFlags) printText(out io.Writer, r event.Suspicion) error {
 		if s.Change.Author != "" {
 			fmt.Fprintf(&b, " (%s)", printable(s.Change.Author))
 		}
+		if len(s.Owners) > 0 {
+			fmt.Fprintf(&b, ", owned by %s", printable(strings.Join(s.Owners, ", ")))
+		}
 		b.WriteByte('\n')
+		if s.Change.PullURL != "" {
+			fmt.Fprintf(&b, "      %s\n", printable(s.Change.PullURL))
+		}
 		for _, reason := range s.Reasons {
 			fmt.Fprintf(&b, "      - %s\n", printable(reason))
 		}
@@ -231,7 +242,7 @@ func (f *suspectsFlags) printText(out io.Writer, r event.Suspicion) error {
 		fmt.Fprintf(&b, "\nNote: %s.\n", printable(r.RangeNote))
 	}
 	if len(r.Suspects) > 0 && !r.Abstained {
-		fmt.Fprintf(&b, "\nTo take it back: git revert %s\n", r.Suspects[0].Change.Revision)
+		fmt.Fprintf(&b, "\nTo take it back: %s\n", wording.FixForward(&r))
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

@@ -54,10 +54,12 @@ func shopRepository(t *testing.T) (path, culprit string) {
 	}
 	total := "package main\n\n// Total adds the prices.\n\nfunc Total(prices []int) int {\n\tsum := 0\n\n\tfor i := 0; i < len(prices); i++ {\n\t\tsum += prices[i]\n\t}\n\treturn sum\n}\n"
 	git("init", "--quiet", "--initial-branch=main")
+	git("remote", "add", "origin", "git@github.example:acme/shop.git")
+	commit("CODEOWNERS", "* @acme/shop\n/cart/ @acme/cart\n", "Own it")
 	commit("cart/total.go", total, "Begin")
 	git("tag", "v1")
 	commit("README.md", "# Shop\n", "Write a README")
-	culprit = commit("cart/total.go", strings.Replace(strings.Replace(total, "i := 0; i <", "i := 0; i <=", 1), "sum += prices[i]", "sum += prices[i] * 1", 1), "Count \x1b[31mevery price")
+	culprit = commit("cart/total.go", strings.Replace(strings.Replace(total, "i := 0; i <", "i := 0; i <=", 1), "sum += prices[i]", "sum += prices[i] * 1", 1), "Count \x1b[31mevery price (#7)")
 	commit("pay/pay.go", "package pay\n\nfunc Pay() {}\n", "Add payment")
 	commit("cart/total_test.go", "package main\n", "Test the total")
 	return path, culprit
@@ -76,6 +78,8 @@ func TestSuspectsOfARepository(t *testing.T) {
 	require.Equal(t, 9, got.Suspects[0].Line)
 	require.Contains(t, got.Suspects[0].Hunk, "+\t\tsum += prices[i] * 1")
 	require.Contains(t, got.Suspects[0].Reasons[0], "line 9 of cart/total.go")
+	require.Equal(t, []string{"@acme/cart"}, got.Suspects[0].Owners)
+	require.Equal(t, "https://github.example/acme/shop/pull/7", got.Suspects[0].PullURL)
 	sum := 0.0
 	for _, s := range got.Suspects {
 		sum += s.Probability
@@ -88,6 +92,7 @@ func TestSuspectsOfARepository(t *testing.T) {
 	require.Contains(t, text, "Suspect: "+culprit[:7])
 	require.Contains(t, text, "git revert "+culprit)
 	require.Contains(t, text, "2 more")
+	require.Contains(t, text, "owned by @acme/cart")
 	require.NotContains(t, text, "\x1b", "neither colours in a pipe nor a commit's own")
 }
 

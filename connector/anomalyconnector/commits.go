@@ -1,7 +1,9 @@
 package anomalyconnector
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -44,9 +46,10 @@ func (m *monitor) fetch(t *tracked) {
 // commitRange is what lies between two deployments.
 type commitRange struct {
 	list    []suspect.Commit
-	ignored []string // revisions that .git-blame-ignore-revs lists
-	note    string   // what is unusual about it
-	source  string   // "clone", "push events", "none"
+	ignored []string         // revisions that .git-blame-ignore-revs lists
+	owners  *gitrange.Owners // as CODEOWNERS tells; nil: nobody is known
+	note    string           // what is unusual about it
+	source  string           // "clone", "push events", "none"
 }
 
 // openClones are the repositories by their configured path, opened once: each
@@ -74,23 +77,24 @@ func (o *openClones) open(path string) (*gitrange.Repository, error) {
 }
 
 func (m *monitor) commits(ctx context.Context, d event.Deployment, clones []Repository) commitRange {
+	changes, _, why := m.ledger.ChangeRange(d.Repository, d.PreviousRevision, d.Revision)
 	note := ""
 	for _, c := range clones {
 		repository, err := m.clones.open(c.Path)
 		if err == nil {
 			var r gitrange.Result
 			r, err = repository.Range(ctx, d.PreviousRevision, d.Revision, gitrange.Options{
-				Paths: c.Paths, MaxCommits: m.config.Limits.Commits, Timeout: m.config.Limits.CommitTimeout,
+				Paths: c.Paths, Owners: c.Owners, MaxCommits: m.config.Limits.Commits, Timeout: m.config.Limits.CommitTimeout,
 			})
 			if err == nil {
-				return commitRange{r.Commits, repository.IgnoredRevisions(ctx, r.New), r.Note, "clone"}
+				return commitRange{list: withPages(r.Commits, changes), ignored: repository.IgnoredRevisions(ctx, r.New),
+					owners: repository.Owners(ctx, r.New), note: r.Note, source: "clone"}
 			}
 		}
 		note = err.Error()
 		m.logger.Warn("the commits of a deployment could not be read from its clone", zap.String("path", c.Path),
 			zap.String("service", d.Service), zap.String("revision", d.Revision), zap.Error(err))
 	}
-	changes, _, why := m.ledger.ChangeRange(d.Repository, d.PreviousRevision, d.Revision)
 	if len(changes) > m.config.Limits.Commits {
 		changes, why = changes[:m.config.Limits.Commits], "more commits than the limit; the newest are told"
 	}
@@ -101,6 +105,21 @@ func (m *monitor) commits(ctx context.Context, d event.Deployment, clones []Repo
 		return commitRange{note: note, source: "none"}
 	}
 	return commitRange{list: gitrange.FromChanges(changes), note: note, source: "push events"}
+}
+
+// withPages adds to commits of a clone the pages that the forge's events told.
+func withPages(commits []suspect.Commit, changes []event.Change) []suspect.Commit {
+	told := make(map[string]event.Change, len(changes))
+	for _, c := range changes {
+		told[c.Revision] = c
+	}
+	commits = slices.Clone(commits) // they are shared with a cache
+	for i := range commits {
+		c := told[commits[i].Revision]
+		commits[i].URL = cmp.Or(c.URL, commits[i].URL)
+		commits[i].PullURL = cmp.Or(c.PullURL, commits[i].PullURL)
+	}
+	return commits
 }
 
 // rank ranks the commits in the background, anew when the proof grew.

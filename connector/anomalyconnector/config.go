@@ -69,6 +69,7 @@ type Repository struct {
 	Service string   `mapstructure:"service"` // glob over service.name
 	Path    string   `mapstructure:"path"`    // of a local clone, bare or not
 	Paths   []string `mapstructure:"paths"`   // globs: only commits that touch one of these count
+	Owners  []string `mapstructure:"owners"`  // and only those that touch what one of these owns, as the clone's CODEOWNERS tells
 }
 
 // Limits bound what the connector holds and does.

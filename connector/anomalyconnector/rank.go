@@ -9,7 +9,7 @@ import (
 
 // rankCommits ranks the commits of a range by how well each explains a symptom.
 func rankCommits(symptom suspect.Symptom, commits commitRange, clones []Repository) event.Suspicion {
-	return suspect.Rank(symptom, commits.list, suspect.Options{PathPrefixes: folders(clones), Ignored: commits.ignored})
+	return suspect.Rank(symptom, commits.list, suspect.Options{PathPrefixes: folders(clones), Ignored: commits.ignored, Owners: commits.owners.Of})
 }
 
 // folders are the fixed beginnings of the configured globs: a runtime tells

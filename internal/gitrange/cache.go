@@ -29,8 +29,8 @@ const (
 func newCache() *cache { return &cache{} }
 
 func cacheKey(r Result, o Options) [32]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%q\x00%d %d %d %t", r.Base, r.Previous, r.New,
-		o.Paths, o.MaxCommits, o.MaxDiffBytes, o.MaxTotalBytes, o.FirstParent))
+	return sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%q\x00%q\x00%d %d %d %t", r.Base, r.Previous, r.New,
+		o.Paths, o.Owners, o.MaxCommits, o.MaxDiffBytes, o.MaxTotalBytes, o.FirstParent))
 }
 
 func (c *cache) get(key [32]byte) (Result, bool) {

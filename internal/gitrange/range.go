@@ -26,6 +26,10 @@ type Options struct {
 	// "lib/*.go"; a folder's name matches all below it). Commits that touch none
 	// of them are left out, and so are other files of those that do.
 	Paths []string
+	// Owners keep, where set, only commits that change what one of them owns
+	// ("@acme/cart"), as the CODEOWNERS file of the new revision tells; their
+	// other files stay. With no such file all commits stay, and the note says so.
+	Owners []string
 	// MaxCommits is how many commits are told, newest first; default 1,000.
 	MaxCommits int
 	// MaxDiffBytes is how much text of one commit's diff is kept; default
@@ -144,6 +148,10 @@ func (r *Repository) Range(ctx context.Context, previous, new string, o Options)
 		return Result{}, err
 	}
 	result.Commits = read.commits
+	pages := r.links(ctx)
+	for i := range result.Commits {
+		pages.add(&result.Commits[i].Change)
+	}
 	if shallow && read.reachedShallow {
 		result.Complete = false
 		notes = append(notes, "the clone is shallow: the oldest commit told holds what came before it too")
@@ -151,6 +159,13 @@ func (r *Repository) Range(ctx context.Context, previous, new string, o Options)
 	if read.cut != "" {
 		result.Complete = result.Complete && read.namesWhole
 		notes = append(notes, read.cut)
+	}
+	if len(o.Owners) > 0 {
+		if owners := r.Owners(ctx, result.New); owners != nil {
+			result.Commits = ownedBy(result.Commits, owners, o.Owners)
+		} else {
+			notes = append(notes, "there is no CODEOWNERS file, so the commits of all owners are told")
+		}
 	}
 	result.Note = strings.Join(notes, "; ")
 	if !shallow && !read.timedOut {

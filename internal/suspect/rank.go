@@ -18,6 +18,8 @@ type Options struct {
 	Threshold float64
 	// Ignored are commits to rule down, as .git-blame-ignore-revs lists them.
 	Ignored []string
+	// Owners tells who owns a path of the repository; nil: nobody is known.
+	Owners func(path string) []string
 	// Weights replace the fitted ones, for measurements.
 	Weights *Weights
 }
@@ -76,6 +78,9 @@ func Rank(s Symptom, commits []Commit, o Options) event.Suspicion {
 		}
 		if ignored(commits[i].Revision, o.Ignored) {
 			suspect.Reasons = append(suspect.Reasons, "listed in .git-blame-ignore-revs: counts less")
+		}
+		if len(result.Suspects) < maxOwned {
+			suspect.Owners = owners(suspect.File, &commits[i], o)
 		}
 		result.Suspects = append(result.Suspects, suspect)
 	}

@@ -237,3 +237,15 @@ func BenchmarkRankThousandCommits(b *testing.B) {
 		Rank(s, commits, Options{})
 	}
 }
+
+func TestOwnersAreThoseOfThePlaceThenOfMostFiles(t *testing.T) {
+	owners := Options{Owners: func(path string) []string {
+		return map[string][]string{"cart/total.go": {"@cart"}, "pay/a.go": {"@pay"}, "pay/b.go": {"@pay", "@go", "@a", "@b"}}[path]
+	}}
+	s := Symptom{Errors: []event.RelatedError{{Type: "panic", Frames: []event.Frame{{File: "/app/cart/total.go", Line: 5, Module: "shop"}}}}}
+	found := top(t, s, []Commit{commit("f", "x", edit("pay/a.go", 1, nil, []string{"b"}), edit("cart/total.go", 5, nil, []string{"b"}), edit("pay/b.go", 1, nil, []string{"b"}))}, owners)
+	require.Equal(t, []string{"@cart"}, found.Owners, "of the line that the trace points to")
+	found = top(t, Symptom{}, []Commit{commit("f", "x", edit("cart/total.go", 5, nil, []string{"b"}), edit("pay/a.go", 1, nil, []string{"b"}), edit("pay/b.go", 1, nil, []string{"b"}))}, owners)
+	require.Equal(t, []string{"@pay", "@cart", "@go"}, found.Owners)
+	require.Empty(t, top(t, Symptom{}, []Commit{commit("f", "x", edit("cart/total.go", 5, nil, []string{"b"}))}, Options{}).Owners)
+}

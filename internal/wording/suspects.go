@@ -20,7 +20,11 @@ func SuspectLine(s event.Suspect) string {
 	if author := OneLine(c.Author, 40); author != "" {
 		by = "by " + author
 	}
-	line := join(" ", shortRevision(c.Revision), title, by)
+	owned := ""
+	if owners := ownersOf(s); owners != "" {
+		owned = "(owned by " + owners + ")"
+	}
+	line := join(" ", shortRevision(c.Revision), title, by, owned)
 	if s.Probability > 0 && finite(s.Probability) {
 		line += ", " + Percent(s.Probability)
 	}
@@ -34,6 +38,17 @@ func SuspectLine(s event.Suspect) string {
 		line += ": " + strings.Join(reasons, "; ")
 	}
 	return line
+}
+
+// ownersOf lists who owns what a suspect changed: "@acme/cart, ada@shop.example".
+func ownersOf(s event.Suspect) string {
+	var names []string
+	for _, name := range s.Owners {
+		if name = OneLine(name, 60); name != "" && len(names) < 3 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // SuspectSentence names the commit that most probably did it, or says honestly that
