@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install-tools.sh golangci-lint
 
-unformatted=$(gofmt -l .)
+unformatted=$(git ls-files -z "*.go" | xargs -0 gofmt -l)
 if [[ -n $unformatted ]]; then
 	echo "not gofmt'ed (run gofmt -w):"
 	echo "$unformatted"
