@@ -79,7 +79,7 @@ vmalert() {
 	go install "$module/app/vmalert@$version"
 }
 
-[[ $# -gt 0 ]] || set -- alertmanager gitea
+[[ $# -gt 0 ]] || set -- alertmanager prometheus gitea
 for tool in "$@"; do
 	case $tool in
 	alertmanager | gitea | golangci-lint | prometheus | promtool-debian | vmalert) "$tool" ;;

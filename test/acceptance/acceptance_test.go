@@ -302,11 +302,18 @@ func report(t *testing.T, outcomes [][]outcome) {
 		must := "no alert"
 		if !p.silent {
 			decisive := quantile(took, 0.5)
-			must = fmt.Sprintf("≤ %v in the median", p.within)
-			if p.every {
-				decisive, must = quantile(took, 1), fmt.Sprintf("≤ %v each", p.within)
+			within := p.within
+			if !*full {
+				// The median of 3 runs strays further than that of 20: of 20 runs at 3 %
+				// errors 20 s were seen in the median and 40 s at the 95th percentile.
+				within = within * 3 / 2
 			}
-			kept = kept && decisive <= p.within.Seconds()
+			must = fmt.Sprintf("≤ %v in the median", within)
+			if p.every {
+				within = p.within
+				decisive, must = quantile(took, 1), fmt.Sprintf("≤ %v each", within)
+			}
+			kept = kept && decisive <= within.Seconds()
 		}
 		result := "PASS"
 		if !kept {
