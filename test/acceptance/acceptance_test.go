@@ -57,7 +57,9 @@ const oldErrors = 0.01
 var promises = []promise{
 	{name: "20% errors, 100 new + 900 old req/s", runs: 20, shortRuns: 3, newRate: 100, oldRate: 900, newErrors: 0.20, from: 1,
 		history: time.Minute, shortHistory: 20 * time.Second, within: 10 * time.Second},
-	{name: "3% errors, 100 new + 900 old req/s", runs: 20, shortRuns: 3, newRate: 100, oldRate: 900, newErrors: 0.03, from: 1,
+	// Of 20 runs at 3 % the median was seen at 14 to 20 s and the 95th percentile
+	// at 40 s: the median of three was seen at 33 s.
+	{name: "3% errors, 100 new + 900 old req/s", runs: 20, shortRuns: 9, newRate: 100, oldRate: 900, newErrors: 0.03, from: 1,
 		history: time.Minute, shortHistory: 20 * time.Second, within: 30 * time.Second},
 	{name: "20% errors, all at once, 1000 req/s", runs: 20, shortRuns: 2, newRate: 1000, newErrors: 0.20, from: 1, allAtOnce: true,
 		history: 2 * time.Minute, shortHistory: 20 * time.Second, within: 15 * time.Second},
@@ -98,7 +100,7 @@ func TestPromises(t *testing.T) {
 	outcomes := make([][]outcome, len(promises))
 	var runs sync.WaitGroup
 	for i, p := range promises {
-		n, spacing := p.shortRuns, 700*time.Millisecond
+		n, spacing := p.shortRuns, 4*time.Second
 		if *full {
 			// Spread, so that the runs meet different moments and the machine
 			// plays a third of them at a time.
@@ -302,18 +304,11 @@ func report(t *testing.T, outcomes [][]outcome) {
 		must := "no alert"
 		if !p.silent {
 			decisive := quantile(took, 0.5)
-			within := p.within
-			if !*full {
-				// The median of 3 runs strays further than that of 20: of 20 runs at 3 %
-				// errors 20 s were seen in the median and 40 s at the 95th percentile.
-				within = within * 3 / 2
-			}
-			must = fmt.Sprintf("≤ %v in the median", within)
+			must = fmt.Sprintf("≤ %v in the median", p.within)
 			if p.every {
-				within = p.within
-				decisive, must = quantile(took, 1), fmt.Sprintf("≤ %v each", within)
+				decisive, must = quantile(took, 1), fmt.Sprintf("≤ %v each", p.within)
 			}
-			kept = kept && decisive <= within.Seconds()
+			kept = kept && decisive <= p.within.Seconds()
 		}
 		result := "PASS"
 		if !kept {
