@@ -28,6 +28,7 @@ var forges = []struct {
 	{"gitea", "/commit/", "/pulls/"},
 	{"forgejo", "/commit/", "/pulls/"},
 	{"codeberg", "/commit/", "/pulls/"},
+	{"bitbucket", "/commits/", "/pull-requests/"},
 }
 
 var scpRemote = regexp.MustCompile(`^(?:[\w.\-]+@)?([\w.\-]+\.[\w\-]+):([^/].*)$`) // git@forge.example:acme/shop.git

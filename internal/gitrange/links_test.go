@@ -13,6 +13,7 @@ func TestLinksOfARemote(t *testing.T) {
 		"https://ada:secret@github.example/acme/shop.git":   {"https://github.example/acme/shop", "https://github.example/acme/shop/pull/7"},
 		"git@gitlab.example.com:acme/web/shop.git":          {"https://gitlab.example.com/acme/web/shop", "https://gitlab.example.com/acme/web/shop/-/merge_requests/7"},
 		"ssh://git@gitea.example:2222/acme/shop":            {"https://gitea.example/acme/shop", "https://gitea.example/acme/shop/pulls/7"},
+		"git@bitbucket.example:acme/shop.git":               {"https://bitbucket.example/acme/shop", "https://bitbucket.example/acme/shop/pull-requests/7"},
 		"http://127.0.0.1:3000/acme/shop.git":               {"http://127.0.0.1:3000/acme/shop", ""},
 		"/srv/git/shop.git":                                 {"", ""},
 		"file:///srv/git/shop.git":                          {"", ""},
