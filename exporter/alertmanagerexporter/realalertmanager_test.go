@@ -11,15 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/deployloop/deployloop/test/alertmanagertest"
+	"github.com/deployloop/deployloop/test/servertest"
 )
 
 func TestShippedConfigurationIsValid(t *testing.T) {
-	path := filepath.Join(alertmanagertest.Root(t), "examples", "alertmanager.yml")
-	out, err := exec.Command(alertmanagertest.Tool(t, "amtool"), "check-config", path).CombinedOutput()
+	path := filepath.Join(servertest.Root(t), "examples", "alertmanager.yml")
+	out, err := exec.Command(servertest.Tool(t, "amtool"), "check-config", path).CombinedOutput()
 	require.NoError(t, err, string(out))
 
 	// Where would a critical roll-up go? To the on-call receiver and the team.
-	routed, err := exec.Command(alertmanagertest.Tool(t, "amtool"), "config", "routes", "test", "--config.file="+path,
+	routed, err := exec.Command(servertest.Tool(t, "amtool"), "config", "routes", "test", "--config.file="+path,
 		"alertname=DeployRegressed", "severity=critical", "service=checkout").CombinedOutput()
 	require.NoError(t, err, string(routed))
 	assert.Equal(t, "on-call\n", string(routed))

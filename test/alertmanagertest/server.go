@@ -3,11 +3,9 @@
 package alertmanagertest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,25 +13,20 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/prometheus/alertmanager/api/v2/models"
 	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/test/servertest"
 )
 
 // Server is a running Alertmanager. Its address and storage stay the same
 // across Stop and Start.
 type Server struct {
+	*servertest.Process
 	URL string
-
-	t       testing.TB
-	program string
-	args    []string
-	log     *lockedBuffer
-	command *exec.Cmd
-	exited  chan struct{}
 
 	mu            sync.Mutex
 	notifications []Notification
@@ -59,41 +52,16 @@ type NotedAlert struct {
 	Fingerprint string            `json:"fingerprint"`
 }
 
-// Tool finds a program that scripts/install-tools.sh installed.
-func Tool(t testing.TB, name string) string {
-	t.Helper()
-	path := filepath.Join(Root(t), ".tools", "bin", name)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%s is not installed: run scripts/install-tools.sh", name)
-	}
-	return path
-}
-
-// Root is the repository's folder.
-func Root(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	require.NoError(t, err)
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		parent := filepath.Dir(dir)
-		require.NotEqual(t, dir, parent, "no go.mod above the working directory")
-		dir = parent
-	}
-}
-
 // Start runs an Alertmanager with the shipped examples/alertmanager.yml, whose
 // receivers are pointed at the test's webhook and whose waits are shortened.
 // It ends with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, program: Tool(t, "alertmanager"), log: &lockedBuffer{}}
+	s := &Server{}
 	webhook := httptest.NewServer(http.HandlerFunc(s.receive))
 	t.Cleanup(webhook.Close)
 
-	shipped, err := os.ReadFile(filepath.Join(Root(t), "examples", "alertmanager.yml"))
+	shipped, err := os.ReadFile(filepath.Join(servertest.Root(t), "examples", "alertmanager.yml"))
 	require.NoError(t, err)
 	config := strings.NewReplacer(
 		"http://127.0.0.1:5001", webhook.URL,
@@ -105,66 +73,14 @@ func Start(t testing.TB) *Server {
 	path := filepath.Join(dir, "alertmanager.yml")
 	require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
 
-	address := FreeAddress(t)
+	address := servertest.FreeAddress(t)
 	s.URL = "http://" + address
-	s.args = []string{
-		"--config.file=" + path, "--storage.path=" + filepath.Join(dir, "data"),
-		"--web.listen-address=" + address, "--cluster.listen-address=",
-	}
-	t.Cleanup(func() {
-		s.Stop()
-		if t.Failed() {
-			t.Logf("Alertmanager said:\n%s", s.log)
-		}
-	})
-	s.Start()
+	program := servertest.Tool(t, "alertmanager")
+	s.Process = servertest.Run(t, "Alertmanager", func() *exec.Cmd {
+		return exec.Command(program, "--config.file="+path, "--storage.path="+filepath.Join(dir, "data"),
+			"--web.listen-address="+address, "--cluster.listen-address=")
+	}, func() bool { return servertest.Answers(s.URL + "/-/ready") })
 	return s
-}
-
-// FreeAddress is a loopback address that nothing listened on a moment ago.
-func FreeAddress(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
-// Start runs the program again after Stop, and waits until it is ready.
-func (s *Server) Start() {
-	s.t.Helper()
-	s.command = exec.Command(s.program, s.args...)
-	s.command.Stdout, s.command.Stderr = s.log, s.log
-	// It must not outlive a test that is killed.
-	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(s.t, s.command.Start())
-	exited := make(chan struct{})
-	s.exited = exited
-	command := s.command
-	go func() { _ = command.Wait(); close(exited) }()
-	require.Eventually(s.t, func() bool {
-		response, err := http.Get(s.URL + "/-/ready")
-		if err != nil {
-			return false
-		}
-		_ = response.Body.Close()
-		return response.StatusCode == http.StatusOK
-	}, 20*time.Second, 20*time.Millisecond, "Alertmanager is not ready")
-}
-
-// Stop ends the program; it may be started again.
-func (s *Server) Stop() {
-	if s.command == nil {
-		return
-	}
-	_ = s.command.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.exited:
-	case <-time.After(10 * time.Second):
-		_ = s.command.Process.Kill()
-		<-s.exited
-	}
-	s.command = nil
 }
 
 // Alerts are the alerts that are open now, inhibited ones included.
@@ -240,22 +156,4 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.notifications = append(s.notifications, n)
 	s.mu.Unlock()
-}
-
-// lockedBuffer collects a program's output.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

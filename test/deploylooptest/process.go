@@ -16,8 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,22 +23,16 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/test/alertmanagertest"
+	"github.com/deployloop/deployloop/test/servertest"
 )
 
 // Loop is a deployloop process. Its addresses and state stay the same across
 // Kill, Stop and Start.
 type Loop struct {
+	*servertest.Process
 	OTLP, CICD, Console, Metrics string // base URLs
 
-	t        testing.TB
-	program  string
-	args     []string
-	env      []string
-	log      *tail
-	command  *exec.Cmd
-	exited   chan struct{}
-	starting time.Duration
+	t testing.TB
 }
 
 // Options of a Loop.
@@ -65,7 +57,7 @@ func Program(t testing.TB) string {
 	}
 	path := filepath.Join(t.TempDir(), "deployloop")
 	build := exec.Command("go", "build", "-o", path, "./cmd/deployloop")
-	build.Dir = alertmanagertest.Root(t)
+	build.Dir = servertest.Root(t)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -78,7 +70,7 @@ func Start(t testing.TB, options Options) *Loop {
 	dir := t.TempDir()
 	address := map[string]string{}
 	for _, name := range []string{"grpc", "http", "cicd", "console", "metrics", "self"} {
-		address[name] = alertmanagertest.FreeAddress(t)
+		address[name] = servertest.FreeAddress(t)
 	}
 	type m = map[string]any
 	anomaly := m{"heartbeat": options.Heartbeat.String()}
@@ -108,38 +100,14 @@ func Start(t testing.TB, options Options) *Loop {
 	}
 	l := &Loop{
 		OTLP: "http://" + address["http"], CICD: "http://" + address["cicd"],
-		Console: "http://" + address["console"], Metrics: "http://" + address["metrics"],
-		t: t, program: Program(t), args: args, log: &tail{},
-		env: append(os.Environ(), "DEPLOYLOOP_STATE_DIR="+filepath.Join(dir, "state"), "DEPLOYLOOP_ALERTMANAGER_URL="+options.Alertmanager),
+		Console: "http://" + address["console"], Metrics: "http://" + address["metrics"], t: t,
 	}
-	t.Cleanup(func() {
-		l.Stop()
-		if t.Failed() {
-			t.Logf("deployloop said:\n%s", l.log)
-		}
-	})
-	l.Start()
-	return l
-}
-
-// Start runs the binary again after Kill or Stop.
-func (l *Loop) Start() {
-	l.t.Helper()
-	l.command = exec.Command(l.program, l.args...)
-	l.command.Env, l.command.Stdout, l.command.Stderr = l.env, l.log, l.log
-	// It must not outlive a test that is killed.
-	l.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	began := time.Now()
-	require.NoError(l.t, l.command.Start())
-	exited, command := make(chan struct{}), l.command
-	l.exited = exited
-	go func() { _ = command.Wait(); close(exited) }()
-	require.Eventually(l.t, func() bool {
-		select {
-		case <-exited:
-			return true // told below
-		default:
-		}
+	program := Program(t)
+	l.Process = servertest.Run(t, "deployloop", func() *exec.Cmd {
+		c := exec.Command(program, args...)
+		c.Env = append(os.Environ(), "DEPLOYLOOP_STATE_DIR="+filepath.Join(dir, "state"), "DEPLOYLOOP_ALERTMANAGER_URL="+options.Alertmanager)
+		return c
+	}, func() bool {
 		for _, url := range []string{l.OTLP, l.CICD, l.Console} {
 			response, err := http.Get(url + "/") // any answer is one of a listener
 			if err != nil {
@@ -148,44 +116,9 @@ func (l *Loop) Start() {
 			_ = response.Body.Close()
 		}
 		return true
-	}, 60*time.Second, 50*time.Millisecond, "deployloop does not listen")
-	l.starting = time.Since(began)
-	select {
-	case <-exited:
-		require.Fail(l.t, "deployloop ended at its start")
-	default:
-	}
+	})
+	return l
 }
-
-// StartupTime is how long the last start took until all listened.
-func (l *Loop) StartupTime() time.Duration { return l.starting }
-
-// Kill ends the process as kill -9 does, with no chance to save anything.
-func (l *Loop) Kill() {
-	l.t.Helper()
-	require.NoError(l.t, l.command.Process.Kill())
-	<-l.exited
-	l.command = nil
-}
-
-// Stop ends the process in order.
-func (l *Loop) Stop() {
-	if l.command == nil {
-		return
-	}
-	_ = l.command.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-l.exited:
-	case <-time.After(20 * time.Second):
-		_ = l.command.Process.Kill()
-		<-l.exited
-		l.t.Error("deployloop did not stop within 20s of SIGTERM")
-	}
-	l.command = nil
-}
-
-// Pid of the running process.
-func (l *Loop) Pid() int { return l.command.Process.Pid }
 
 // Mark posts a deployment, as CI would.
 func (l *Loop) Mark(deployment map[string]any) {
@@ -268,28 +201,4 @@ func (l *Loop) Deployment(service, revision string) (event.Deployment, error) {
 		}
 	}
 	return event.Deployment{}, fmt.Errorf("no deployment of %s at %s", service, revision)
-}
-
-// tail keeps the end of a program's output.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-const tailLimit = 64 << 10
-
-func (l *tail) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b = append(l.b, p...)
-	if over := len(l.b) - tailLimit; over > 0 {
-		l.b = append(l.b[:0], l.b[over:]...)
-	}
-	return len(p), nil
-}
-
-func (l *tail) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.b)
 }

@@ -36,7 +36,7 @@ import (
 	"github.com/deployloop/deployloop/internal/ledger"
 	"github.com/deployloop/deployloop/processor/deploymarkerprocessor"
 	"github.com/deployloop/deployloop/receiver/cicdreceiver"
-	"github.com/deployloop/deployloop/test/alertmanagertest"
+	"github.com/deployloop/deployloop/test/servertest"
 )
 
 const (
@@ -160,9 +160,9 @@ func TestTheFixIsThatOfTheDeploySource(t *testing.T) {
 // request reads a golden request of the receiver, or a payload of a forge's own.
 func request(t *testing.T, name string) (path string, headers map[string]string, body string) {
 	t.Helper()
-	folder := filepath.Join(alertmanagertest.Root(t), "receiver", "cicdreceiver", "testdata")
+	folder := filepath.Join(servertest.Root(t), "receiver", "cicdreceiver", "testdata")
 	if strings.HasSuffix(name, ".json") {
-		text, err := os.ReadFile(filepath.Join(alertmanagertest.Root(t), "..", "shared", "data", "webhooks", "github", "payload-examples", "api.github.com", "deployment_status", name))
+		text, err := os.ReadFile(filepath.Join(servertest.Root(t), "..", "shared", "data", "webhooks", "github", "payload-examples", "api.github.com", "deployment_status", name))
 		if os.IsNotExist(err) {
 			t.Skip("the forge's examples are not there: shared/data/webhooks beside the repository")
 		}
@@ -241,7 +241,7 @@ func loop(t *testing.T, ledgerConfig map[string]any) *running {
 	require.NoError(t, err)
 	begin(marker, h)
 
-	address := alertmanagertest.FreeAddress(t)
+	address := servertest.FreeAddress(t)
 	l.cicd = "http://" + address
 	rf := cicdreceiver.NewFactory()
 	receiver, err := rf.CreateLogs(ctx, receivertest.NewNopSettings(rf.Type()), configure(rf.CreateDefaultConfig(), map[string]any{

@@ -3,22 +3,17 @@
 package giteatest
 
 import (
-	"bytes"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"code.gitea.io/sdk/gitea"
 	"github.com/stretchr/testify/require"
 
-	"github.com/deployloop/deployloop/test/alertmanagertest"
+	"github.com/deployloop/deployloop/test/servertest"
 )
 
 // Server is a running Gitea. It ends with the test.
@@ -29,7 +24,6 @@ type Server struct {
 	program string
 	config  string
 	dir     string
-	log     *output
 }
 
 // Account is a user of a Server, with a token for everything.
@@ -41,10 +35,10 @@ type Account struct {
 // Start runs Gitea and waits until it answers.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	address := alertmanagertest.FreeAddress(t)
+	address := servertest.FreeAddress(t)
 	s := &Server{
-		URL: "http://" + address, t: t, dir: t.TempDir(), log: &output{},
-		program: alertmanagertest.Tool(t, "gitea"),
+		URL: "http://" + address, t: t, dir: t.TempDir(),
+		program: servertest.Tool(t, "gitea"),
 	}
 	s.config = filepath.Join(s.dir, "app.ini")
 	_, port, _ := strings.Cut(address, ":")
@@ -79,39 +73,14 @@ LEVEL = Warn
 `, s.dir, port, modules(t)), 0o600))
 
 	s.run("migrate")
-	web := s.command("web")
-	web.Stdout, web.Stderr = s.log, s.log
-	require.NoError(t, web.Start())
-	exited := make(chan struct{})
-	go func() { _ = web.Wait(); close(exited) }()
-	t.Cleanup(func() {
-		_ = web.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-exited:
-		case <-time.After(20 * time.Second):
-			_ = web.Process.Kill()
-			<-exited
-			t.Error("Gitea did not stop within 20s of SIGTERM")
-		}
-		if t.Failed() {
-			t.Logf("Gitea said:\n%s", s.log)
-		}
-	})
-	require.Eventually(t, func() bool {
-		response, err := http.Get(s.URL + "/api/healthz")
-		if err != nil {
-			return false
-		}
-		_ = response.Body.Close()
-		return response.StatusCode == http.StatusOK
-	}, 60*time.Second, 100*time.Millisecond, "Gitea is not ready")
+	servertest.Run(t, "Gitea", func() *exec.Cmd { return s.command("web") }, func() bool { return servertest.Answers(s.URL + "/api/healthz") })
 	return s
 }
 
 // modules is the folder of Gitea's sources, whose templates and texts it reads.
 func modules(t testing.TB) string {
 	t.Helper()
-	list := exec.Command("go", "-C", filepath.Join(alertmanagertest.Root(t), "internal", "tools", "gitea"), "list", "-m", "-f", "{{.Dir}}", "code.gitea.io/gitea")
+	list := exec.Command("go", "-C", filepath.Join(servertest.Root(t), "internal", "tools", "gitea"), "list", "-m", "-f", "{{.Dir}}", "code.gitea.io/gitea")
 	dir, err := list.Output()
 	require.NoError(t, err)
 	path := strings.TrimSpace(string(dir))
@@ -123,8 +92,6 @@ func (s *Server) command(arguments ...string) *exec.Cmd {
 	c := exec.Command(s.program, append([]string{"--config", s.config, "--work-path", s.dir}, arguments...)...)
 	// Its hooks and git must not find the settings of who runs the test.
 	c.Env = append(os.Environ(), "HOME="+s.dir, "GIT_CONFIG_NOSYSTEM=1")
-	// It must not outlive a test that is killed.
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c
 }
 
@@ -154,22 +121,4 @@ func (s *Server) User(name string, admin bool) Account {
 	client, err := gitea.NewClient(s.URL, gitea.SetToken(token), gitea.SetGiteaVersion(""))
 	require.NoError(s.t, err)
 	return Account{Client: client, Name: name, Token: token}
-}
-
-// output collects what the program says.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }

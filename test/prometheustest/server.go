@@ -3,12 +3,10 @@ package prometheustest
 
 import (
 	"context"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/deployloop/deployloop/test/alertmanagertest"
+	"github.com/deployloop/deployloop/test/servertest"
 )
 
 // Server is a running Prometheus.
@@ -51,38 +49,17 @@ func Start(t testing.TB, o Options) *Server {
 	require.NoError(t, err)
 	path := filepath.Join(dir, "prometheus.yml")
 	require.NoError(t, os.WriteFile(path, config, 0o600))
-	log, err := os.Create(filepath.Join(dir, "prometheus.log"))
-	require.NoError(t, err)
 
-	address := alertmanagertest.FreeAddress(t)
-	command := exec.Command(alertmanagertest.Tool(t, "prometheus"), "--config.file="+path,
-		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address,
-		"--enable-feature=exemplar-storage")
-	command.Stdout, command.Stderr = log, log
-	// It must not outlive a test that is killed.
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(t, command.Start())
-	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM)
-		_ = command.Wait() // how it ended is of no interest
-		_ = log.Close()
-		if t.Failed() {
-			said, _ := os.ReadFile(log.Name())
-			t.Logf("Prometheus said:\n%s", said[max(0, len(said)-4096):])
-		}
-	})
+	address := servertest.FreeAddress(t)
+	program := servertest.Tool(t, "prometheus")
 	s := &Server{URL: "http://" + address, t: t}
 	client, err := promapi.NewClient(promapi.Config{Address: s.URL})
 	require.NoError(t, err)
 	s.api = prometheus.NewAPI(client)
-	require.Eventually(t, func() bool {
-		response, err := http.Get(s.URL + "/-/ready")
-		if err != nil {
-			return false
-		}
-		_ = response.Body.Close()
-		return response.StatusCode == http.StatusOK
-	}, time.Minute, 50*time.Millisecond, "Prometheus is not ready")
+	servertest.Run(t, "Prometheus", func() *exec.Cmd {
+		return exec.Command(program, "--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+			"--web.listen-address="+address, "--enable-feature=exemplar-storage")
+	}, func() bool { return servertest.Answers(s.URL + "/-/ready") })
 	return s
 }
 

@@ -17,7 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/deployloop/deployloop/dashboards"
-	"github.com/deployloop/deployloop/test/alertmanagertest"
+	"github.com/deployloop/deployloop/test/servertest"
 )
 
 type rule struct {
@@ -27,7 +27,7 @@ type rule struct {
 
 func shipped(t *testing.T) (rules []rule) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(alertmanagertest.Root(t), "rules", "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(servertest.Root(t), "rules", "*.yaml"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
@@ -112,7 +112,7 @@ func TestRulesAndDashboardsAskForWhatIsMade(t *testing.T) {
 }
 
 func TestEveryAlertHasARunbookAndATest(t *testing.T) {
-	root := alertmanagertest.Root(t)
+	root := servertest.Root(t)
 	tests, err := os.ReadFile(filepath.Join(root, "rules", "tests", "deployloop_test.yaml"))
 	require.NoError(t, err)
 	var cases struct {
