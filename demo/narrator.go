@@ -8,7 +8,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/terminal"
+	"github.com/deployloop/deployloop/internal/wording"
 )
 
 // narrator tells the loop as it goes, one calm line at a time.
@@ -116,4 +118,29 @@ func (n *narrator) patch(hunk string, limit int) {
 		}
 		fmt.Fprintf(n.w, "                     %s\n", strings.ReplaceAll(line, "\t", "    "))
 	}
+}
+
+// summarize ends the story with its figures, or with what was not kept.
+func (p *play) summarize() {
+	r := p.result
+	if !r.Passed {
+		p.chapter(p.p.Bad("The loop did not close"))
+		for _, problem := range r.Problems {
+			p.bad("%s", problem)
+		}
+		return
+	}
+	p.chapter("The loop has closed")
+	named := event.ShortRevision(r.Suspect) + ", the right one, at " + wording.Percent(r.Confidence)
+	if r.Abstained {
+		named = "none named: the evidence points into no commit"
+	}
+	p.figure("deploy → verdict", r.DeployToVerdict.String())
+	if r.FirstBadToVerdict > 0 {
+		p.figure("first bad request → verdict", r.FirstBadToVerdict.String())
+	}
+	p.figure("deploy → person on call", r.DeployToAlert.String())
+	p.figure("rollback → alert resolved", r.RollbackToResolve.String())
+	p.figure("commit", named)
+	fmt.Fprintln(p.w)
 }

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/deployloop/deployloop/demo/shop"
@@ -471,46 +470,4 @@ func (p *play) rollBack(ctx context.Context, bad event.Deployment) error {
 		p.result.GoodSilent = p.result.GoodSilent && len(p.pager.of(p.result.GoodDeployment)) == 0
 	}
 	return nil
-}
-
-func (p *play) summarize() {
-	r := p.result
-	if !r.Passed {
-		p.chapter(p.p.Bad("The loop did not close"))
-		for _, problem := range r.Problems {
-			p.bad("%s", problem)
-		}
-		return
-	}
-	p.chapter("The loop has closed")
-	named := event.ShortRevision(r.Suspect) + ", the right one, at " + wording.Percent(r.Confidence)
-	if r.Abstained {
-		named = "none named: the evidence points into no commit"
-	}
-	p.figure("deploy → verdict", r.DeployToVerdict.String())
-	if r.FirstBadToVerdict > 0 {
-		p.figure("first bad request → verdict", r.FirstBadToVerdict.String())
-	}
-	p.figure("deploy → person on call", r.DeployToAlert.String())
-	p.figure("rollback → alert resolved", r.RollbackToResolve.String())
-	p.figure("commit", named)
-	fmt.Fprintln(p.w)
-}
-
-func authors(commits []landed) int {
-	names := map[string]bool{}
-	for _, c := range commits {
-		names[c.Author] = true
-	}
-	return len(names)
-}
-
-// lastLines is the end of the log, for an error that needs it.
-func lastLines(path string, n int) string {
-	text, err := os.ReadFile(path)
-	if err != nil || len(text) == 0 {
-		return ""
-	}
-	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	return "\n\nthe end of the log:\n  " + strings.Join(lines[max(0, len(lines)-n):], "\n  ")
 }

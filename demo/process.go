@@ -130,3 +130,13 @@ func UntilInputEnds(ctx context.Context) context.Context {
 	}()
 	return ctx
 }
+
+// lastLines is the end of the log, for an error that needs it.
+func lastLines(path string, n int) string {
+	text, err := os.ReadFile(path)
+	if err != nil || len(text) == 0 {
+		return ""
+	}
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	return "\n\nthe end of the log:\n  " + strings.Join(lines[max(0, len(lines)-n):], "\n  ")
+}

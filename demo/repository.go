@@ -109,3 +109,11 @@ func (r *repository) upTo(from, to string) []landed {
 	}
 	return r.commits[begin:end]
 }
+
+func authors(commits []landed) int {
+	names := map[string]bool{}
+	for _, c := range commits {
+		names[c.Author] = true
+	}
+	return len(names)
+}

@@ -332,60 +332,6 @@ func (w *watch) operationAt(index int32) *operation {
 	return w.service.ops[index]
 }
 
-// newIndicator makes an indicator with the class's next share.
-func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *indicator {
-	w.counts[c]++
-	i := &indicator{signal: signal, op: op, pattern: pattern, class: c, share: classShare[c] * arrivalShare(w.counts[c]),
-		early: len(w.indicators) < earlyRecorded, noise: priorNoise, drift: priorInstance, started: w.opened}
-	if w.signals != nil && !slices.Contains(w.signals, signal) {
-		i.cleared = true
-	}
-	w.indicators = append(w.indicators, i)
-	switch {
-	case signal == event.SignalErrors:
-		i.floor = w.minError
-		i.levels = []level{{margin: w.minRatio, persist: priorInstance}}
-		n, failed := w.base.total()
-		past := &w.base.Errors
-		if op >= 0 && int(op) < len(w.base.Ops) {
-			n, failed, past = w.base.Ops[op].N, w.base.Ops[op].Failed, &w.base.Ops[op].Errors
-		} else if op >= 0 {
-			n, failed = 0, 0
-		}
-		i.levels[0].setBase(failed, n, i.noise, w.base.Seconds, w.alpha, past.spread())
-		i.levels[0].tolRatio, i.levels[0].tolLevel, i.levels[0].better = &process{}, &process{}, &process{}
-	case signal == event.SignalThroughput:
-		i.side, i.noise, i.drift = lower, vanishNoise, vanishNoise/2
-		i.levels = []level{{side: lower, margin: vanishMargin, persist: vanishNoise / 2}}
-		switch {
-		case op >= 0:
-			i.levels[0].setBase(w.base.Ops[op].N, w.base.Requests, i.noise, w.base.Seconds, w.alpha, volumeSpread(w.base.Ops[op].Recent, &w.base.Recent))
-		case pattern >= 0:
-			p := &w.base.Patterns[pattern]
-			i.levels[0].setBase(p.Count, w.base.Requests, i.noise, w.base.Seconds, w.alpha, clumped(p.Count, w.base.Bins, p.Bins))
-		default:
-			i.levels[0].margin = trafficMargin
-			x, t := 0., 0.
-			w.base.Recent.course(func(n, failed float64) { x, t = x+n-failed, t+binSeconds })
-			i.levels[0].setBase(x, t, i.noise, t, w.alpha, w.base.Traffic.spread())
-		}
-	case pattern >= 0:
-		i.noise, i.drift, i.floor = patternNoise, patternNoise/2, patternFloor
-		i.levels = []level{{margin: w.minRatio, persist: patternNoise / 2}}
-		var p patternHistory
-		if int(pattern) < len(w.base.Patterns) {
-			p = w.base.Patterns[pattern]
-		}
-		exposure := w.base.Requests
-		if exposure == 0 {
-			exposure = w.base.Lines
-		}
-		i.levels[0].setBase(p.Count, exposure, i.noise, w.base.Seconds, w.alpha, clumped(p.Count, w.base.Bins, p.Bins))
-		i.firstEver = p.Count == 0
-	}
-	return i
-}
-
 // opIndicators are the indicators of an operation, made when it is first seen.
 func (w *watch) opIndicators(op int32) *opIndicators {
 	found := w.byOp[op]
