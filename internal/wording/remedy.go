@@ -11,7 +11,20 @@ import (
 // dangerous) but left out for the generic sentence.
 const commandLimit = 2000
 
-var lineBreaks = regexp.MustCompile(`\s*[\r\n]+\s*`)
+var continued = regexp.MustCompile(`\s*\\\r?\n\s*`)
+
+// oneLine joins the lines of a script, as an alert shows one: lines that a
+// backslash continues, then commands, each of which needs the one before. No
+// line is left out but comments, so that what will run is seen.
+func oneLine(script string) string {
+	var commands []string
+	for line := range strings.FieldsFuncSeq(continued.ReplaceAllString(script, " "), func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			commands = append(commands, line)
+		}
+	}
+	return strings.Join(commands, " && ")
+}
 
 // Fix says how to undo a deployment: its own rollback command, else one for the
 // tool that deployed it, pinned to the last good version; else what to do, in
@@ -20,8 +33,7 @@ func Fix(d event.Deployment) string {
 	if d.Service == "" {
 		return ""
 	}
-	if own := strings.TrimSpace(strings.ToValidUTF8(d.RollbackCommand, "")); own != "" {
-		own = lineBreaks.ReplaceAllString(own, " && ") // an alert shows one line
+	if own := oneLine(strings.ToValidUTF8(d.RollbackCommand, "")); own != "" {
 		if command, ok := fillTemplate(own, d); ok && len(command) <= commandLimit {
 			return command
 		}

@@ -240,6 +240,8 @@ func TestFix(t *testing.T) {
 	}{
 		"its own command":         {from("argocd", own(" ./roll back ")), "./roll back"},
 		"its own, of two lines":   {from("argocd", own("cd shop\r\n  make undo\n")), "cd shop && make undo"},
+		"its own, a script":       {from("argocd", own("# back\nhelm rollback \\\n  checkout 6 \\\r\n\t--wait\nmake told\n")), "helm rollback checkout 6 --wait && make told"},
+		"its own, but a comment":  {from("helm", own("# none\n")), "helm rollback checkout --wait   # back to 1.41.3"},
 		"its own, as a template":  {from("helm", own("make deploy SERVICE={service} TO={previous_version} ENV={environment}")), "make deploy SERVICE=checkout TO=1.41.3 ENV=production"},
 		"a template's braces":     {from("helm", own("kubectl get -o jsonpath='{.spec}' {service}")), "kubectl get -o jsonpath='{.spec}' checkout"},
 		"a template with a gap":   {from("helm", own("make deploy REPO={repository}"), func(d *event.Deployment) { d.Repository = "" }), "helm rollback checkout --wait   # back to 1.41.3"},
