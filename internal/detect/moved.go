@@ -56,7 +56,7 @@ func (w *watch) followMoves(sec int64) {
 // follow looks where the work of a vanishing indicator went, and if it went on
 // under another name, goes on with that one's: what did not vanish is no harm.
 func (w *watch) follow(i *indicator, sec int64) bool {
-	if i.signal != event.SignalThroughput || i.op < 0 && i.pattern < 0 || i.cleared || len(w.moves) >= maxVanishing {
+	if i.op < 0 && i.pattern < 0 || i.cleared || len(w.moves) >= maxVanishing {
 		return false
 	}
 	isPattern := i.pattern >= 0
