@@ -48,8 +48,14 @@ func newUndoing(w *watch) *undoing {
 			continue
 		}
 		l := &i.levels[i.best]
-		p := l.controlRate()
-		bad := p
+		// Normal is what the control's rate may be: a short history knows it too
+		// badly for its estimate to be asked for.
+		rate := l.controlRate()
+		p := rate
+		if up := l.controlBound(l.side != lower); !math.IsInf(up, 1) {
+			p = up
+		}
+		bad := rate
 		if win := l.harm.leading().window(); win.wc > 0 {
 			bad = win.xc / win.wc
 		}
@@ -58,9 +64,9 @@ func newUndoing(w *watch) *undoing {
 		case l.side == lower:
 			part.side, part.bound = upper, math.Max((p+bad)/2, p/2)
 		case i.signal == event.SignalLatency:
-			part.bound = math.Min(math.Max(1.25*p, p+.05), (p+bad)/2)
+			part.bound = math.Min(math.Max(1.25*p, p+.05), (rate+bad)/2)
 		default:
-			part.bound = math.Min(math.Max(errorTolerance*p, p+errorRise), (p+bad)/2)
+			part.bound = math.Min(math.Max(errorTolerance*p, p+errorRise), (rate+bad)/2)
 		}
 		u.parts = append(u.parts, part)
 	}

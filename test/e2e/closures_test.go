@@ -19,11 +19,10 @@ import (
 	"github.com/deployloop/deployloop/test/load"
 )
 
-// Three services get a bad deploy at once. One is fixed by the next commit, one
-// is replaced by another bad one, one stays as it is and a person silences it.
-// The alerts that end do so in Alertmanager with their own reason, the silence is
-// seen, and the console's metrics and digest tell it all. How a version recovers
-// by itself takes minutes and is tested on the connector's own clock.
+// Four services get a bad deploy at once. One is fixed by the next commit, one
+// is replaced by another bad one, one recovers by itself, one stays as it is and
+// a person silences it. The alerts that end do so in Alertmanager with their own
+// reason, the silence is seen, and the console's metrics and digest tell it all.
 func TestAlertsEndWithTheirReason(t *testing.T) {
 	am := alertmanagertest.Start(t)
 	loop := deploylooptest.Start(t, deploylooptest.Options{
@@ -47,7 +46,7 @@ func TestAlertsEndWithTheirReason(t *testing.T) {
 		loop.Mark(map[string]any{"service": service, "environment": "production", "revision": revision, "version": version,
 			"previous_version": previous, "status": "started"})
 	}
-	services := []string{"fixed", "replaced", "silenced"}
+	services := []string{"fixed", "replaced", "recovered", "silenced"}
 	for _, service := range services {
 		serve(service, "1.0.0", rev1, 3, 100, fine)
 	}
@@ -81,6 +80,8 @@ func TestAlertsEndWithTheirReason(t *testing.T) {
 	generator.Stop("replaced1.1.0")
 	serve("replaced", "1.1.1", rev3, 1, 40, bad)
 
+	serve("recovered", "1.1.0", rev2, 1, 400, fine)
+
 	silence := fmt.Sprintf(`{"matchers":[{"name":"service","value":"silenced","isRegex":false}],"startsAt":%q,"endsAt":%q,"createdBy":"ada","comment":"seen"}`,
 		time.Now().UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	response, err := http.Post(am.URL+"/api/v2/silences", "application/json", strings.NewReader(silence))
@@ -95,8 +96,9 @@ func TestAlertsEndWithTheirReason(t *testing.T) {
 		reason event.ClosureReason
 		words  string
 	}{
-		"fixed":    {event.ClosedFixedBy, "1.1.1"},
-		"replaced": {event.ClosedSuperseded, "was replaced by 1.1.1"},
+		"fixed":     {event.ClosedFixedBy, "1.1.1"},
+		"replaced":  {event.ClosedSuperseded, "was replaced by 1.1.1"},
+		"recovered": {event.ClosedRecovered, "recovered by itself"},
 	} {
 		first, err := loop.Deployment(service, rev2)
 		require.NoError(t, err)
@@ -129,8 +131,8 @@ func TestAlertsEndWithTheirReason(t *testing.T) {
 
 	var answer struct{ Digest event.Digest }
 	require.NoError(t, loop.Get("/api/v1/digest?since=1h", &answer))
-	assert.Equal(t, 5, answer.Digest.Deployments)
-	assert.Len(t, answer.Digest.Alerted, 4)
+	assert.Equal(t, 6, answer.Digest.Deployments)
+	assert.Len(t, answer.Digest.Alerted, 5)
 	var unclosed []string
 	for _, a := range answer.Digest.Unclosed {
 		unclosed = append(unclosed, a.Service)
