@@ -220,6 +220,8 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	e.Watch(event.Deployment{ID: "d", Service: "s", Version: "1", StartedAt: time.Unix(simStart, 0)}, event.Gate)
+	// On a busy machine the ticks below are over before the others have begun.
+	require.Eventually(t, func() bool { return e.Status().Operations > 0 }, time.Minute, time.Millisecond)
 	for i := range 120 {
 		e.Tick(time.Unix(simStart+int64(i), 0))
 		e.Verdict("d")
