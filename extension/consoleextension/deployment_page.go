@@ -144,14 +144,15 @@ func actions(d event.Deployment, v *event.Verdict, c *event.Change) (list []acti
 	// Rolling back is advice only where this deployment did harm; while that is
 	// open it is offered, and an exonerated or healthy one is left alone.
 	if v != nil && v.State != event.Healthy && v.State != event.Exonerated && !d.Baseline {
-		fix, title := wording.Fix(d), "Roll back"
+		fix, isCommand := wording.Rollback(d)
+		title := "Roll back"
 		if v.State != event.Regressed {
 			title = "To roll back without waiting for proof"
 		}
 		switch {
 		case fix == "":
-		case d.RollbackCommand != "" || !strings.HasSuffix(fix, ".") && !strings.HasPrefix(fix, "In "):
-			list = append(list, action{Title: title, Command: plainCommand(fix)})
+		case isCommand:
+			list = append(list, action{Title: title, Command: fix})
 		default:
 			list = append(list, action{Title: title, Words: fix})
 		}
@@ -162,7 +163,7 @@ func actions(d event.Deployment, v *event.Verdict, c *event.Change) (list []acti
 			if strings.HasPrefix(forward, "git log") {
 				title = "Look through the range"
 			}
-			list = append(list, action{Title: title, Command: plainCommand(forward)})
+			list = append(list, action{Title: title, Command: forward})
 		}
 	}
 	add := func(href, text string) {

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/wording"
@@ -24,7 +23,6 @@ var formatFuncs = template.FuncMap{
 	"errorName":  wording.ErrorName,
 	"resolution": func(c *event.Closure) string { return wording.Resolution(*c) },
 	"safeURL":    safeURL,
-	"command":    plainCommand,
 	"firstLine":  firstLine,
 	"stateLabel": stateLabel,
 	"count":      count,
@@ -102,21 +100,6 @@ func safeURL(raw string) string {
 		return ""
 	}
 	return raw
-}
-
-// plainCommand is a command as it may be copied to a shell: one line, without
-// control characters or those that reorder text on the screen, either of which
-// could make what is pasted differ from what is read.
-func plainCommand(command string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\r' || r == '\t':
-			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == unicode.ReplacementChar:
-			return -1
-		}
-		return r
-	}, command))
 }
 
 func firstLine(text string) string {

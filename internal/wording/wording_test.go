@@ -242,6 +242,8 @@ func TestFix(t *testing.T) {
 		"its own, of two lines":   {from("argocd", own("cd shop\r\n  make undo\n")), "cd shop && make undo"},
 		"its own, a script":       {from("argocd", own("# back\nhelm rollback \\\n  checkout 6 \\\r\n\t--wait\nmake told\n")), "helm rollback checkout 6 --wait && make told"},
 		"its own, but a comment":  {from("helm", own("# none\n")), "helm rollback checkout --wait   # back to 1.41.3"},
+		"its own, with quotes":    {from("api", own("kubectl patch deploy/checkout -p '{\"spec\": {}}' # back\n")), "kubectl patch deploy/checkout -p '{\"spec\": {}}' # back"},
+		"its own, quotes twice":   {from("api", own("echo \"it's; (bad\"\nmake undo\\ it")), "echo \"it's; (bad\" && make undo\\ it"},
 		"its own, as a template":  {from("helm", own("make deploy SERVICE={service} TO={previous_version} ENV={environment}")), "make deploy SERVICE=checkout TO=1.41.3 ENV=production"},
 		"a template's braces":     {from("helm", own("kubectl get -o jsonpath='{.spec}' {service}")), "kubectl get -o jsonpath='{.spec}' checkout"},
 		"a template with a gap":   {from("helm", own("make deploy REPO={repository}"), func(d *event.Deployment) { d.Repository = "" }), "helm rollback checkout --wait   # back to 1.41.3"},
@@ -272,6 +274,7 @@ func TestFix(t *testing.T) {
 		"nothing before":      {from("api", func(d *event.Deployment) { d.PreviousRevision, d.PreviousVersion = "", "" }), "Deploy the last good version of checkout to production again; which one it was is not known here."},
 		"a hostile name":      {from("helm", func(d *event.Deployment) { d.Service = "x; rm -rf '" }), `helm rollback 'x; rm -rf '\''' --wait   # back to 1.41.3`},
 		"a hostile object":    {from("argo_rollouts", names("shop$(reboot)/check`out", "4;1")), "kubectl argo rollouts undo 'check`out' -n 'shop$(reboot)' --to-revision='4;1'   # back to 1.41.3"},
+		"a name that hides":   {from("helm", func(d *event.Deployment) { d.Service = "check\u202e\u009b2Kout" }), "helm rollback check2Kout --wait   # back to 1.41.3"},
 		"an object as option": {from("argocd", names("argocd/--grpc-web", "4")), "Deploy 1.41.3 (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed."},
 		"a release as option": {from("helm", names("shop/checkout", "--force")), "Deploy 1.41.3 (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed."},
 		"a name as option":    {from("helm", func(d *event.Deployment) { d.Service = "--all" }), "Deploy 1.41.3 (a1b2c3d) of --all to production again, the way 1.42.0 was deployed."},
@@ -279,6 +282,52 @@ func TestFix(t *testing.T) {
 		"no deployment":       {event.Deployment{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, Fix(c.deployment)) })
+	}
+}
+
+// TestFixOfAScript: joining lines never makes a command of what is none, nor
+// hides one.
+func TestFixOfAScript(t *testing.T) {
+	for name, script := range map[string]string{
+		"a here-document's text":    "cat <<EOF > note\nrm -rf /\nEOF",
+		"a comment behind one":      "helm rollback checkout # see\nrm -rf /",
+		"a comment, continued":      "helm rollback checkout \\\n# see\nrm -rf /",
+		"a quote over lines":        "echo 'a\nrm -rf /\n'",
+		"a comment within a quote":  "echo 'a\n# b'",
+		"double quotes over lines":  "echo \"a\nrm -rf /\"",
+		"a substitution over lines": "echo $(date\n)",
+		"backquotes over lines":     "echo `date\n`",
+		"a loop":                    "for x in a b; do\nmake $x\ndone",
+		"a condition":               "if true\nthen make undo\nfi",
+		"a function":                "undo() {\nmake undo\n}\nundo",
+		"in the background":         "make undo &\nwait",
+		"an unfinished list":        "make undo ||\nmake undo-hard",
+		"a last line that goes on":  "make\nundo \\",
+		"a carriage return":         "make undo\rrm -rf /",
+		"an escape":                 "make undo; rm -rf /\x1b[2K",
+		"reordered text":            "make \u202eodnu",
+		"a line separator":          "make undo\u2028rm -rf /",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := verdict().Deployment
+			d.Sources, d.RollbackCommand = nil, script
+			text, isCommand := Rollback(d)
+			assert.Equal(t, "Deploy 1.41.3 (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed.", text)
+			assert.False(t, isCommand)
+		})
+	}
+	for name, c := range map[string]struct{ script, want string }{
+		"a comment is not continued":   {"# whatever is here \\\nmake undo", "make undo"},
+		"a word goes on":               {"make un\\\ndo", "make undo"},
+		"an escaped blank ends a line": {"make undo\\ \nmake told", "make undo\\ && make told"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := verdict().Deployment
+			d.Sources, d.RollbackCommand = nil, c.script
+			text, isCommand := Rollback(d)
+			assert.Equal(t, c.want, text)
+			assert.True(t, isCommand)
+		})
 	}
 }
 
@@ -321,6 +370,7 @@ func FuzzSentences(f *testing.F) {
 	f.Add("checkout", "POST /x", "boom\n at a", "1.42.0", 0.01, 0.2, 20.0)
 	f.Add("\xff\x00", strings.Repeat("é", 300), "\u202e", "", math.NaN(), math.Inf(1), -1.0)
 	f.Add("", "", "", "--force", 0.0, 1e308, 1e-308)
+	f.Add("checkout", "POST /x", "make \\\n\tundo\r\n# x\nmake \x7f{version}", "1", 0.0, 1.0, 1.0)
 	f.Fuzz(func(t *testing.T, service, operation, message, version string, before, after, ratio float64) {
 		a := anomaly()
 		a.Service, a.Operation, a.Commit = service, operation, version
@@ -349,6 +399,8 @@ func FuzzSentences(f *testing.F) {
 		assertSentence(t, WhatChanged(*a.Verdict), 2000)
 		assertSentence(t, SuspectSentence(a.Verdict.Suspicion), 2000)
 		assertSentence(t, ImpactLine(a.Verdict.Impact), 2000)
+		assertSentence(t, Fix(*d), 2000)
+		d.RollbackCommand = message
 		assertSentence(t, Fix(*d), 2000)
 		assertSentence(t, Resolution(event.Closure{Reason: event.ClosureReason(operation), Detail: message, By: service, Revision: version, At: started}), 2000)
 	})
