@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -151,7 +152,7 @@ func (f *backtestFlags) writeEvidence(replay *anomalyconnector.Replay, final []b
 		return fmt.Errorf("--evidence: %w", err)
 	}
 	for _, l := range final {
-		document, ok := replay.Document(either(l.Deployment.Ledger, l.Deployment.ID))
+		document, ok := replay.Document(cmp.Or(l.Deployment.Ledger, l.Deployment.ID))
 		if !ok {
 			continue // it was not watched, as its verdict says
 		}

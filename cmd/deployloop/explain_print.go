@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"github.com/deployloop/deployloop/internal/detect"
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/terminal"
+	"github.com/deployloop/deployloop/internal/wording"
 )
 
 // printExplanation tells a document to a person who never read about e-values.
@@ -52,20 +54,13 @@ func (p *explanation) state(s event.VerdictState) string {
 	case event.Inconclusive:
 		return p.paint.Warn(string(s))
 	}
-	return string(s)
+	return plain(string(s))
 }
 
 func (p *explanation) verdict() {
 	s := &p.d.Deployment
-	p.line("%s %s in %s: %s", plain(s.Service), plain(either(s.Version, event.ShortRevision(s.Revision))), plain(s.Environment), p.state(p.d.Verdict.State))
+	p.line("%s %s in %s: %s", plain(s.Service), plain(cmp.Or(s.Version, event.ShortRevision(s.Revision))), plain(s.Environment), p.state(p.d.Verdict.State))
 	p.line("%s", plain(p.d.Verdict.Detail))
-}
-
-func either(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // compared says what was set beside what, and when.
@@ -76,8 +71,8 @@ func (p *explanation) compared() {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(table, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
-	row("new", "%s, %s", plain(either(d.Deployment.Version, event.ShortRevision(d.Deployment.Revision))), count(d.Control.NewInstances, "instance"))
-	row("control", "%s: %s", d.Control.Kind, plain(d.Control.Why))
+	row("new", "%s, %s", plain(cmp.Or(d.Deployment.Version, event.ShortRevision(d.Deployment.Revision))), count(d.Control.NewInstances, "instance"))
+	row("control", "%s: %s", plain(string(d.Control.Kind)), plain(d.Control.Why))
 	switch d.Control.Kind {
 	case event.ControlConcurrent:
 		row("", "both served at the same time, so what befell both, as a slow database, is no evidence")
@@ -87,7 +82,7 @@ func (p *explanation) compared() {
 	if !d.Window.Ready.IsZero() {
 		row("counted", "from %s, the first telemetry of the new version, to %s: %s", clock(d.Window.Ready), clock(d.At), d.At.Sub(d.Window.Ready).Round(time.Second))
 	}
-	row("settings", "%.12s (sha256): a rise below ×%.3g, or of errors below %s, is no harm", d.SettingsHash, d.Settings.MinRateRatio, points(d.Settings.MinErrorRatio))
+	row("settings", "%.12s (sha256): a rise below ×%.3g, or of errors below %s, is no harm", plain(d.SettingsHash), d.Settings.MinRateRatio, points(d.Settings.MinErrorRatio))
 	if n := len(d.Losses); n > 0 {
 		row("lost", "%s", losses(d.Losses))
 	}
@@ -114,7 +109,7 @@ func (p *explanation) indicators() {
 			again = fmt.Sprintf("%.1f", p.r.Indicators[k].Nats)
 		}
 		e := &part.Shown
-		name := string(e.Signal)
+		name := plain(string(e.Signal))
 		if e.Operation != "" {
 			name += " " + plain(e.Operation)
 		}
@@ -134,7 +129,7 @@ func (p *explanation) indicators() {
 		case e.Within:
 			state = " " + p.paint.Good("within")
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\t%.1f%s\t%s\n", clipped(name, 60), rate(e.Before, e.Unit), rate(e.After, e.Unit), change,
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\t%.1f%s\t%s\n", wording.Clip(name, 60), rate(e.Before, e.Unit), rate(e.After, e.Unit), change,
 			counted(e.New), counted(e.Old), part.Nats, state, again)
 	}
 	table.Flush()
@@ -153,7 +148,7 @@ func (p *explanation) tolerances() {
 		part := &p.d.Indicators[k]
 		for _, l := range part.Levels {
 			if l.Tolerance != nil {
-				p.line("  %5.1f  %s %s, %s", l.Tolerance.Nats, part.Shown.Signal, plain(part.Shown.Operation), plain(l.Event))
+				p.line("  %5.1f  %s %s, %s", l.Tolerance.Nats, plain(string(part.Shown.Signal)), plain(part.Shown.Operation), plain(l.Event))
 			}
 		}
 	}
@@ -180,7 +175,7 @@ func (p *explanation) growth() {
 	full := math.Max(p.d.Verdict.Threshold, p.d.Verdict.Nats)
 	for _, x := range shown {
 		n := int(math.Round(barWidth * math.Max(x.Nats, 0) / full))
-		bar := strings.Repeat("█", min(n, barWidth))
+		bar := strings.Repeat("█", max(0, min(n, barWidth)))
 		if x.Nats >= p.d.Verdict.Threshold {
 			bar = p.paint.Bad(bar)
 		}
@@ -268,17 +263,9 @@ func rate(x float64, unit string) string {
 	if unit == "1" {
 		return strconv.FormatFloat(100*x, 'f', 2, 64) + "%"
 	}
-	return strconv.FormatFloat(x, 'g', 4, 64) + " " + unit
+	return strconv.FormatFloat(x, 'g', 4, 64) + " " + plain(unit)
 }
 
 func counted(c event.Count) string {
 	return strconv.FormatFloat(math.Round(c.Events), 'f', -1, 64) + " of " + strconv.FormatFloat(math.Round(c.Exposure), 'f', -1, 64)
-}
-
-// clipped keeps a table within a screen.
-func clipped(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
 }

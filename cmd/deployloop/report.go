@@ -161,15 +161,15 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 
 func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
 	for _, name := range slices.Sorted(maps.Keys(out.Unread)) {
-		fmt.Fprintf(stderr, "%s: %s\n", plainText(name), plainText(out.Unread[name]))
+		fmt.Fprintf(stderr, "%s: %s\n", plain(name), plain(out.Unread[name]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(out.Reports)) {
 		for _, problem := range out.Reports[name].Problems {
-			fmt.Fprintf(stderr, "%s: %s\n", plainText(name), plainText(problem))
+			fmt.Fprintf(stderr, "%s: %s\n", plain(name), plain(problem))
 		}
 	}
 	if out.NotSent != "" {
-		fmt.Fprintf(stderr, "the reports were not sent: %s\n", plainText(out.NotSent))
+		fmt.Fprintf(stderr, "the reports were not sent: %s\n", plain(out.NotSent))
 	}
 	if f.codeQuality != "" {
 		if err := writeCodeQuality(f.codeQuality, out.Judgements); err != nil {

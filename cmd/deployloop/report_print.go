@@ -14,6 +14,7 @@ import (
 	"github.com/deployloop/deployloop/internal/judge"
 	"github.com/deployloop/deployloop/internal/logpattern"
 	"github.com/deployloop/deployloop/internal/terminal"
+	"github.com/deployloop/deployloop/internal/wording"
 )
 
 // maxAnnotations is GitHub's own limit a step and level.
@@ -58,9 +59,9 @@ func printJudgements(w io.Writer, paint terminal.Painter, list []judge.Judgement
 		default:
 			word = paint.Warn(word)
 		}
-		fmt.Fprintf(w, "%s  %s\n", word, paint.Bold(plainText(judged(j))))
+		fmt.Fprintf(w, "%s  %s\n", word, paint.Bold(plain(judged(j))))
 		for _, line := range details(j) {
-			fmt.Fprintf(w, "    %s\n", plainText(line))
+			fmt.Fprintf(w, "    %s\n", plain(line))
 		}
 	}
 }
@@ -132,20 +133,13 @@ func orUnknown(revision string) string {
 	return event.ShortRevision(revision)
 }
 
-var plainWord = regexp.MustCompile(`^[\w./:@%+=,-]+$`)
-
-// quoted is a word as a POSIX shell takes it: what is printed is meant to be
-// pasted, and test names come from outside.
-func quoted(s string) string {
-	if plainWord.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
 // again is the command that runs the test once more, where its runner is known by
-// its names.
+// its names. It is meant to be pasted, and the names come from outside.
 func again(t event.TestResult) string {
+	quoted := wording.ShellQuote
+	if wording.IsOption(t.Suite) || wording.IsOption(t.Case) || wording.IsOption(t.File) {
+		return ""
+	}
 	switch {
 	case strings.HasPrefix(t.Case, "["):
 		return "go vet " + quoted(t.Suite)
@@ -162,16 +156,6 @@ func again(t event.TestResult) string {
 		return "mvn test " + quoted("-Dtest="+t.Suite+"#"+t.Case)
 	}
 	return ""
-}
-
-// plainText keeps text from outside from moving the cursor.
-func plainText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 // Escapes of GitHub's workflow commands: a message, and a property, where the

@@ -84,4 +84,5 @@ func TestReportNamesWhatItCouldNotRead(t *testing.T) {
 
 func TestCommandToRunAgainIsSafeToPaste(t *testing.T) {
 	require.Equal(t, `go test -count=1 -run '^Test'\''; rm -rf ~$/^a$' acme/cart`, strings.ReplaceAll(again(event.TestResult{Suite: "acme/cart", Case: "Test'; rm -rf ~/a", File: "a_test.go"}), `\\`, ``))
+	require.Empty(t, again(event.TestResult{Suite: "-toolexec=reboot", Case: "[build failed]"}), "quoting does not help against an option")
 }
