@@ -46,18 +46,17 @@ type Finding struct {
 
 // History is one test's past.
 type History struct {
-	Runs       int     `json:"runs"`                  // in which it passed or failed
-	Passes     int     `json:"passes"`                //
-	Flakes     int     `json:"flakes,omitempty"`      // failures that went away by themselves: see maxEpisode
-	Streak     int     `json:"streak,omitempty"`      // runs in a row that it failed in, up to the last
-	Failures   int     `json:"failures,omitempty"`    // in those, with the attempts again in one run
-	Confirmed  bool    `json:"confirmed,omitempty"`   // in one of those it failed again when it was run again
-	Broken     bool    `json:"broken,omitempty"`      // the streak was judged a real failure
-	LastRun    int     `json:"last_run"`              // number of the run that had it last
-	LastPass   string  `json:"last_pass,omitempty"`   // the revision it passed at last
-	FirstBad   string  `json:"first_bad,omitempty"`   // the revision that the streak began at
-	LastFailed string  `json:"last_failed,omitempty"` // the message of its last failure, masked and hashed
-	Time       *Series `json:"time,omitempty"`        // seconds of passing runs
+	Runs      int     `json:"runs"`                // in which it passed or failed
+	Passes    int     `json:"passes"`              //
+	Flakes    int     `json:"flakes,omitempty"`    // failures that went away by themselves: see maxEpisode
+	Streak    int     `json:"streak,omitempty"`    // runs in a row that it failed in, up to the last
+	Failures  int     `json:"failures,omitempty"`  // in those, with the attempts again in one run
+	Confirmed bool    `json:"confirmed,omitempty"` // in one of those it failed again when it was run again
+	Broken    bool    `json:"broken,omitempty"`    // the streak was judged a real failure
+	LastRun   int     `json:"last_run"`            // number of the run that had it last
+	LastPass  string  `json:"last_pass,omitempty"` // the revision it passed at last
+	FirstBad  string  `json:"first_bad,omitempty"` // the revision that the streak began at
+	Time      *Series `json:"time,omitempty"`      // seconds of passing runs
 }
 
 // NewBaseline knows nothing.

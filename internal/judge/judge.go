@@ -1,8 +1,6 @@
 package judge
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"math"
 	"sort"
 	"strings"
@@ -10,7 +8,6 @@ import (
 	"gonum.org/v1/gonum/mathext"
 
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/logpattern"
 )
 
 // Call is what a result means.
@@ -214,8 +211,6 @@ func (b *Baseline) judgeTest(key string, a *attempt, revision string, common flo
 	if h.Streak == 1 {
 		h.FirstBad = revision
 	}
-	sum := sha256.Sum256([]byte(logpattern.Mask(test.Message)))
-	h.LastFailed = hex.EncodeToString(sum[:6])
 	j := h.flaky(Judgement{Test: &test, LastPass: h.LastPass, FirstBad: h.FirstBad, Streak: h.Streak})
 	switch {
 	case h.Broken:

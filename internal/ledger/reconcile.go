@@ -325,7 +325,6 @@ func (l *Ledger) merge(x *deployment, d *event.Deployment) bool {
 		x.PreviousVersion = orElse(x.PreviousVersion, d.PreviousVersion)
 	}
 	x.URL, x.Repository = orElse(x.URL, d.URL), orElse(x.Repository, d.Repository)
-	x.RollbackCommand = orElse(x.RollbackCommand, d.RollbackCommand)
 	if template := l.limits.rollbackCommand(x.Service, x.Environment); x.RollbackCommand == "" || x.RollbackCommand == template {
 		x.RollbackCommand = orElse(d.RollbackCommand, template) // one of its own is better
 	}

@@ -1,6 +1,7 @@
 package cicdreceiver
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -125,7 +126,7 @@ func (in *reportIntake) take(i report.Item) error {
 		return nil
 	case i.Run != nil:
 		run := *i.Run
-		run.Repository, run.Revision, run.Ref = orElse(run.Repository, in.source.Repository), orElse(run.Revision, in.source.Revision), orElse(run.Ref, in.source.Ref)
+		run.Repository, run.Revision, run.Ref = cmp.Or(run.Repository, in.source.Repository), cmp.Or(run.Revision, in.source.Revision), cmp.Or(run.Ref, in.source.Ref)
 		in.batch.Runs = append(in.batch.Runs, forge.Run{PipelineRun: run})
 	}
 	if in.size++; in.size >= reportBatch {
@@ -229,13 +230,6 @@ func names(set map[string]bool) []string {
 	}
 	slices.Sort(list)
 	return list
-}
-
-func orElse(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }
 
 // movingBody gives its sender the read timeout for each piece instead of for the
