@@ -25,7 +25,8 @@ func Find(given, variable, fallback string) (*url.URL, error) {
 	}
 	base, err := url.Parse(text)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, fmt.Errorf("endpoint %q is no URL; give one like %s (--endpoint or %s)", text, fallback, variable)
+		shown := text[strings.LastIndexByte(text, '@')+1:] // a log of CI is no place for a password
+		return nil, fmt.Errorf("endpoint %q is no URL; give one like %s (--endpoint or %s)", shown, fallback, variable)
 	}
 	return base, nil
 }

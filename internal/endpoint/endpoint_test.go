@@ -21,9 +21,10 @@ func TestFind(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.want, base.String())
 	}
-	for _, wrong := range []string{"ftp://a.example", "http://", "://", "a b:80", "unix:///run/a.sock"} {
+	for _, wrong := range []string{"ftp://a.example", "http://", "://", "a b:80", "unix:///run/a.sock", "http://me:secret@a b"} {
 		_, err := Find(wrong, variable, fallback)
 		require.ErrorContains(t, err, "--endpoint or "+variable, wrong)
+		require.NotContains(t, err.Error(), "secret")
 	}
 }
 
