@@ -249,7 +249,7 @@ type missing struct{ What, Why string }
 
 func (s *site) notFound(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
-		s.apiError(w, r, http.StatusNotFound, "no such endpoint", "see /api/v1/deployments, /api/v1/deployments/{id}, /api/v1/anomalies, /api/v1/changes, /api/v1/digest, /api/v1/status")
+		s.apiError(w, r, http.StatusNotFound, "no such endpoint", "see /api/v1/deployments, /api/v1/deployments/{id}, /api/v1/anomalies, /api/v1/changes, /api/v1/coverage, /api/v1/digest, /api/v1/status")
 		return
 	}
 	s.render(w, r, http.StatusNotFound, "missing", page{Title: "Not found", View: missing{
