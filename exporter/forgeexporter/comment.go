@@ -173,14 +173,13 @@ func writeTable(b *strings.Builder, v event.Verdict) {
 // writeFixes lists the ways out; a command stands in a code span, untouched.
 func writeFixes(b *strings.Builder, v event.Verdict, waivers bool) {
 	var fixes []string
-	for _, fix := range []string{wording.Fix(v.Deployment), wording.FixForward(v.Suspicion)} {
-		switch {
-		case fix == "":
-		case strings.HasPrefix(fix, "Deploy ") || strings.HasPrefix(fix, "In GitLab: "): // in words
-			fixes = append(fixes, "- "+markdown(fix))
-		default:
-			fixes = append(fixes, "- "+code(fix))
-		}
+	if fix, isCommand := wording.Rollback(v.Deployment); isCommand {
+		fixes = append(fixes, "- "+code(fix))
+	} else if fix != "" { // in words
+		fixes = append(fixes, "- "+markdown(fix))
+	}
+	if fix := wording.FixForward(v.Suspicion); fix != "" {
+		fixes = append(fixes, "- "+code(fix))
 	}
 	if waivers {
 		fixes = append(fixes, "- reply "+code(waiveWord+" REASON")+", or "+code(waiveWord+" until "+v.At.AddDate(0, 1, 0).Format(time.DateOnly)+" REASON")+", if this is accepted for now")

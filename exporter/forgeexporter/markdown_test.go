@@ -54,6 +54,17 @@ func TestHostileNamesStayInTheirPlace(t *testing.T) {
 	assert.Equal(t, imprintOf(told{verdict: v}), said)
 }
 
+// Words are no code: names in them are escaped, and nobody pastes them.
+func TestAFixInWordsIsNoCode(t *testing.T) {
+	v := verdict(event.Regressed)
+	v.Deployment.RollbackCommand = ""
+	v.Deployment.Sources = []event.Source{{Name: event.SourceSpinnaker, Object: "shop/Deploy <b>"}}
+	body := commentOf(told{verdict: v}, &Config{}, false)
+	assert.Contains(t, body, "- In Spinnaker\\: start Deploy &lt;b&gt; of shop again")
+	v.Deployment.RollbackCommand = "make back"
+	assert.Contains(t, commentOf(told{verdict: v}, &Config{}, false), "- `make back`")
+}
+
 func TestRepositoryPath(t *testing.T) {
 	for in, want := range map[string]string{
 		"acme/shop": "acme/shop", "https://github.com/acme/shop.git": "acme/shop", "git@github.com:acme/shop.git": "acme/shop",
