@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/judge"
 )
 
 const goodReport = `<testsuite name="cart"><testcase classname="acme/cart" name="TestTotal"/></testsuite>`
@@ -56,7 +55,7 @@ func TestReportAgainstABaselineFile(t *testing.T) {
 	require.Zero(t, code, "it failed before")
 	var object reportOutput
 	require.NoError(t, json.Unmarshal([]byte(out), &object))
-	require.Equal(t, judge.AlreadyFailing, object.Judgements[0].Call)
+	require.Equal(t, event.AlreadyFailing, object.Judgements[0].Call)
 }
 
 func TestReportInCI(t *testing.T) {
@@ -80,9 +79,4 @@ func TestReportNamesWhatItCouldNotRead(t *testing.T) {
 	require.Equal(t, exitUnreadable, code)
 	require.Contains(t, out, "no report of a known kind")
 	require.Contains(t, out, "1 tests: 1 passed")
-}
-
-func TestCommandToRunAgainIsSafeToPaste(t *testing.T) {
-	require.Equal(t, `go test -count=1 -run '^Test'\''; rm -rf ~$/^a$' acme/cart`, strings.ReplaceAll(again(event.TestResult{Suite: "acme/cart", Case: "Test'; rm -rf ~/a", File: "a_test.go"}), `\\`, ``))
-	require.Empty(t, again(event.TestResult{Suite: "-toolexec=reboot", Case: "[build failed]"}), "quoting does not help against an option")
 }

@@ -15,6 +15,7 @@ const (
 	KindDeployment AnomalyKind = "deployment" // alertname DeployRegressed
 	KindSymptom    AnomalyKind = "symptom"    // alertname DeployRegression
 	KindAlwaysOn   AnomalyKind = "always_on"  // a pattern without a deployment
+	KindBuild      AnomalyKind = "build"      // alertname BuildRegressed: a branch's build or tests, before any deployment
 )
 
 // Severity follows impact, not p-values.
@@ -56,6 +57,9 @@ type Anomaly struct {
 	Evidence *Evidence `json:"evidence,omitempty"`
 	// Verdict is the deployment's verdict as it is known at At.
 	Verdict *Verdict `json:"verdict,omitempty"`
+	// Feedback is what got worse, of a KindBuild: the service is the repository,
+	// and there is neither a deployment nor an environment.
+	Feedback *Feedback `json:"feedback,omitempty"`
 }
 
 // ClosureReason is how an anomaly ended.

@@ -13,6 +13,7 @@ const (
 	NameNotice      = "deployloop.notice"
 	NameDigest      = "deployloop.digest"
 	NameAnomaly     = "deployloop.anomaly"
+	NameFeedback    = "deployloop.feedback"
 )
 
 // Attribute names. Those without the deployloop. prefix are OpenTelemetry

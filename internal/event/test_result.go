@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // TestResult is the outcome of one test case in one run.
 type TestResult struct {
@@ -19,3 +22,6 @@ type TestResult struct {
 	RunID      string        `json:"run_id,omitempty"`
 	At         time.Time     `json:"at"`
 }
+
+// IsJob tells a job, a build or a whole package from a test: "[build failed]".
+func (r TestResult) IsJob() bool { return strings.HasPrefix(r.Case, "[") }

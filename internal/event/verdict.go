@@ -105,6 +105,9 @@ type Verdict struct {
 	Losses   []Loss         `json:"losses,omitempty"` // telemetry of this service that was dropped, by name
 
 	Suspicion *Suspicion `json:"suspicion,omitempty"`
+
+	// Builds are what builds and tests said was new in the same commits.
+	Builds []Judgement `json:"builds,omitempty"`
 }
 
 // Onset is the estimated begin of a change, with its confidence set (times

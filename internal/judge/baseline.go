@@ -11,37 +11,46 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/report"
 )
 
-// Limits of a baseline.
+// Limits of a baseline. A test that was in none of forgetAfter runs is forgotten;
+// beyond maxEntries nothing new is taken in, and Left counts it.
 const (
 	maxEntries  = 200_000 // tests, findings and measurements, each
+	maxRecent   = 100     // revisions that a branch may have begun at
+	forgetAfter = 200     // runs
 	maxFileSize = 512 << 20
-	formatNow   = 1
+	formatNow   = 2
 )
 
 // Baseline is what is known of the runs of one branch.
 type Baseline struct {
-	Format   int                 `json:"format"`
-	Revision string              `json:"revision,omitempty"` // of the last run taken in
-	Runs     int                 `json:"runs"`
-	Tests    map[string]*History `json:"tests,omitempty"`
-	Findings map[string]int      `json:"findings,omitempty"` // how often each fingerprint stood in the last run
-	Tools    map[string]bool     `json:"tools,omitempty"`    // that findings came from
-	Named    map[string]Finding  `json:"named,omitempty"`    // findings by fingerprint, to name the fixed ones
-	Measures map[string]*Series  `json:"measures,omitempty"` // benchmarks and coverage
-	Left     int                 `json:"left_out,omitempty"` // entries beyond the limit, never taken in
+	Format   int                  `json:"format"`
+	Revision string               `json:"revision,omitempty"` // of the last run taken in
+	Runs     int                  `json:"runs"`
+	Recent   []string             `json:"recent,omitempty"` // revisions of the last runs, the newest last
+	Tests    map[string]*History  `json:"tests,omitempty"`
+	Findings map[string]*Standing `json:"findings,omitempty"` // by fingerprint
+	Tools    map[string]bool      `json:"tools,omitempty"`    // that findings came from
+	Measures map[string]*Series   `json:"measures,omitempty"` // benchmarks, durations and coverage
+	Left     int                  `json:"left_out,omitempty"` // entries beyond the limit, never taken in
 }
 
-// Finding is as much of a finding as names it.
-type Finding struct {
-	Tool string `json:"tool,omitempty"`
-	Rule string `json:"rule"`
-	File string `json:"file,omitempty"`
-	Line int    `json:"line,omitempty"`
+// Standing is a finding that stands, or stood not long ago.
+type Standing struct {
+	Tool  string `json:"tool,omitempty"`
+	Rule  string `json:"rule"`
+	File  string `json:"file,omitempty"`
+	Line  int    `json:"line,omitempty"`
+	Count int    `json:"count"`           // in the run that told of it last
+	From  int    `json:"from"`            // run that it came with
+	Until int    `json:"until,omitempty"` // run that no longer had it; 0: it stands
 }
 
 // History is one test's past.
@@ -53,6 +62,8 @@ type History struct {
 	Failures  int     `json:"failures,omitempty"`  // in those, with the attempts again in one run
 	Confirmed bool    `json:"confirmed,omitempty"` // in one of those it failed again when it was run again
 	Broken    bool    `json:"broken,omitempty"`    // the streak was judged a real failure
+	BadFrom   int     `json:"bad_from,omitempty"`  // run that the last real failure began with
+	BadUntil  int     `json:"bad_until,omitempty"` // run that it was gone in
 	LastRun   int     `json:"last_run"`            // number of the run that had it last
 	LastPass  string  `json:"last_pass,omitempty"` // the revision it passed at last
 	FirstBad  string  `json:"first_bad,omitempty"` // the revision that the streak began at
@@ -66,23 +77,40 @@ func NewBaseline() *Baseline {
 	return b
 }
 
+// fill makes the maps that are not there, and drops what is null in a file.
 func (b *Baseline) fill() {
-	if b.Tests == nil {
-		b.Tests = map[string]*History{}
-	}
-	if b.Findings == nil {
-		b.Findings = map[string]int{}
-	}
+	b.Tests, b.Findings, b.Measures = without(b.Tests), without(b.Findings), without(b.Measures)
 	if b.Tools == nil {
 		b.Tools = map[string]bool{}
 	}
-	if b.Named == nil {
-		b.Named = map[string]Finding{}
-	}
-	if b.Measures == nil {
-		b.Measures = map[string]*Series{}
-	}
 }
+
+func without[T any](m map[string]*T) map[string]*T {
+	if m == nil {
+		return map[string]*T{}
+	}
+	for key, value := range m {
+		if value == nil {
+			delete(m, key)
+		}
+	}
+	return m
+}
+
+// runAt is the number of the last run that a branch from base has in it; for a
+// base that is not known, the last run.
+func (b *Baseline) runAt(base string) int {
+	if len(base) >= minAbbreviation {
+		for i, revision := range slices.Backward(b.Recent) {
+			if strings.HasPrefix(revision, base) || len(revision) >= minAbbreviation && strings.HasPrefix(base, revision) {
+				return b.Runs - (len(b.Recent) - 1 - i)
+			}
+		}
+	}
+	return b.Runs
+}
+
+const minAbbreviation = 7
 
 // Read reads a baseline file; one that does not exist yet gives an empty baseline.
 func Read(path string) (*Baseline, error) {
@@ -93,24 +121,23 @@ func Read(path string) (*Baseline, error) {
 		return nil, err
 	}
 	defer f.Close()
+	b, err := Decode(io.LimitReader(f, maxFileSize))
+	if err != nil {
+		return nil, fmt.Errorf("%s %w; delete it to begin anew", path, err)
+	}
+	return b, nil
+}
+
+// Decode reads a baseline's JSON.
+func Decode(r io.Reader) (*Baseline, error) {
 	b := &Baseline{}
-	if err := json.NewDecoder(io.LimitReader(f, maxFileSize)).Decode(b); err != nil {
-		return nil, fmt.Errorf("%s is no baseline: %w; delete it to begin anew", path, err)
+	if err := json.NewDecoder(r).Decode(b); err != nil {
+		return nil, fmt.Errorf("is no baseline: %w", err)
 	}
 	if b.Format != formatNow {
-		return nil, fmt.Errorf("%s has format %d, this deployloop reads %d; delete it to begin anew", path, b.Format, formatNow)
+		return nil, fmt.Errorf("has format %d, this deployloop reads %d", b.Format, formatNow)
 	}
 	b.fill()
-	for name, h := range b.Tests {
-		if h == nil {
-			delete(b.Tests, name)
-		}
-	}
-	for name, s := range b.Measures {
-		if s == nil {
-			delete(b.Measures, name)
-		}
-	}
 	return b, nil
 }
 
@@ -135,12 +162,14 @@ type Run struct {
 	findings []event.Finding
 	measures map[string]measure
 	covered  map[string][2]int // by unit: covered, total
+	tools    map[string]bool   // that ran, with findings or without
 	Left     int               // beyond the limit
 }
 
 // attempt joins what one run says of one test: some runners try again.
 type attempt struct {
-	result        event.TestResult // the first failure, else the last word
+	failure       *event.TestResult // the first
+	duration      time.Duration     // of the last that passed
 	passes, fails int
 }
 
@@ -151,6 +180,7 @@ type measure struct {
 	value             float64
 	unit, suite, name string
 	higherBetter      bool
+	alone             bool // it shares no machine with others of its suite
 }
 
 // cost is the value, or its inverse where more is better: a larger one is worse.
@@ -163,7 +193,14 @@ func (m measure) cost() float64 {
 
 // NewRun is a run that nothing was said of yet.
 func NewRun(revision string) *Run {
-	return &Run{Revision: revision, tests: map[string]*attempt{}, measures: map[string]measure{}, covered: map[string][2]int{}}
+	return &Run{Revision: revision, tests: map[string]*attempt{}, measures: map[string]measure{}, covered: map[string][2]int{}, tools: map[string]bool{}}
+}
+
+// ran notes that a tool ran, whether it found something or not.
+func (r *Run) ran(tool string) {
+	if len(r.tools) < event.MaxReportNames {
+		r.tools[tool] = true
+	}
 }
 
 // Key names a test across runs.
@@ -200,25 +237,30 @@ func (r *Run) Add(i report.Item) {
 	}
 }
 
-func (r *Run) addTest(t event.TestResult) {
+// addTest takes in one result and gives all that the run says of the test.
+func (r *Run) addTest(t event.TestResult) *attempt {
 	key := Key(t.Suite, t.Case)
 	a := r.tests[key]
 	if a == nil {
 		if len(r.tests) >= maxEntries {
 			r.Left++
-			return
+			return &attempt{}
 		}
-		a = &attempt{result: t}
+		a = &attempt{}
 		r.tests[key] = a
 		r.order = append(r.order, key)
 	}
-	if !a.failed() {
-		a.result = t
-	}
 	switch {
 	case report.Failed(t.Status):
-		a.fails++
+		if a.fails++; a.failure == nil {
+			a.failure = &t
+		}
 	case t.Status == "pass":
 		a.passes++
+		a.duration = t.Duration
 	}
+	return a
 }
+
+// Size is how much the run holds.
+func (r *Run) Size() int { return len(r.tests) + len(r.findings) + len(r.measures) }

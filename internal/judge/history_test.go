@@ -106,20 +106,20 @@ func (sum *tally) judge(t *testing.T, seed uint64, again int) {
 			_, err := fmt.Sscan(j.Test.Case, &i)
 			require.NoError(t, err)
 			switch {
-			case j.Call == NewFailure && n == h.broken[i]:
+			case j.Call == event.NewFailure && n == h.broken[i]:
 				sum.caught++
-			case j.Call == NewFailure && i < flakyTests && n < 10:
+			case j.Call == event.NewFailure && i < flakyTests && n < 10:
 				sum.flakyEarly++
-			case j.Call == NewFailure && i < flakyTests && !knew[i]:
+			case j.Call == event.NewFailure && i < flakyTests && !knew[i]:
 				sum.flakyFirst++
-			case j.Call == NewFailure && i < flakyTests:
+			case j.Call == event.NewFailure && i < flakyTests:
 				sum.flakyAsNew++
-			case j.Call == Slower && n >= h.slowed[i] && !foundSlow[i]:
+			case j.Call == event.Slower && n >= h.slowed[i] && !foundSlow[i]:
 				foundSlow[i] = true
 				if n < h.slowed[i]+10 {
 					sum.found++
 				}
-			case j.Call == NewFailure, j.Call == Slower:
+			case j.Call == event.NewFailure, j.Call == event.Slower:
 				sum.falsely++
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/deployloop/deployloop/internal/event"
 )
 
 // Limits and thresholds of a series.
@@ -45,18 +47,6 @@ type Series struct {
 	LastGood  string               `json:"last_good,omitempty"` // the revision before
 }
 
-// Shift is a change for the worse that is no noise.
-type Shift struct {
-	Before    float64 `json:"before"` // medians
-	After     float64 `json:"after"`
-	Ratio     float64 `json:"ratio"`
-	Nats      float64 `json:"nats"` // of evidence
-	Threshold float64 `json:"threshold"`
-	LastGood  string  `json:"last_good,omitempty"`
-	FirstBad  string  `json:"first_bad,omitempty"`
-	Runs      int     `json:"runs"` // since it began
-}
-
 // deviation is how far a value lies above the reference, as a log ratio; not ok
 // while there is too little of it.
 func (s *Series) deviation(value float64) (d float64, ok bool) {
@@ -69,7 +59,7 @@ func (s *Series) deviation(value float64) (d float64, ok bool) {
 // add takes one more value in; a larger one is worse. common is the log ratio by
 // which everything measured beside it moved in this run, which is the machine's
 // doing and no code's. It tells a shift once, and then begins anew at its level.
-func (s *Series) add(value, common float64, revision string) *Shift {
+func (s *Series) add(value, common float64, revision string) *event.Shift {
 	if !(value > 0) || math.IsInf(value, 0) {
 		return nil
 	}
@@ -110,7 +100,7 @@ func (s *Series) add(value, common float64, revision string) *Shift {
 	if nats < threshold || len(s.Since) < minAfter || after-middle < math.Log(minRatio) {
 		return nil
 	}
-	shift := &Shift{
+	shift := &event.Shift{
 		Before: math.Exp(middle), After: math.Exp(after), Ratio: math.Exp(after - middle), Nats: nats, Threshold: threshold,
 		LastGood: s.LastGood, FirstBad: s.First, Runs: len(s.Since),
 	}

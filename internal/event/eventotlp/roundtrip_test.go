@@ -125,6 +125,13 @@ func TestRoundTripOfEveryField(t *testing.T) {
 	t.Run("anomaly", func(t *testing.T) {
 		roundTrip(t, event.NameAnomaly, func(a *event.Anomaly) { orDefault(&a.ID, "0123456789ab") }, EncodeAnomaly, DecodeAnomaly)
 	})
+	t.Run("feedback", func(t *testing.T) {
+		roundTrip(t, event.NameFeedback, func(f *event.Feedback) {
+			orDefault(&f.ID, "0123456789ab")
+			orDefault(&f.Revision, "9f2c1ab")
+			orDefault((*string)(&f.State), "healthy")
+		}, EncodeFeedback, DecodeFeedback)
+	})
 	t.Run("notice", func(t *testing.T) {
 		roundTrip(t, event.NameNotice, func(n *event.Notice) {
 			orDefault((*string)(&n.Kind), "dark")

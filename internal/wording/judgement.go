@@ -1,0 +1,102 @@
+package wording
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/logpattern"
+)
+
+// Judged is what a judgement is about.
+func Judged(j event.Judgement) string {
+	switch {
+	case j.Test != nil:
+		return strings.TrimSpace(j.Test.Suite + " " + j.Test.Case)
+	case j.Finding != nil:
+		return strings.TrimSpace(j.Finding.Tool + " " + j.Finding.Rule)
+	}
+	return j.Measure
+}
+
+// JudgementDetails are where, why, since when, and how to see it again.
+func JudgementDetails(j event.Judgement) []string {
+	var lines []string
+	if f := j.Finding; f != nil {
+		return []string{fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Message)}
+	}
+	if s := j.Shift; s != nil {
+		lines = append(lines, fmt.Sprintf("%.4g → %.4g %s (×%.2f), over the last %d runs; last good %s, first bad %s", s.Before, s.After, j.Unit, s.Ratio, s.Runs, orUnknown(s.LastGood), orUnknown(s.FirstBad)))
+		return lines
+	}
+	t := j.Test
+	if t == nil {
+		return nil
+	}
+	failing := j.Call == event.NewFailure || j.Call == event.KnownFlaky || j.Call == event.AlreadyFailing
+	if failing {
+		if t.File != "" {
+			lines = append(lines, fmt.Sprintf("at %s:%d", t.File, t.Line))
+		}
+		for i, line := range strings.Split(strings.TrimSpace(t.Message), "\n") {
+			if i == 8 {
+				break
+			}
+			if line != "" {
+				lines = append(lines, line)
+			}
+		}
+		for _, frame := range logpattern.ParseStack(t.Stacktrace) {
+			if logpattern.InApp(frame) && frame.Function != "" {
+				lines = append(lines, fmt.Sprintf("in %s (%s:%d)", frame.Function, frame.File, frame.Line))
+				break
+			}
+		}
+	}
+	if j.Rate > 0 {
+		lines = append(lines, fmt.Sprintf("fails by itself in %.1f%% of runs (95%%: %.1f–%.1f%%)", 100*j.Rate, 100*j.Interval[0], 100*j.Interval[1]))
+	}
+	if j.LastPass != "" && j.Call != event.KnownFlaky {
+		lines = append(lines, "last passed at "+event.ShortRevision(j.LastPass))
+	}
+	if j.Call == event.AlreadyFailing {
+		lines = append(lines, fmt.Sprintf("failing since %s, %d runs", orUnknown(j.FirstBad), j.Streak))
+	}
+	if command := RunAgain(*t); failing && command != "" {
+		lines = append(lines, "again: "+command)
+	}
+	return lines
+}
+
+func orUnknown(revision string) string {
+	if revision == "" {
+		return "an unknown revision"
+	}
+	return event.ShortRevision(revision)
+}
+
+// RunAgain is the command that runs the test once more, where its runner is known by
+// its names. It is meant to be pasted, and the names come from outside.
+func RunAgain(t event.TestResult) string {
+	quoted := ShellQuote
+	if IsOption(t.Suite) || IsOption(t.Case) || IsOption(t.File) {
+		return ""
+	}
+	switch {
+	case strings.HasPrefix(t.Case, "["):
+		return "go vet " + quoted(t.Suite)
+	case strings.HasSuffix(t.File, ".go"), t.File == "" && strings.HasPrefix(t.Case, "Test") && strings.Contains(t.Suite, "/"):
+		parts := strings.Split(t.Case, "/")
+		for i, p := range parts {
+			parts[i] = "^" + regexp.QuoteMeta(p) + "$"
+		}
+		return "go test -count=1 -run " + quoted(strings.Join(parts, "/")) + " " + quoted(t.Suite)
+	case strings.HasSuffix(t.File, ".py"):
+		name, _, _ := strings.Cut(t.Case, "[")
+		return "pytest " + quoted(t.File) + " -k " + quoted(name)
+	case strings.HasSuffix(t.File, ".java"), strings.HasSuffix(t.File, ".kt"):
+		return "mvn test " + quoted("-Dtest="+t.Suite+"#"+t.Case)
+	}
+	return ""
+}
