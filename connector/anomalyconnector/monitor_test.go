@@ -86,6 +86,7 @@ func (b *bench) start() {
 	cfg := &copied
 	factory, ctx := NewFactory(), context.Background()
 	set := connectortest.NewNopSettings(factory.Type())
+	set.ID = component.NewID(Type) // the same in each life, so that the next finds the state of the last
 	b.sink, b.metrics, b.read = new(consumertest.LogsSink), new(consumertest.MetricsSink), 0
 	tl, err := factory.CreateTracesToLogs(ctx, set, cfg, b.sink)
 	require.NoError(b.t, err)

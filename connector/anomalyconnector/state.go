@@ -17,6 +17,7 @@ const (
 	saveEvery    = 30 * time.Second
 	keyEngine    = "engine/v1"
 	keyTemplates = "templates/v1"
+	keyDay       = "digest/v1"
 	// maxSavedTemplates bounds what is saved of one service, most recently seen first.
 	maxSavedTemplates = 2000
 )
@@ -57,6 +58,7 @@ func (m *monitor) restore(ctx context.Context) {
 	ignored := func(what string, err error) {
 		m.logger.Warn("a saved state could not be read and is ignored; baselines are learnt anew", zap.String("state", what), zap.Error(err))
 	}
+	m.restoreDay(ctx)
 	snapshot, err := m.store.Get(ctx, keyEngine)
 	if err != nil {
 		ignored("engine", err)
@@ -107,5 +109,25 @@ func (m *monitor) save(ctx context.Context) {
 	}
 	if err != nil {
 		m.logger.Warn("baselines could not be saved; a restart would learn them anew", zap.Error(err))
+	}
+}
+
+// restoreDay finds till when digests were told.
+func (m *monitor) restoreDay(ctx context.Context) {
+	text, err := m.store.Get(ctx, keyDay)
+	if err == nil && len(text) > 0 {
+		m.unsaid.day, err = time.Parse(time.DateOnly, string(text))
+	}
+	if err != nil {
+		m.logger.Warn("it is not known till when digests were told; the next is that of today", zap.Error(err))
+	}
+}
+
+func (m *monitor) saveDay(day time.Time) {
+	if m.store == nil {
+		return
+	}
+	if err := m.store.Set(m.ctx, keyDay, []byte(day.Format(time.DateOnly))); err != nil {
+		m.logger.Warn("it could not be noted till when digests were told; a restart over midnight would miss one", zap.Error(err))
 	}
 }

@@ -20,6 +20,10 @@ const (
 	// lookEvery is how often it is looked for what nobody said: its conditions
 	// are minutes long.
 	lookEvery = 15 * time.Second
+
+	day = 24 * time.Hour
+	// maxDigests bounds those of days that ended while no collector ran.
+	maxDigests = 7
 )
 
 // noticeKey is the identity of a notice: a deployment can have one of a kind.
@@ -29,11 +33,12 @@ type noticeKey struct {
 }
 
 // unsaid tells what nobody said, when it begins and when it ends, and a digest
-// of the day at midnight UTC. Only the loop's goroutine uses it.
+// of the day at midnight UTC, or after it when nothing ran then. Only the loop's
+// goroutine uses it.
 type unsaid struct {
 	open   map[noticeKey]event.Notice
 	looked time.Time
-	day    time.Time // that began at the last midnight, UTC
+	day    time.Time // till when digests were told: a midnight, UTC
 }
 
 func (m *monitor) tellUnsaid(now time.Time) {
@@ -59,12 +64,23 @@ func (m *monitor) tellUnsaid(now time.Time) {
 	}
 	u.open = open
 
-	today := now.UTC().Truncate(24 * time.Hour)
-	if yesterday := u.day; today.After(yesterday) {
-		u.day = today
-		if !yesterday.IsZero() { // else it has just started: the day is not whole
-			m.tellDigest(digest.Of(m.ledger, yesterday, today))
-		}
+	today := now.UTC().Truncate(day)
+	if !today.After(u.day) {
+		return
+	}
+	begun := u.day
+	u.day = today
+	// Noted before it is told: a crash in between costs a digest, and none is
+	// told twice.
+	m.saveDay(today)
+	if begun.IsZero() {
+		return // the first start ever: the day before was not watched
+	}
+	if oldest := today.Add(-maxDigests * day); begun.Before(oldest) {
+		begun = oldest
+	}
+	for ; begun.Before(today); begun = begun.Add(day) {
+		m.tellDigest(digest.Of(m.ledger, begun, begun.Add(day)))
 	}
 }
 

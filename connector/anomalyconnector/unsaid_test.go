@@ -94,3 +94,36 @@ func TestADigestIsToldAtMidnight(t *testing.T) {
 	assert.Equal(t, midnight, digests[0].Till)
 	assert.Equal(t, 1, digests[0].Deployments)
 }
+
+// What ended while no collector ran is told by the next, and nothing twice.
+func TestADigestIsToldOnceHoweverOftenItRestarts(t *testing.T) {
+	b := newBench(t, nil)
+	b.sight("1.41.3")
+	b.seconds(20, old(10))
+	b.deploy("1.42.0", "1.41.3")
+	midnight := b.now.Truncate(day).Add(day)
+	var told []time.Time
+	restartAt := func(at time.Time) {
+		b.stop()
+		b.now = at
+		b.start()
+		b.seconds(20, old(10))
+		_, digests := b.unsaid()
+		for _, d := range digests {
+			told = append(told, d.From)
+			assert.Equal(t, day, d.Till.Sub(d.From))
+		}
+	}
+	restartAt(midnight.Add(-time.Minute))
+	require.Empty(t, told, "the day is not over")
+	restartAt(midnight.Add(time.Minute)) // it was down over midnight
+	restartAt(midnight.Add(2 * time.Minute))
+	require.Equal(t, []time.Time{midnight.Add(-day)}, told)
+	restartAt(midnight.Add(3*day + time.Hour)) // a long week-end
+	restartAt(midnight.Add(3*day + 2*time.Hour))
+	require.Equal(t, []time.Time{midnight.Add(-day), midnight, midnight.Add(day), midnight.Add(2 * day)}, told)
+	told = nil
+	restartAt(midnight.Add(60 * day))
+	require.Len(t, told, maxDigests)
+	require.Equal(t, midnight.Add(59*day), told[maxDigests-1], "the newest of them")
+}
