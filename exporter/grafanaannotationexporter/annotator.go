@@ -47,12 +47,18 @@ type annotator struct {
 // known is Grafana's id of an annotation and what was last written there; it
 // spares the look-up, and is rebuilt by one after a restart.
 type known struct {
-	id int64
-	as annotation
+	id      int64
+	as      annotation
+	refused time.Time // when Grafana refused it last; zero: it did not
 }
 
-// maxKnown bounds the cache of what Grafana holds.
-const maxKnown = 10_000
+const (
+	// maxKnown bounds the cache of what Grafana holds.
+	maxKnown = 10_000
+	// refusedFor is how long a refusal stands: by then a token may have been
+	// given its right.
+	refusedFor = 10 * time.Minute
+)
 
 func newAnnotator(set exporter.Settings, cfg *Config) (*annotator, error) {
 	writes, err := set.MeterProvider.Meter("github.com/deployloop/deployloop/exporter/grafanaannotationexporter").
@@ -123,7 +129,9 @@ func (a *annotator) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 func (a *annotator) want(ctx context.Context, want annotation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if have, ok := a.written[want.deployment]; ok && have.as.same(want.tags, want.text, want.start, want.end) {
+	have, ok := a.written[want.deployment]
+	stands := have.refused.IsZero() || time.Since(have.refused) < refusedFor
+	if ok && stands && have.as.same(want.tags, want.text, want.start, want.end) {
 		if _, waits := a.wanted[want.deployment]; waits {
 			a.wanted[want.deployment] = want
 		}
@@ -155,10 +163,10 @@ func (a *annotator) next() (annotation, known, bool) {
 	return want, a.written[want.deployment], true
 }
 
-// settle takes a written annotation, or a refused one (id 0), off the list,
-// unless a newer state of it has come meanwhile. What was refused is kept in
-// mind too, so that the same is not tried at every heartbeat.
-func (a *annotator) settle(want annotation, id int64) {
+// settle takes a written annotation, or a refused one, off the list, unless a
+// newer state of it has come meanwhile. What was refused is kept in mind too, so
+// that the same is not tried at every heartbeat.
+func (a *annotator) settle(want annotation, as known) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, ok := a.written[want.deployment]; !ok {
@@ -168,7 +176,7 @@ func (a *annotator) settle(want annotation, id int64) {
 			a.recent = a.recent[1:]
 		}
 	}
-	a.written[want.deployment] = known{id: id, as: want}
+	a.written[want.deployment] = as
 	if len(a.order) == 0 || a.order[0] != want.deployment {
 		return // it overflowed meanwhile
 	}
@@ -178,6 +186,16 @@ func (a *annotator) settle(want annotation, id int64) {
 		delete(a.wanted, want.deployment)
 	} else {
 		a.order = append(a.order, want.deployment)
+	}
+}
+
+// postpone moves an annotation that could not be written behind the others: it
+// may be the only one that Grafana stumbles over.
+func (a *annotator) postpone(want annotation) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.order) > 0 && a.order[0] == want.deployment {
+		a.order = append(a.order[1:], want.deployment)
 	}
 }
 
@@ -210,26 +228,28 @@ func (a *annotator) run(ctx context.Context) {
 		switch classify(err) {
 		case done:
 			pause = a.cfg.RetryInterval
-			a.settle(want, id)
+			a.settle(want, known{id: id, as: want})
 			if a.ledger != nil {
 				a.ledger.RecordTold(event.Telling{Deployment: want.deployment, Verdict: want.verdict, Channel: event.ChannelGrafana, At: time.Now()})
 			}
 			continue
 		case permanent:
 			a.count(ctx, string(permanent))
-			a.logger.Error("grafana refused an annotation; it is written anew when the verdict changes",
+			a.logger.Error("grafana refused an annotation; it is tried anew when the verdict changes, or in ten minutes",
 				zap.String("deployment", want.deployment), zap.String("fix", hint(err)), zap.Error(err))
-			a.settle(want, 0)
+			a.settle(want, known{id: have.id, as: want, refused: time.Now()})
 			continue
 		case vanished:
 			a.forget(want.deployment)
 		}
 		a.count(ctx, string(retryable))
-		a.logger.Warn("grafana could not be told; trying again", zap.Duration("in", pause), zap.String("fix", hint(err)), zap.Error(err))
+		a.postpone(want)
+		wait := max(pause, retryAfter(err))
+		a.logger.Warn("grafana could not be told; trying again", zap.Duration("in", wait), zap.String("fix", hint(err)), zap.Error(err))
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause):
+		case <-time.After(wait):
 		}
 		pause = min(2*pause, a.cfg.MaxRetryInterval)
 	}

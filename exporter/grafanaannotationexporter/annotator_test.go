@@ -2,12 +2,15 @@ package grafanaannotationexporter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-openapi/runtime"
+	"github.com/grafana/grafana-openapi-client-go/client/annotations"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
@@ -132,7 +135,9 @@ func TestRestartFindsItAgain(t *testing.T) {
 	second := startExporter(t, s, nil)
 	require.NoError(t, second.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", event.Regressed))))
 	eventually(t, "updated in place", func() bool { return s.verdictOf("d1") == "regressed" })
-	require.Len(t, s.of("d1"), 1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	assert.Equal(t, int64(1), s.lastID, "not twice for a moment")
 }
 
 func TestTwoReplicasWriteOnce(t *testing.T) {
@@ -223,7 +228,18 @@ func TestOutsideTextIsEscaped(t *testing.T) {
 
 func TestClassify(t *testing.T) {
 	assert.Equal(t, done, classify(nil))
-	assert.Equal(t, retryable, classify(&http.MaxBytesError{}))
+	assert.Equal(t, retryable, classify(errors.New("connection refused")))
+	for want, codes := range map[outcome][]int{
+		retryable: {http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable},
+		permanent: {http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge},
+		vanished:  {http.StatusNotFound},
+	} {
+		for _, code := range codes {
+			assert.Equal(t, want, classify(fmt.Errorf("told: %w", runtime.NewAPIError("unknown", nil, code))), code)
+		}
+	}
+	assert.Equal(t, permanent, classify(annotations.NewPostAnnotationForbidden()))
+	assert.Equal(t, retryable, classify(annotations.NewPostAnnotationInternalServerError()))
 }
 
 func TestConfigNamesTheFix(t *testing.T) {

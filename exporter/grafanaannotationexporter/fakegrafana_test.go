@@ -21,11 +21,16 @@ import (
 // unknown fields and parameters are refused, answers are those types.
 type contractServer struct {
 	*httptest.Server
-	t *testing.T
+	handler http.Handler
+	t       *testing.T
 
 	away       atomic.Bool // 503 to everything
+	busy       atomic.Bool // 429 to everything, for half a minute
 	loseAnswer atomic.Bool // the next create is stored, its answer is lost
 	calls      atomic.Int64
+
+	stumbleOver string // the deployment at which each create fails
+	token       string // the one that is good
 
 	mu     sync.Mutex
 	lastID int64
@@ -35,24 +40,34 @@ type contractServer struct {
 const testToken = "glsa_test"
 
 func newContractServer(t *testing.T) *contractServer {
-	s := &contractServer{t: t}
+	s := newContract(t)
+	s.Server = httptest.NewServer(s.handler)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// newContract has no listener: see inProcess.
+func newContract(t *testing.T) *contractServer {
+	s := &contractServer{t: t, token: testToken}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /grafana/api/annotations", s.list)
 	mux.HandleFunc("POST /grafana/api/annotations", s.create)
 	mux.HandleFunc("PATCH /grafana/api/annotations/{id}", s.patch)
 	mux.HandleFunc("DELETE /grafana/api/annotations/{id}", s.remove)
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.calls.Add(1)
 		switch {
 		case s.away.Load():
 			s.answer(w, http.StatusServiceUnavailable, map[string]string{"message": "away"})
-		case r.Header.Get("Authorization") != "Bearer "+testToken:
+		case s.busy.Load():
+			w.Header().Set("Retry-After", "30")
+			s.answer(w, http.StatusTooManyRequests, map[string]string{"message": "too many requests"})
+		case r.Header.Get("Authorization") != "Bearer "+s.token:
 			s.answer(w, http.StatusUnauthorized, map[string]string{"message": "Invalid API key"})
 		default:
 			mux.ServeHTTP(w, r)
 		}
-	}))
-	t.Cleanup(s.Close)
+	})
 	return s
 }
 
@@ -104,6 +119,10 @@ func (s *contractServer) list(w http.ResponseWriter, r *http.Request) {
 func (s *contractServer) create(w http.ResponseWriter, r *http.Request) {
 	var cmd models.PostAnnotationsCmd
 	if !s.strict(w, r, &cmd) {
+		return
+	}
+	if s.stumbleOver != "" && slices.Contains(cmd.Tags, "deployment:"+s.stumbleOver) {
+		s.answer(w, http.StatusInternalServerError, map[string]string{"message": "database is locked"})
 		return
 	}
 	s.mu.Lock()

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/go-openapi/runtime"
 	openapiclient "github.com/go-openapi/runtime/client"
@@ -99,21 +101,49 @@ const (
 	vanished  outcome = "vanished"  // the annotation is gone: look for it again
 )
 
-// classify reads the HTTP status out of the generated client's errors.
+// status reads the HTTP status out of the generated client's errors; 0: there
+// was no answer.
+func status(err error) int {
+	var coded interface{ Code() int } // of the answers that the contract names
+	var api *runtime.APIError         // of all others
+	switch {
+	case errors.As(err, &coded):
+		return coded.Code()
+	case errors.As(err, &api):
+		return api.Code
+	}
+	return 0
+}
+
+// maxRetryAfter bounds what a server may ask for.
+const maxRetryAfter = 5 * time.Minute
+
+// retryAfter is how long the server asks to be left alone; 0: it does not say.
+func retryAfter(err error) time.Duration {
+	var api *runtime.APIError
+	if !errors.As(err, &api) {
+		return 0
+	}
+	response, ok := api.Response.(runtime.ClientResponse)
+	if !ok {
+		return 0
+	}
+	text := response.GetHeader("Retry-After")
+	wait := time.Duration(0)
+	if seconds, err := strconv.Atoi(text); err == nil {
+		wait = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		wait = time.Until(at)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}
+
+// classify tells what to do next after a call.
 func classify(err error) outcome {
 	if err == nil {
 		return done
 	}
-	code := 0
-	var coded interface{ Code() int }
-	var api *runtime.APIError
-	switch {
-	case errors.As(err, &coded):
-		code = coded.Code()
-	case errors.As(err, &api):
-		code = api.Code
-	}
-	switch {
+	switch code := status(err); {
 	case code == http.StatusNotFound:
 		return vanished
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500, code == 0:
@@ -125,16 +155,17 @@ func classify(err error) outcome {
 
 // hint names the fix for what people get wrong.
 func hint(err error) string {
-	var coded interface{ Code() int }
-	if errors.As(err, &coded) {
-		switch coded.Code() {
-		case http.StatusUnauthorized:
-			return "the token is wrong or expired: set grafana_annotation.token to a service account token"
-		case http.StatusForbidden:
-			return "the service account lacks annotations:read, :create, :write or :delete"
-		case http.StatusNotFound:
-			return "no annotation API there: is endpoint Grafana's base URL, with its sub-path?"
-		}
+	switch status(err) {
+	case 0:
+		return "is Grafana up, and endpoint its base URL?"
+	case http.StatusUnauthorized:
+		return "the token is wrong or expired: set grafana_annotation.token to a service account token"
+	case http.StatusForbidden:
+		return "the service account lacks annotations:read, :create, :write or :delete"
+	case http.StatusNotFound:
+		return "no annotation API there: is endpoint Grafana's base URL, with its sub-path?"
+	case http.StatusTooManyRequests:
+		return "lower grafana_annotation.requests_per_second"
 	}
 	return "see Grafana's log"
 }
