@@ -49,6 +49,7 @@ func build() *dashboard.DashboardBuilder {
 			queries:     []query{{expr: `sum by (pipeline, result) (increase(deployloop_pipeline_runs_total{pipeline=~"$pipeline",level="run",result!="success"}[$__rate_interval]))`, legend: "{{pipeline}} {{result}}"}}})).
 		WithPanel(list(card{title: "Slowest tasks", unit: "s", width: 24, height: 8,
 			description: "Mean duration of tasks over the time range, slowest first.",
+			columns:     []column{{title: "mean duration"}},
 			queries: []query{{expr: `topk(15, sum by (cicd_pipeline_name, cicd_pipeline_task_name) (rate(deployloop_pipeline_task_duration_seconds_sum` + cicd + "[$__range])) / " +
 				`(sum by (cicd_pipeline_name, cicd_pipeline_task_name) (rate(deployloop_pipeline_task_duration_seconds_count` + cicd + "[$__range])) > 0))"}}})).
 		WithRow(dashboard.NewRowBuilder("From build to deploy")).

@@ -13,6 +13,7 @@ func deployment() *dashboard.DashboardBuilder {
 		WithRow(dashboard.NewRowBuilder("What went out")).
 		WithPanel(list(card{title: "The deployment", unit: "dateTimeAsIso", width: 16, height: 5,
 			description: "Service, version, commit and begin of the rollout. Links: the console's page with evidence and suspects, the commit with its diff, the traces.",
+			columns:     []column{{title: "began"}},
 			queries:     []query{{expr: "last_over_time(" + started() + "[$__range]) * 1000"}},
 			links: []*dashboard.DashboardLinkBuilder{
 				link("Evidence and suspects in the console", "${console}/deployments/${__data.fields.deployment:percentencode}"),
@@ -22,6 +23,7 @@ func deployment() *dashboard.DashboardBuilder {
 		WithPanel(list(card{title: "Verdict", unit: "dateTimeAsIso", width: 8, height: 5,
 			description: "What the verdict became, and when. None while it is under watch.",
 			queries:     []query{{expr: "last_over_time(deployloop_deployment_verdict_time_seconds" + byDeployment() + "[$__range]) * 1000"}},
+			columns:     []column{{title: "since"}},
 			links:       []*dashboard.DashboardLinkBuilder{link("Why, in the console", "${console}/deployments/${__data.fields.deployment:percentencode}")}})).
 		WithRow(dashboard.NewRowBuilder("Evidence")).
 		WithPanel(lines(card{title: "Evidence against it", unit: "none", width: 8, height: 8,
@@ -37,6 +39,22 @@ func deployment() *dashboard.DashboardBuilder {
 			description: "Roll-ups, symptoms and always-on anomalies that are open where this deployment went.",
 			queries:     []query{{expr: sumOf("kind, severity", "deployloop_anomalies_open"+place()), legend: "{{kind}} {{severity}}"}},
 			links:       []*dashboard.DashboardLinkBuilder{link("Open alerts in the console", "${console}/alerts")}})).
+		WithPanel(list(card{title: "Indicators, strongest first", unit: "short", width: 14, height: 8,
+			description: "What moved: the evidence of each indicator (nats) at its height, and the last seen rate after the deployment over before. Intervals and counts are on the console's page.",
+			columns:     []column{{title: "evidence", unit: "none"}, {title: "after / before", unit: "x"}},
+			queries: []query{
+				{expr: "max by (signal, operation) (max_over_time(deployloop_indicator_evidence" + byDeployment() + "[$__range]))"},
+				{expr: "max by (signal, operation) (last_over_time(deployloop_effect_ratio" + byDeployment() + "[$__range]))"},
+			},
+			links: []*dashboard.DashboardLinkBuilder{link("Evidence in the console", "${console}/deployments/${deployment:percentencode}")}})).
+		WithPanel(list(card{title: "Suspects", unit: "percentunit", width: 10, height: 8,
+			description: "The likeliest commits, when a regressed deployment's range was ranked. Reasons, diffs and owners are on the console's page; with none above its threshold deployloop abstains.",
+			columns:     []column{{title: "probability"}},
+			queries:     []query{{expr: "max by (revision) (last_over_time(deployloop_suspect_probability_ratio" + byDeployment() + "[$__range]))"}},
+			links: []*dashboard.DashboardLinkBuilder{
+				link("The commit", "${console}/changes/${__data.fields.revision:percentencode}"),
+				link("Why these, in the console", "${console}/deployments/${deployment:percentencode}"),
+			}})).
 		WithRow(dashboard.NewRowBuilder("This deployment beside all else")).
 		WithPanel(lines(card{title: "Requests", unit: "reqps", width: 8, height: 8,
 			description: "Requests a second into the service, by version.",
@@ -58,14 +76,12 @@ func deployment() *dashboard.DashboardBuilder {
 				{expr: latency("0.95", "service_version", ofOthers), legend: "{{service_version}}"},
 			}})).
 		WithRow(dashboard.NewRowBuilder("Related errors")).
-		WithPanel(list(card{title: "Operations of this deployment by failures", unit: "reqps", width: 14, height: 8,
+		WithPanel(list(card{title: "Operations of this deployment by failures", unit: "reqps", width: 24, height: 8,
 			description: "The ten operations with most failed requests a second in this deployment. Their traces, exceptions and log lines are on the console's page.",
+			columns:     []column{{title: "failed"}},
 			queries:     []query{{expr: "topk(10, sum by (service_name, span_name) (rate(" + calls + entries(ofThis, failed) + "[$__range])))"}},
 			links: []*dashboard.DashboardLinkBuilder{
 				link("Failed traces of this operation", exploreTraces(`resource.service.name="${__data.fields.service_name}" && name="${__data.fields.span_name}" && status=error`)),
-			}})).
-		WithPanel(list(card{title: "Were suspects named?", unit: "short", width: 10, height: 8,
-			description: "Regressed deployments of this service in the time range by whether a commit was named. The names and reasons are on the console's page: commits are no labels of metrics.",
-			queries:     []query{{expr: sumOf("service, environment, outcome", "increase(deployloop_suspicions_total"+place()+"[$__range])")}},
-			links:       []*dashboard.DashboardLinkBuilder{link("Suspects in the console", "${console}/deployments/${deployment:percentencode}")}}))
+				link("Related errors in the console", "${console}/deployments/${deployment:percentencode}"),
+			}}))
 }

@@ -94,7 +94,11 @@ type card struct {
 	lowIsBad                 bool    // below warn, and below alarm, instead of above
 	links                    []*dashboard.DashboardLinkBuilder
 	stacked                  bool
+	columns                  []column // of a table: the value of each query
 }
+
+// column is how a table shows the value of a query, "" its panel's unit.
+type column struct{ title, unit string }
 
 func (c card) thresholds() *dashboard.ThresholdsConfigBuilder {
 	steps := []dashboard.Threshold{{Color: "blue"}}
@@ -149,16 +153,38 @@ func lines(c card) *timeseries.PanelBuilder {
 	return p
 }
 
-// list shows the labels of each query's series as a table.
+// list shows the series of the queries as a table: their labels, and a column
+// for the value of each query.
 func list(c card) *table.PanelBuilder {
 	hidden := map[string]bool{}
+	names := map[string]string{
+		"service_name": "service", "span_name": "operation", "cicd_pipeline_name": "pipeline", "cicd_pipeline_task_name": "task",
+	}
+	for i, column := range c.columns {
+		value := "Value"
+		if len(c.queries) > 1 {
+			value += " #" + refID(i)
+		}
+		names[value] = column.title
+	}
 	for _, name := range []string{"Time", "__name__", "job", "instance", "exported_job", "exported_instance",
 		"otel_scope_name", "otel_scope_version", "otel_scope_schema_url"} {
 		hidden[name] = true
 	}
 	p := table.NewPanelBuilder().Title(c.title).Description(c.description).Datasource(datasource).Unit(c.unit).
-		Span(c.width).Height(c.height).Thresholds(c.thresholds()).DataLinks(c.dataLinks()).
-		WithTransformation(dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{"excludeByName": hidden}})
+		Span(c.width).Height(c.height).Thresholds(c.thresholds()).DataLinks(c.dataLinks()).NoValue("–")
+	if len(c.queries) > 1 {
+		p = p.WithTransformation(dashboard.DataTransformerConfig{Id: "merge", Options: map[string]any{}})
+	}
+	p = p.WithTransformation(dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{"excludeByName": hidden, "renameByName": names}})
+	for i, column := range c.columns {
+		if column.unit != "" {
+			p = p.OverrideByName(column.title, []dashboard.DynamicConfigValue{{Id: "unit", Value: column.unit}})
+		}
+		if i == 0 {
+			p = p.SortBy([]cog.Builder[common.TableSortByFieldState]{common.NewTableSortByFieldStateBuilder().DisplayName(column.title).Desc(true)})
+		}
+	}
 	for i, q := range c.queries {
 		p = p.WithTarget(prometheus.NewDataqueryBuilder().Expr(q.expr).LegendFormat(q.legend).RefId(refID(i)).
 			Instant().Format(prometheus.PromQueryFormatTable))

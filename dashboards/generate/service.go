@@ -42,8 +42,10 @@ func service() *dashboard.DashboardBuilder {
 			links:       []*dashboard.DashboardLinkBuilder{link("This deployment in the console", "${console}/deployments/${__field.labels.deployment:percentencode}")}})).
 		WithRow(dashboard.NewRowBuilder("By operation")).
 		WithPanel(list(card{title: "Busiest operations", unit: "reqps", width: 12, height: 9, description: "Requests a second by operation, over the time range.",
+			columns: []column{{title: "requests"}},
 			queries: []query{{expr: "topk(15, sum by (service_name, span_name) (rate(" + calls + entries(ofThis) + "[$__range])))"}}})).
 		WithPanel(list(card{title: "Failing operations", unit: "reqps", width: 12, height: 9, description: "Failed requests a second by operation, over the time range.",
+			columns: []column{{title: "failed"}},
 			queries: []query{{expr: "topk(15, sum by (service_name, span_name) (rate(" + calls + entries(ofThis, failed) + "[$__range])))"}},
 			links: []*dashboard.DashboardLinkBuilder{
 				link("Failed traces of this operation", exploreTraces(`resource.service.name="${__data.fields.service_name}" && name="${__data.fields.span_name}" && status=error`)),

@@ -11,6 +11,8 @@ import (
 
 // Limits of a Tracker.
 const (
+	maxIndicators  = 10                  // of a deployment, strongest first
+	maxSuspects    = 3                   // of a deployment
 	maxSeries      = 5000                // of a family; further label sets are counted as lost
 	maxTracked     = 10_000              // deployments, anomalies and runs looked at, newest first
 	settledAfter   = 25 * time.Hour      // a verdict older than its longest watch does not change any more
@@ -72,7 +74,9 @@ func (t *Tracker) Collect(now time.Time) []Family {
 	judged := family("deployloop.deployment.verdict_time", "s", "Unix time at which the latest deployment of a service was judged: the verdict marker")
 	nats := family("deployloop.evidence", "{nat}", "Evidence of harm against a watched deployment (log E)")
 	threshold := family("deployloop.evidence.threshold", "{nat}", "Evidence at which a watched deployment is called regressed")
-	effect := family("deployloop.effect.ratio", "1", "Strongest indicator of a signal: rate after the deployment over before")
+	against := family("deployloop.indicator.evidence", "{nat}", "Evidence of harm of one indicator against a watched deployment")
+	effect := family("deployloop.effect.ratio", "1", "One indicator of a watched deployment: rate after it over before")
+	suspects := family("deployloop.suspect.probability", "1", "Commits that are suspected of a regressed deployment, the likeliest")
 	open := family("deployloop.anomalies.open", "{anomaly}", "Anomalies that are open")
 	oldest := family("deployloop.anomalies.open.age", "s", "Age of the oldest open anomaly")
 
@@ -142,11 +146,22 @@ func (t *Tracker) Collect(now time.Time) []Family {
 		if now.Sub(v.At) < evidenceFresh {
 			nats.set(v.Nats, "service", d.Service, "environment", d.Environment, "deployment", d.ID)
 			threshold.set(v.Threshold, "service", d.Service, "environment", d.Environment, "deployment", d.ID)
-			told := map[event.Signal]bool{}
+			told := map[[2]string]bool{}
 			for _, e := range v.Evidence {
-				if !told[e.Signal] && e.Ratio > 0 {
-					told[e.Signal] = true
-					effect.set(e.Ratio, "service", d.Service, "environment", d.Environment, "deployment", d.ID, "signal", string(e.Signal))
+				key := [2]string{string(e.Signal), e.Operation}
+				if told[key] || len(told) >= maxIndicators {
+					continue // the stronger one of the two was told: what tells them apart is text, and no label
+				}
+				told[key] = true
+				labels := []string{"service", d.Service, "environment", d.Environment, "deployment", d.ID, "signal", string(e.Signal), "operation", e.Operation}
+				against.set(e.Nats, labels...)
+				if e.Ratio > 0 {
+					effect.set(e.Ratio, labels...)
+				}
+			}
+			if s := v.Suspicion; s != nil && v.State == event.Regressed {
+				for _, suspect := range s.Suspects[:min(len(s.Suspects), maxSuspects)] {
+					suspects.set(suspect.Probability, "service", d.Service, "environment", d.Environment, "deployment", d.ID, "revision", suspect.Change.Revision)
 				}
 			}
 		}
@@ -159,7 +174,7 @@ func (t *Tracker) Collect(now time.Time) []Family {
 	lost.set(float64(t.lost))
 	var out []Family
 	for _, s := range []*series{
-		t.deployed, t.untracked, t.rollbacks, watching, phantom, dark, t.verdicts, t.suspicions, started, judged, nats, threshold, effect,
+		t.deployed, t.untracked, t.rollbacks, watching, phantom, dark, t.verdicts, t.suspicions, started, judged, nats, threshold, against, effect, suspects,
 		open, oldest, silenced, t.closed, t.runResults, t.flaked, t.runDuration, t.latency, t.recovery, lost,
 	} {
 		out = append(out, s.copied())
@@ -192,11 +207,25 @@ func (t *Tracker) steps(d event.Deployment, p *deploymentProgress) {
 		observe(&p.lead, "commit_to_deploy", change.At, d.StartedAt)
 	}
 	if d.Revision != "" && d.RollbackOf == "" && !p.built {
-		for _, run := range t.ledger.PipelineRuns(ledger.RunQuery{Revision: d.Revision, Limit: 1}) {
-			observe(&p.built, "build_to_deploy", run.FinishedAt, d.StartedAt)
+		built := t.builtAt(d)
+		if change, ok := t.ledger.Change(d.Repository, d.Revision); ok && !built.IsZero() {
+			t.step(d, nil, "commit_to_build", change.At, built)
 		}
+		observe(&p.built, "build_to_deploy", built, d.StartedAt)
 	}
 	observe(&p.seen, "deploy_to_first_telemetry", d.StartedAt, d.FirstSeenAt)
+}
+
+// builtAt is when the last build or test of a deployment's revision ended before
+// it was deployed; zero when none is known.
+func (t *Tracker) builtAt(d event.Deployment) (at time.Time) {
+	for _, run := range t.ledger.PipelineRuns(ledger.RunQuery{Repository: d.Repository, Revision: d.Revision}) {
+		delivers := run.Stage == event.StageDeploy || run.Stage == event.StagePostDeploy
+		if !delivers && run.FinishedAt.After(at) && !run.FinishedAt.After(d.StartedAt.Add(datedTo)) {
+			at = run.FinishedAt
+		}
+	}
+	return at
 }
 
 // verdict observes the verdict's transitions and how long they took.

@@ -45,6 +45,16 @@ func value(t *testing.T, families []Family, name string, labels ...string) float
 	return 0
 }
 
+// points counts the series of a family.
+func points(families []Family, name string) int {
+	for _, f := range families {
+		if f.Name == name {
+			return len(f.Points)
+		}
+	}
+	return 0
+}
+
 func deployed(t *testing.T, l *ledger.Ledger, service, version string, at time.Time) event.Deployment {
 	t.Helper()
 	d, _ := l.RecordDeployment(event.Deployment{
@@ -61,6 +71,11 @@ func TestALoopIsCountedOnce(t *testing.T) {
 	l.RecordChange(event.Change{Repository: "acme/shop", Revision: d.Revision, At: noon.Add(-10 * time.Minute)})
 	l.RecordPipelineRun(event.PipelineRun{ID: "7", Pipeline: "ci", Revision: d.Revision, Repository: "acme/shop", Stage: event.StageBuild, Result: "success",
 		State: "finished", StartedAt: noon.Add(-8 * time.Minute), FinishedAt: noon.Add(-5 * time.Minute)})
+	// A test that ends later, and a run that deploys, which is none of a build.
+	l.RecordPipelineRun(event.PipelineRun{ID: "8", Pipeline: "e2e", Revision: d.Revision, Repository: "acme/shop", Stage: event.StageTest, Result: "success",
+		State: "finished", StartedAt: noon.Add(-5 * time.Minute), FinishedAt: noon.Add(-4 * time.Minute)})
+	l.RecordPipelineRun(event.PipelineRun{ID: "9", Pipeline: "cd", Revision: d.Revision, Repository: "acme/shop", Stage: event.StageDeploy, Result: "success",
+		State: "finished", StartedAt: noon.Add(-time.Minute), FinishedAt: noon.Add(time.Second)})
 	tracker := NewTracker(l)
 
 	v := event.Verdict{Deployment: d, State: event.Watching, At: noon.Add(10 * time.Second), Nats: 2, Threshold: 7.6}
@@ -70,14 +85,26 @@ func TestALoopIsCountedOnce(t *testing.T) {
 	assert.Equal(t, 1.0, value(t, got, "deployloop.deployments.watched", "service", "checkout"))
 	assert.Equal(t, 2.0, value(t, got, "deployloop.evidence", "deployment", d.ID))
 	assert.Equal(t, 600.0, value(t, got, "deployloop.loop.latency", "step", "commit_to_deploy"))
-	assert.Equal(t, 300.0, value(t, got, "deployloop.loop.latency", "step", "build_to_deploy"))
+	assert.Equal(t, 360.0, value(t, got, "deployloop.loop.latency", "step", "commit_to_build"))
+	assert.Equal(t, 240.0, value(t, got, "deployloop.loop.latency", "step", "build_to_deploy"))
 	assert.Equal(t, 4.0, value(t, got, "deployloop.loop.latency", "step", "deploy_to_first_telemetry"))
-	assert.Equal(t, 180.0, value(t, got, "deployloop.pipeline.run.duration", "result", "success"))
+	assert.Equal(t, 180.0, value(t, got, "deployloop.pipeline.run.duration", "stage", "build", "result", "success"))
 
 	v.State, v.At, v.RegressedAt, v.FirstBadAt = event.Regressed, noon.Add(20*time.Second), noon.Add(20*time.Second), noon.Add(12*time.Second)
 	v.Related = []event.RelatedError{{Examples: []event.Example{{TraceID: "0af7651916cd43dd8448eb211c80319c"}}}}
-	v.Suspicion = &event.Suspicion{Suspects: []event.Suspect{{}}}
-	v.Evidence = []event.Evidence{{Signal: event.SignalErrors, Ratio: 23}}
+	v.Suspicion = &event.Suspicion{}
+	for i := range 5 {
+		v.Suspicion.Suspects = append(v.Suspicion.Suspects, event.Suspect{Change: event.Change{Revision: fmt.Sprint("c", i)}, Probability: .5 / float64(i+1)})
+	}
+	v.Evidence = []event.Evidence{
+		{Signal: event.SignalErrors, Operation: "POST /cart", Ratio: 23, Nats: 40},
+		{Signal: event.SignalException, Detail: "TypeError", Ratio: 9, Nats: 30},
+		{Signal: event.SignalException, Detail: "another", Ratio: 8, Nats: 20},
+		{Signal: event.SignalThroughput, Nats: 1}, // of nothing before: no ratio
+	}
+	for i := range 20 {
+		v.Evidence = append(v.Evidence, event.Evidence{Signal: event.SignalLatency, Operation: fmt.Sprint("GET /", i), Ratio: 1})
+	}
 	l.RecordVerdict(v)
 	l.RecordAnomaly(event.Anomaly{ID: "a1", Kind: event.KindDeployment, Service: "checkout", Environment: "production", Deployment: d.ID,
 		Severity: event.SeverityCritical, StartsAt: noon.Add(12 * time.Second), At: noon.Add(20 * time.Second), Open: true})
@@ -87,7 +114,14 @@ func TestALoopIsCountedOnce(t *testing.T) {
 	assert.Equal(t, 1.0, value(t, got, "deployloop.verdicts", "verdict", "regressed"))
 	assert.Equal(t, 8.0, value(t, got, "deployloop.loop.latency", "step", "first_bad_to_verdict"))
 	assert.Equal(t, 16.0, value(t, got, "deployloop.loop.latency", "step", "first_telemetry_to_verdict"))
-	assert.Equal(t, 23.0, value(t, got, "deployloop.effect.ratio", "signal", "errors"))
+	assert.Equal(t, 23.0, value(t, got, "deployloop.effect.ratio", "signal", "errors", "operation", "POST /cart"))
+	assert.Equal(t, 9.0, value(t, got, "deployloop.effect.ratio", "signal", "exception"), "the strongest of what has the same labels")
+	assert.Equal(t, 40.0, value(t, got, "deployloop.indicator.evidence", "signal", "errors"))
+	assert.Equal(t, 1.0, value(t, got, "deployloop.indicator.evidence", "signal", "throughput"))
+	assert.Equal(t, maxIndicators, points(got, "deployloop.indicator.evidence"))
+	assert.Equal(t, maxIndicators-1, points(got, "deployloop.effect.ratio"))
+	assert.Equal(t, .5, value(t, got, "deployloop.suspect.probability", "deployment", d.ID, "revision", "c0"))
+	assert.Equal(t, maxSuspects, points(got, "deployloop.suspect.probability"))
 	assert.Equal(t, float64(noon.Add(20*time.Second).Unix()), value(t, got, "deployloop.deployment.verdict_time", "deployment", d.ID, "verdict", "regressed"))
 	assert.Equal(t, float64(noon.Unix()), value(t, got, "deployloop.deployment.start_time", "revision", d.Revision))
 	assert.Equal(t, 1.0, value(t, got, "deployloop.suspicions", "outcome", "named"))
@@ -125,6 +159,7 @@ func TestALoopIsCountedOnce(t *testing.T) {
 	assert.Equal(t, 0.0, value(t, got, "deployloop.anomalies.open"))
 	assert.Equal(t, 1.0, value(t, got, "deployloop.anomalies.closed", "reason", "rolled_back"))
 	assert.Equal(t, 60.0, value(t, got, "deployloop.recovery.duration"))
+	requireRegistered(t, got)
 }
 
 func TestSeriesAreBoundedAndSaidSo(t *testing.T) {
@@ -186,7 +221,7 @@ func TestCountersAreThereBeforeTheirFirstEvent(t *testing.T) {
 	}
 	want := map[string]int{
 		"deployloop.deployments": 1, "deployloop.deployments.untracked": 1, "deployloop.rollbacks": 1, "deployloop.verdicts": 4,
-		"deployloop.suspicions": 2, "deployloop.anomalies.closed": 6, "deployloop.recovery.duration": 1, "deployloop.loop.latency": 6,
+		"deployloop.suspicions": 2, "deployloop.anomalies.closed": 6, "deployloop.recovery.duration": 1, "deployloop.loop.latency": 7,
 		"deployloop.pipeline.runs": 2, "deployloop.pipeline.run.duration": 2, "deployloop.metrics.lost": 1, "deployloop.pipeline.flakes": 1,
 	}
 	require.Equal(t, want, series())

@@ -35,7 +35,7 @@ func (t *Tracker) expectAt(service, environment string) {
 	} {
 		t.closed.zero(with("kind", string(event.KindDeployment), "reason", string(reason))...)
 	}
-	for _, step := range []string{"commit_to_deploy", "build_to_deploy", "deploy_to_first_telemetry", "first_telemetry_to_verdict", "first_bad_to_verdict"} {
+	for _, step := range []string{"commit_to_deploy", "commit_to_build", "build_to_deploy", "deploy_to_first_telemetry", "first_telemetry_to_verdict", "first_bad_to_verdict"} {
 		t.latency.zero(with("step", step)...)
 	}
 	t.latency.zero(with("step", "verdict_to_told", "channel", string(event.ChannelAlertmanager))...)
