@@ -80,7 +80,8 @@ type gauges struct {
 	byKey   map[gaugeKey]*gauge
 	order   []*gauge
 	pending []gaugeSample
-	now     []gaugeSample // of the second that closes; belongs to Tick
+	now     []gaugeSample    // of the second that closes; belongs to Tick
+	twins   map[*Source]twin // of the old cohort, by instance; belongs to Tick
 }
 
 // Gauge counts one sample. Samples are rare beside spans, so they wait at the
@@ -160,6 +161,7 @@ func (s *service) closeGauges(sec int64, frozen bool) {
 	s.mu.Lock()
 	s.gauges.take(sec)
 	s.mu.Unlock()
+	s.gauges.now = s.dropCopies(s.gauges.now)
 	if len(s.gauges.now) == 0 {
 		return
 	}
