@@ -97,6 +97,7 @@ func (r *Repository) command(ctx context.Context, arguments ...string) *exec.Cmd
 		"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "HOME=" + os.DevNull,
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_ATTR_NOSYSTEM=1",
 		"GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_FLUSH=0",
+		"GIT_GRAFT_FILE=" + os.DevNull, // as --no-replace-objects: the history that the commits themselves tell
 	}
 	cmd.WaitDelay = time.Second // a pipe that a killed git left open ends the wait too
 	return cmd

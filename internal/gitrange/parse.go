@@ -121,6 +121,9 @@ func (p *parser) header() error {
 			return errForm
 		}
 		fields[i] = strings.ToValidUTF8(string(line), "\uFFFD")
+		if strings.HasPrefix(fields[i], "%") && len(fields[i]) == 3 {
+			fields[i] = "" // a broken commit has none: git leaves the placeholder
+		}
 	}
 	var message strings.Builder
 	end := p.nonce + "E"

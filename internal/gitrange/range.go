@@ -4,7 +4,7 @@
 //
 // A clone is read by the git program, not by a library: one `git log` writes
 // 5,000 commits with their diffs in about a second, and knows partial clones,
-// worktrees, grafts, replaced objects and every object format. Where there is
+// worktrees, odd names and every object format. Where there is
 // no git program, push events remain.
 package gitrange
 

@@ -114,7 +114,7 @@ func (r *Repository) log(ctx context.Context, of Result, o Options, diffs bool) 
 		}
 	}
 	if p.droppedText > 0 {
-		read.cut = join(read.cut, fmt.Sprintf("of %d commits the diff was too large to keep whole", p.droppedText))
+		read.cut = join(read.cut, fmt.Sprintf("of %s the diff was too large to keep whole", commitsText(p.droppedText)))
 	}
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded) && (waitErr != nil || parseErr != nil):
@@ -130,6 +130,13 @@ func (r *Repository) log(ctx context.Context, of Result, o Options, diffs bool) 
 		return reading{}, parseErr
 	}
 	return read, nil
+}
+
+func commitsText(n int) string {
+	if n == 1 {
+		return "one commit"
+	}
+	return fmt.Sprintf("%d commits", n)
 }
 
 func join(a, b string) string {

@@ -149,9 +149,15 @@ func revertedInside(commits []Commit) []string {
 			back := slices.ContainsFunc(commits[:r], func(c Commit) bool {
 				return c.PickedFrom != "" && strings.HasPrefix(commits[x].Revision, c.PickedFrom)
 			})
-			undone[x] = true
-			if notes[x] = "reverted by " + event.ShortRevision(commits[r].Revision); back {
-				notes[x] += ", and brought back as another commit"
+			note := "reverted by " + event.ShortRevision(commits[r].Revision)
+			if back {
+				note += ", and brought back as another commit"
+			}
+			undone[x], notes[x] = true, note
+			for _, i := range broughtIn(commits, x) {
+				if !undone[i] {
+					undone[i], notes[i] = true, note+" with the merge "+event.ShortRevision(commits[x].Revision)
+				}
 			}
 			if len(commits[r].Reverts) == 1 {
 				notes[r] = "it only reverts " + event.ShortRevision(commits[x].Revision) + " of the same range"
@@ -159,6 +165,36 @@ func revertedInside(commits []Commit) []string {
 		}
 	}
 	return notes
+}
+
+// broughtIn are the commits of the range that a merge brought to its first
+// parent's line: a revert of the merge undoes them too.
+func broughtIn(commits []Commit, merge int) []int {
+	parents := commits[merge].Parents
+	if len(parents) < 2 {
+		return nil
+	}
+	// Newest first, children before parents: one pass finds what each line reaches.
+	mainline, brought := map[string]bool{parents[0]: true}, map[string]bool{}
+	for _, p := range parents[1:] {
+		brought[p] = true
+	}
+	var found []int
+	for i := merge + 1; i < len(commits); i++ {
+		c := &commits[i]
+		switch {
+		case mainline[c.Revision]:
+			for _, p := range c.Parents {
+				mainline[p] = true
+			}
+		case brought[c.Revision]:
+			found = append(found, i)
+			for _, p := range c.Parents {
+				brought[p] = true
+			}
+		}
+	}
+	return found
 }
 
 func ignored(revision string, list []string) bool {

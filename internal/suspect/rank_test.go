@@ -112,6 +112,16 @@ func TestWhatIsRuledDown(t *testing.T) {
 			require.NotContains(t, strings.Join(x.Reasons, ";"), "reverted by")
 		}
 	}
+	// A reverted merge takes with it what it brought in, and nothing else.
+	id := func(c string) string { return strings.Repeat(c, 40) }
+	history := []Commit{
+		{Change: event.Change{Revision: id("1"), Parents: []string{id("2")}, Message: "Revert the merge"}, Reverts: []string{id("2")}},
+		{Change: event.Change{Revision: id("2"), Parents: []string{id("3"), id("4")}, Message: "Merge"}, Merge: true},
+		{Change: event.Change{Revision: id("4"), Parents: []string{id("5")}, Message: "On the branch"}, Files: []FileDiff{culprit}},
+		{Change: event.Change{Revision: id("3"), Parents: []string{id("5")}, Message: "On the main line"}, Files: []FileDiff{culprit}},
+	}
+	require.Equal(t, []string{"it only reverts 2222222 of the same range", "reverted by 1111111", "reverted by 1111111 with the merge 2222222", ""}, revertedInside(history))
+
 	ignored := Rank(s, commits, Options{Ignored: []string{commits[3].Revision}}).Suspects
 	for _, x := range ignored {
 		if x.Change.Revision == commits[3].Revision {
@@ -184,6 +194,36 @@ func TestReadSymptom(t *testing.T) {
 	s, err = ReadSymptom(strings.NewReader(`{"level":"error","msg":"could not pay"}`))
 	require.NoError(t, err)
 	require.Contains(t, s.Text, "could not pay")
+}
+
+// TestTheAnswerIsNotRead: what a file says of the culprit and the fix, at any
+// place, changes nothing.
+func TestTheAnswerIsNotRead(t *testing.T) {
+	const with = `{"culprit":%q,"fix":%q,"buggy":%q,"stack_trace":"panic: x\n\nmain.T()\n\t/a/b.go:3 +0x1\n","candidates":[
+		{"sha":"aaaaaaa","subject":"one","files":[["b.go","1","2"]],"culprit":%[4]t},{"sha":"bbbbbbb","subject":"two","files":[["c.go","9","2"]],"culprit":%[5]t,"fix":"aaaaaaa"}]}`
+	rank := func(culprit string, first bool) event.Suspicion {
+		symptom, commits, err := ReadCase(strings.NewReader(fmt.Sprintf(with, culprit, culprit, culprit, first, !first)))
+		require.NoError(t, err)
+		return Rank(symptom, commits, Options{})
+	}
+	require.Equal(t, rank("aaaaaaa", true), rank("bbbbbbb", false))
+	require.Equal(t, rank("aaaaaaa", true), rank("", false))
+}
+
+// FuzzReadSymptom: any bytes give a symptom that can be ranked, or an error.
+func FuzzReadSymptom(f *testing.F) {
+	f.Add("--- FAIL: TestCart/adds (0.00s)\nFAILED tests/test_cart.py::test_add - x\ncom.acme.CartTest#adds\n")
+	f.Add(`{"stack_trace": "x", "failing_tests": "A#b;;"}`)
+	f.Add("{\"failing_tests\": 3}")
+	f.Add("\xff\xfe\x00--- \n--- \nat (:0:0)\nCaused by: \n\tat a.b.c(D.java:99999999999999999999)\n")
+	commits := noise(3)
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := ReadSymptom(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		require.Len(t, Rank(s, commits, Options{PathPrefixes: []string{"a"}}).Suspects, 3)
+	})
 }
 
 func TestRenamed(t *testing.T) {
