@@ -119,6 +119,9 @@ func (c *curve) spread() (out spread) {
 
 // at is the relative variance of the rate over a window of so many seconds.
 func (s *spread) at(seconds float64) float64 {
+	if s == nil {
+		return 0
+	}
 	if seconds <= 1 {
 		return s[0]
 	}

@@ -57,7 +57,7 @@ func (w *watch) decide(sec int64) {
 		l := &w.errors.levels[0]
 		w.set(event.Exonerated, event.ReasonOldCohortAffected, fmt.Sprintf(
 			"errors rose in the old version too: %s there and %s in the new one, %s before the deployment",
-			percent(l.total.xs/l.total.ws), percent(l.total.xc/l.total.wc), percent(l.base.xs/l.base.ws)))
+			percent(l.total.xs/l.total.ws), percent(l.total.xc/l.total.wc), percent(l.base.Events/l.base.Exposure)))
 		return
 	}
 	if w.state == event.Healthy {
@@ -134,7 +134,7 @@ func (i *indicator) isWithin(w *watch) bool {
 func (i *indicator) toleranceNats(w *watch) float64 {
 	best := 0.
 	for k := range i.levels {
-		if i.levels[k].tolRatio != nil {
+		if i.levels[k].tol != nil {
 			nats, _ := i.tolerated(w, &i.levels[k])
 			best = math.Max(best, nats)
 		}
@@ -158,7 +158,7 @@ func (w *watch) within() bool {
 // new one is no worse than the old one.
 func (w *watch) oldAffected() bool {
 	l := &w.errors.levels[0]
-	if l.total.ws < .05*l.total.wc || l.total.ws == 0 || l.base.ws == 0 || w.errors.old.ticks < minAffected {
+	if l.total.ws < .05*l.total.wc || l.total.ws == 0 || l.base.Exposure == 0 || w.errors.old.ticks < minAffected {
 		return false
 	}
 	weigh := func(p *process) float64 {
@@ -313,7 +313,7 @@ func (w *watch) powered() (ratio, rise float64) {
 	if l.total.wc == 0 {
 		return 0, 0
 	}
-	p := math.Max(l.controlRate(), 1/math.Max(l.total.ws+l.base.ws, 1))
+	p := math.Max(l.controlRate(), 1/math.Max(l.total.ws+l.base.Exposure, 1))
 	mu := p * l.total.wc
 	all := l.total
 	all.heavy = w.design()

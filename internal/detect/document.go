@@ -291,7 +291,7 @@ func (w *watch) part(i *indicator, sec int64, critical bool) IndicatorPart {
 
 func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPart {
 	l := &i.levels[k]
-	p := LevelPart{Event: i.eventText(k), Harm: "higher", Spread: l.persist, Base: event.Count{Events: l.base.xs, Exposure: l.base.ws},
+	p := LevelPart{Event: i.eventText(k), Harm: "higher", Spread: float64(l.persist), Base: l.base,
 		Bounds: [2]float64{real(l.lower), real(l.upper)}, Phi: 1, Steps: []Step{}}
 	if math.IsInf(l.upper, 1) {
 		p.Bounds[1] = 0
@@ -302,7 +302,7 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 	if l.harm.ticks > 0 {
 		p.Nats, p.Phi = i.levelNats(w, l, sec)
 		t := l.harm.leading()
-		p.Tested, p.Window = tested(t.total), tested(t.window())
+		p.Tested, p.Window = tested(l.harm.total), tested(t.window())
 	}
 	switch {
 	case l.rec != nil:
@@ -311,7 +311,7 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 		p.FirstLate, p.Steps = true, series{w.lump(i, l, l.margin)}.told()
 	}
 	p.Recorded = !l.unrecorded
-	if critical && l.tolRatio != nil && (w.healthyAt == 0 || w.healthyAt == sec) { // later ones decide nothing
+	if critical && l.tol != nil && (w.healthyAt == 0 || w.healthyAt == sec) { // later ones decide nothing
 		nats, phi := i.tolerated(w, l)
 		t := &TolerancePart{Phi: phi, Nats: real(nats), Needed: -math.Log(healthyAlpha), Ratio: []Step{}, Rise: []Step{}}
 		if l.rec != nil {

@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"fmt"
 	"math"
 	"runtime"
 	"strconv"
@@ -269,102 +268,4 @@ func TestRequestDoesNotAllocate(t *testing.T) {
 		run()
 	}
 	require.Zero(t, testing.AllocsPerRun(1000, run))
-}
-
-func BenchmarkRequest(b *testing.B) {
-	for _, ops := range []int{1, 20} {
-		b.Run(fmt.Sprintf("operations=%d", ops), func(b *testing.B) {
-			e := New(Config{Start: time.Unix(simStart, 0)})
-			src := e.Source(Origin{Service: "s", Instance: "i"})
-			var names []string
-			for i := range ops {
-				names = append(names, "POST /cart/checkout/"+strconv.Itoa(i))
-			}
-			at := simStart * second
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				src.Request(Request{Operation: names[i%ops], End: at + int64(i&1023), Duration: int64(i&1023) * 1e5, Failed: i&63 == 0}, nil)
-			}
-		})
-	}
-}
-
-func BenchmarkLog(b *testing.B) {
-	e := New(Config{Start: time.Unix(simStart, 0)})
-	src := e.Source(Origin{Service: "s", Instance: "i"})
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		src.Log(LogLine{Template: uint64(i & 63), At: simStart * second, Severity: 9, Text: "x"}, nil)
-	}
-}
-
-func BenchmarkUpdate(b *testing.B) {
-	var p process
-	var logs [cells]float64
-	for i := 0; b.Loop(); i++ {
-		c := counts{xc: float64(i & 1), wc: 100, xs: 9, ws: 900}
-		pairLogs(c, 1.1, upper, &logs)
-		p.step(&logs, int64(i), c)
-	}
-}
-
-// BenchmarkTick closes one second of services with 7 indicators an operation,
-// all with traffic in both cohorts and a deployment under watch.
-func BenchmarkTick100kIndicators(b *testing.B) {
-	const services, ops = 100, 140
-	e := New(Config{Start: time.Unix(simStart, 0)})
-	var sources []*Source
-	for s := range services {
-		for v := range 2 {
-			sources = append(sources, e.Source(Origin{Service: strconv.Itoa(s), Version: strconv.Itoa(v), Instance: strconv.Itoa(v)}))
-		}
-	}
-	sec := simStart
-	fill := func(sources []*Source) {
-		for _, src := range sources {
-			for o := range ops {
-				src.Request(Request{Operation: "op" + strconv.Itoa(o), End: sec * second, Duration: 1e6 * int64(1+o+int(sec%60)), Failed: (sec+int64(o))%17 == 0}, nil)
-			}
-		}
-		sec++
-		e.Tick(time.Unix(sec+1, 0))
-	}
-	var old []*Source
-	for i := 0; i < len(sources); i += 2 {
-		old = append(old, sources[i])
-	}
-	for range 300 {
-		fill(old)
-	}
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for s := range services {
-		e.Watch(event.Deployment{ID: strconv.Itoa(s), Service: strconv.Itoa(s), Version: "1", StartedAt: time.Unix(sec, 0)}, event.Gate)
-	}
-	for range 60 {
-		fill(sources)
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	levels := 0
-	for _, w := range e.queue {
-		for _, i := range w.indicators {
-			levels += len(i.levels)
-		}
-	}
-	b.ResetTimer()
-	for b.Loop() {
-		b.StopTimer()
-		for _, src := range sources {
-			for o := range ops {
-				src.Request(Request{Operation: "op" + strconv.Itoa(o), End: sec * second, Duration: 1e6 * int64(1+o), Failed: (sec+int64(o))%17 == 0}, nil)
-			}
-		}
-		sec++
-		b.StartTimer()
-		e.Tick(time.Unix(sec+1, 0))
-	}
-	b.ReportMetric(float64(levels), "indicators")
-	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(levels), "open-B/indicator")
 }

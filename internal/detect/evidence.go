@@ -9,10 +9,21 @@ import "math"
 // For each grid cell, R_t = (R_{t−1} + π_t)·L_t, Σπ ≤ 1, and E = ΣR / #cells.
 // R is kept as a plain number: it is clamped at e^575, where every threshold
 // was passed long ago, and is free of drift below since π_t is added.
+//
+// Every bound of every operation has one, so its size is what an open indicator
+// costs (docs/cost.md).
 type process struct {
+	steady
+	began int64 // the second before its first
+	total counts
+	track [trackers]tracker
+}
+
+// steady is the same without the mixture over starts and without an onset: it
+// speaks of all that was tested.
+type steady struct {
 	r     [cells]float64
 	ticks int32 // with exposure, so far
-	track [trackers]tracker
 }
 
 const (
@@ -79,10 +90,6 @@ func (c *counts) add(d counts) {
 	c.heavy = math.Max(c.heavy, d.heavy)
 }
 
-func (c counts) minus(d counts) counts {
-	return counts{c.xc - d.xc, c.wc - d.wc, c.xs - d.xs, c.ws - d.ws, c.wh - d.wh, c.eh - d.eh, c.heavy}
-}
-
 // pairLogs are the log-likelihood ratios of one second of paired counts, a cell
 // each: binomial, conditional on the events of both. margin > 1.
 func pairLogs(c counts, margin float64, s side, out *[cells]float64) {
@@ -131,14 +138,18 @@ func (p *process) step(logs *[cells]float64, sec int64, c counts) {
 			p.r[i] = math.Min(p.r[i]*math.Exp(math.Min(l, maxLog)), maxR)
 		}
 	}
+	if p.ticks == 1 {
+		p.began = sec - 1
+	}
+	p.total.add(c)
+	at := int32(sec - p.began)
 	for i := range p.track {
-		p.track[i].step(logs[trackedCells[i]], sec, p.ticks, c)
+		p.track[i].step(float32(logs[trackedCells[i]]), at, p.ticks, &c)
 	}
 }
 
-// stepPlain is step without the mixture over starts, for processes that speak
-// of the whole watch; they begin at one.
-func (p *process) stepPlain(logs *[cells]float64) {
+// step adds one second; it begins at one.
+func (p *steady) step(logs *[cells]float64) {
 	if p.ticks == 0 {
 		for i := range p.r {
 			p.r[i] = 1
@@ -152,8 +163,8 @@ func (p *process) stepPlain(logs *[cells]float64) {
 	}
 }
 
-// temperedPlain is tempered for stepPlain.
-func (p *process) temperedPlain(phi float64) float64 {
+// tempered is process.tempered for it.
+func (p *steady) tempered(phi float64) float64 {
 	if p.ticks == 0 {
 		return 0
 	}
@@ -165,7 +176,7 @@ func (p *process) temperedPlain(phi float64) float64 {
 }
 
 // logE is ln E.
-func (p *process) logE() float64 {
+func (p *steady) logE() float64 {
 	sum := 0.
 	for _, r := range p.r {
 		sum += r
@@ -185,7 +196,7 @@ func (p *process) leading() *tracker {
 	if p.r[best] >= maxR { // and others may be
 		best = 0
 		for i := range p.track {
-			if p.track[i].gain() > p.track[best].gain() {
+			if p.track[i].gain > p.track[best].gain {
 				best = i
 			}
 		}
@@ -193,9 +204,6 @@ func (p *process) leading() *tracker {
 	}
 	return &p.track[best/2]
 }
-
-// gain is the log-likelihood ratio since the onset.
-func (t *tracker) gain() float64 { return t.s - t.low }
 
 // tempered is ln E with its likelihood part divided by φ ≥ 1, the Pearson ratio
 // of counts in the window since the onset. Each term π·Λ of the mixture becomes
@@ -208,7 +216,7 @@ func (p *process) tempered(phi float64) float64 {
 		return e
 	}
 	cost := logCells - math.Log(onsetWeight(lead.tick))
-	e = math.Max(e, lead.gain()-cost) // where R is clamped: one term of the mixture
+	e = math.Max(e, float64(lead.gain)-cost) // where R is clamped: one term of the mixture
 	if e+cost <= 0 {
 		return e
 	}
@@ -220,81 +228,93 @@ const trackers = 4
 // trackedCells are the cells whose onset is followed: r = 1.1, 1.5, 3, 10.
 var trackedCells = [trackers]int{0, 2, 4, 6}
 
-// tracker follows G_t = max(0, G_{t−1}+ℓ_t) of one cell as S_t − min S: the
-// onset is the second after the minimum, and its confidence set holds the
-// seconds whose S lies within two nats of it.
+// tracker follows G_t = max(0, G_{t−1}+ℓ_t) of one cell: the onset is the
+// second after its last zero, and its confidence set holds the seconds at which
+// the sum S of all ℓ was within two nats of its minimum there. Seconds count
+// from the process's begin.
 type tracker struct {
-	s, low float64
-	at     int64 // second of the minimum (the last before the change)
-	latest int64 // last second with S ≤ low+2
-	tick   int32 // of the process, first after the minimum
-	ladder [ladderSteps]rung
+	gain   float32 // G
+	heavy  float32 // largest weight since the minimum
+	at     int32   // second of the minimum (the last before the change)
+	latest int32   // last second with S within two nats of the minimum
+	tick   int32   // of the process, first after the minimum
 	rungs  int32
-	before counts // totals up to the minimum
-	total  counts
-	heavy  float64 // largest weight since the minimum
+	since  sums // counts since the minimum
+	ladder [ladderSteps]rung
 }
 
+// rung is a second at which S was at its lowest yet, and how far it fell from
+// there to the next rung's, or of the last to the minimum.
 type rung struct {
-	sec int64
-	s   float64
+	at   int32
+	fell float32
 }
+
+// sums are counts in half the room: exact up to sixteen million.
+type sums struct{ xc, wc, xs, ws, wh, eh float32 }
 
 const (
-	ladderSteps = 8
-	ladderGap   = .28 // nats between rungs: eight cover two nats and a bit
+	ladderSteps = 5
+	ladderGap   = .5 // nats between rungs: five cover two nats and more
 	onsetNats   = 2
 )
 
-func (t *tracker) step(l float64, sec int64, tick int32, c counts) {
-	t.s += l
-	t.total.add(c)
-	t.heavy = math.Max(t.heavy, c.heavy)
-	if t.tick == 0 || t.s < t.low {
-		if t.tick == 0 {
-			// The process may have begun in the middle of the change.
-			t.low, t.at, t.tick, t.latest = 0, sec-1, 1, sec-1
-			t.push(sec-1, 0)
-		}
-		if t.s < t.low {
-			t.low, t.at, t.tick, t.before, t.heavy = t.s, sec, tick+1, t.total, 0
-			t.push(sec, t.s)
-		}
+func (t *tracker) step(l float32, at, tick int32, c *counts) {
+	if tick == 1 { // the process may have begun in the middle of the change
+		t.tick, t.rungs = 1, 1
 	}
-	if t.s <= t.low+onsetNats {
-		t.latest = sec
+	t.gain += l
+	t.heavy = max(t.heavy, float32(c.heavy))
+	if t.gain < 0 {
+		t.lower(-t.gain, at)
+		t.gain, t.at, t.tick, t.heavy, t.since = 0, at, tick+1, 0, sums{}
+	} else {
+		t.since.xc += float32(c.xc)
+		t.since.wc += float32(c.wc)
+		t.since.xs += float32(c.xs)
+		t.since.ws += float32(c.ws)
+		t.since.wh += float32(c.wh)
+		t.since.eh += float32(c.eh)
+	}
+	if t.gain <= onsetNats {
+		t.latest = at
 	}
 }
 
-// push notes a new low when it is lower than the last rung by a gap.
-func (t *tracker) push(sec int64, s float64) {
-	if t.rungs > 0 && t.ladder[t.rungs-1].s-s < ladderGap {
+// lower notes that the minimum fell, with a rung when it fell by a gap.
+func (t *tracker) lower(by float32, at int32) {
+	last := &t.ladder[t.rungs-1]
+	if last.fell += by; last.fell < ladderGap {
 		return
 	}
 	if t.rungs == ladderSteps {
 		copy(t.ladder[:], t.ladder[1:])
 		t.rungs--
 	}
-	t.ladder[t.rungs] = rung{sec, s}
+	t.ladder[t.rungs] = rung{at: at}
 	t.rungs++
 }
 
 // onset gives the best second and the confidence set's first and last.
-func (t *tracker) onset() (at, earliest, latest int64) {
-	at, earliest, latest = t.at+1, t.at+1, max(t.latest, t.at)+1
-	for _, r := range t.ladder[:t.rungs] {
-		if r.s <= t.low+onsetNats {
-			return at, min(earliest, r.sec+1), latest
+func (p *process) onset(t *tracker) (at, earliest, latest int64) {
+	first, fell := t.at, float32(0)
+	for k := t.rungs - 1; k >= 0; k-- {
+		if fell += t.ladder[k].fell; fell > onsetNats {
+			break
 		}
+		first = min(first, t.ladder[k].at)
 	}
-	return at, earliest, latest
+	from := p.began + 1
+	return from + int64(t.at), from + int64(first), from + int64(max(t.latest, t.at))
 }
+
+// last is the last second before the change.
+func (p *process) last(t *tracker) int64 { return p.began + int64(t.at) }
 
 // window is what was counted since the onset.
 func (t *tracker) window() counts {
-	c := t.total.minus(t.before)
-	c.heavy = t.heavy
-	return c
+	s := &t.since
+	return counts{float64(s.xc), float64(s.wc), float64(s.xs), float64(s.ws), float64(s.wh), float64(s.eh), float64(t.heavy)}
 }
 
 // upperRate is an upper confidence bound of a Poisson rate from x events

@@ -353,7 +353,7 @@ func (w *watch) gaugeIndicator(g *gauge) *indicator {
 	for k, b := range i.gauge.bounds {
 		x, n, pods := g.base(b)
 		l := &i.levels[k]
-		l.base, l.complement, l.side, l.margin = counts{xs: x, ws: n}, b.within, side(b.within), gaugeMargin
+		l.base, l.complement, l.side, l.margin = event.Count{Events: x, Exposure: n}, b.within, side(b.within), gaugeMargin
 		if b.within {
 			l.margin = w.minRatio
 		}

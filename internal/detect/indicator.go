@@ -64,7 +64,7 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 			n, failed = 0, 0
 		}
 		i.levels[0].setBase(failed, n, i.noise, w.base.Seconds, w.alpha, past.spread())
-		i.levels[0].tolRatio, i.levels[0].tolLevel, i.levels[0].better = &process{}, &process{}, &process{}
+		i.levels[0].tol, i.levels[0].better = &tolerance{}, &steady{}
 	case signal == event.SignalThroughput:
 		i.side, i.noise, i.drift = lower, vanishNoise, vanishNoise/2
 		i.levels = []level{{side: lower, margin: vanishMargin, persist: vanishNoise / 2}}
@@ -99,24 +99,28 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 
 // level is the evidence on one event definition of an indicator.
 type level struct {
+	margin     float64 // m, from earlier seconds
+	persist    float32 // lasting difference between instances, relative
 	side       side
 	complement bool    // events are the requests within the bound
-	margin     float64 // m, from earlier seconds
-	persist    float64 // lasting difference between instances, relative
-	past       spread  // of the rate in history
-	pend       counts  // seconds in which only one cohort had exposure
-	tolPend    counts
-	harm       process
-	better     *process // the same for the other side, of critical indicators
-	total      counts   // all seconds
-	base       counts   // of history: xs of ws
-	upper      float64  // of the history's rate at α/2
+	unrecorded bool    // for want of room
+	past       *spread // of the rate in history; nil: none
+	pend       *counts // seconds in which only one cohort had exposure; nil: none
+	total      counts  // all seconds
+	base       event.Count
+	upper      float64 // of the history's rate at α/2
 	lower      float64
+	tol        *tolerance // nil: healthy does not ask here
+	better     *steady     // the evidence for the other side, of critical indicators; nil: not asked
+	rec        *levelRecord
+	harm       process
+}
 
-	tolRatio, tolLevel *process // "worse than tolerance" rejected: by ratio, by absolute level
-
-	rec        *levelRecord // nil: none
-	unrecorded bool         // for want of room
+// tolerance is the evidence against "worse than tolerated": by ratio, and by
+// absolute level.
+type tolerance struct {
+	ratio, rise steady
+	pend        counts // of latency, whose pairs differ from its level's
 }
 
 type class uint8
@@ -208,7 +212,10 @@ func noveltyLogs(c counts, margin, spent, history float64, out *[cells]float64) 
 
 // setBase takes the history's counts of a level and how noisy they were.
 func (l *level) setBase(x, w, noise, seconds, alpha float64, past spread) {
-	l.base, l.past = counts{xs: x, ws: w}, past
+	l.base = event.Count{Events: x, Exposure: w}
+	if past != (spread{}) {
+		l.past = &past
+	}
 	if w <= 0 {
 		l.upper, l.lower = math.Inf(1), 0
 		return
@@ -219,11 +226,11 @@ func (l *level) setBase(x, w, noise, seconds, alpha float64, past spread) {
 
 // controlRate is an estimate of the control's rate, concurrent before history.
 func (l *level) controlRate() float64 {
-	if l.total.ws > 0 && (l.total.wh < l.total.wc/2 || l.base.ws == 0) {
+	if l.total.ws > 0 && (l.total.wh < l.total.wc/2 || l.base.Exposure == 0) {
 		return l.total.xs / l.total.ws
 	}
-	if l.base.ws > 0 {
-		return l.base.xs / l.base.ws
+	if l.base.Exposure > 0 {
+		return l.base.Events / l.base.Exposure
 	}
 	return 0
 }
@@ -231,18 +238,18 @@ func (l *level) controlRate() float64 {
 // controlBound is a 95 % bound of the control's rate from all that is known.
 func (l *level) controlBound(up bool) float64 {
 	if up {
-		return math.Min(upperRate(l.total.xs, l.total.ws, 1, .05), upperRate(l.base.xs, l.base.ws, 1, .05))
+		return math.Min(upperRate(l.total.xs, l.total.ws, 1, .05), upperRate(l.base.Events, l.base.Exposure, 1, .05))
 	}
-	if l.total.ws > 0 && (l.total.ws > l.base.ws || l.base.ws == 0) {
+	if l.total.ws > 0 && (l.total.ws > l.base.Exposure || l.base.Exposure == 0) {
 		return lowerRate(l.total.xs, l.total.ws, 1, .05)
 	}
-	return lowerRate(l.base.xs, l.base.ws, 1, .05)
+	return lowerRate(l.base.Events, l.base.Exposure, 1, .05)
 }
 
 // refresh sets the margin from what earlier seconds said, and those only: not
 // while seconds wait that will be tested with it.
 func (i *indicator) refresh(l *level, least float64) {
-	if l.harm.ticks%refreshMargin != 0 || l.pend.wc+l.pend.ws > 0 || l.side == lower || i.floor <= 0 {
+	if l.harm.ticks%refreshMargin != 0 || l.pend != nil || l.side == lower || i.floor <= 0 {
 		return
 	}
 	l.margin = least
@@ -266,18 +273,18 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 	}
 	i.refresh(l, w.minRatio)
 	l.total.add(c)
-	c, ok := l.pend.pair(c, concurrent && !i.firstEver)
+	c, ok := l.pair(c, concurrent && !i.firstEver)
 	if !ok {
 		return c, false
 	}
 	var logs [cells]float64
 	switch {
 	case i.firstEver:
-		noveltyLogs(c, l.margin, i.slice, l.base.ws, &logs)
+		noveltyLogs(c, l.margin, i.slice, l.base.Exposure, &logs)
 		i.slice += c.wc
 	case concurrent:
 		pairLogs(c, l.margin, l.side, &logs)
-	case l.base.ws > 0:
+	case l.base.Exposure > 0:
 		bound := l.upper
 		if l.side == lower {
 			bound = l.lower
@@ -295,12 +302,12 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 		switch {
 		case concurrent:
 			pairLogs(c, w.minRatio, !l.side, &logs)
-		case l.base.ws > 0 && l.side == upper:
+		case l.base.Exposure > 0 && l.side == upper:
 			rateLogs(c.xc, c.wc, l.lower, w.minRatio, lower, &logs)
 		default:
 			logs = [cells]float64{}
 		}
-		l.better.step(&logs, sec, c)
+		l.better.step(&logs)
 	}
 	return c, true
 }
@@ -317,6 +324,24 @@ func (p *counts) pair(c counts, concurrent bool) (counts, bool) {
 	return c, true
 }
 
+// pair is counts.pair with what waits at the level.
+func (l *level) pair(c counts, concurrent bool) (counts, bool) {
+	waits := counts{}
+	if l.pend != nil {
+		waits = *l.pend
+	}
+	out, ok := waits.pair(c, concurrent)
+	if waits == (counts{}) {
+		l.pend = nil
+		return out, ok
+	}
+	if l.pend == nil {
+		l.pend = new(counts)
+	}
+	*l.pend = waits
+	return out, ok
+}
+
 // tolerate counts one second of "worse than tolerance": harm at a rate ratio
 // of tol or more and a rise of the rate by rise or more.
 func (l *level) tolerate(c counts, tol, rise float64, concurrent bool) {
@@ -324,23 +349,23 @@ func (l *level) tolerate(c counts, tol, rise float64, concurrent bool) {
 	low := l.controlBound(false)
 	if concurrent {
 		pairLogs(c, 1/tol, lower, &logs)
-		l.tolRatio.stepPlain(&logs)
+		l.tol.ratio.step(&logs)
 		l.rec.ratioPaired(c, 1/tol)
 	} else if low > 0 {
 		rateLogs(c.xc, c.wc, low, 1/tol, lower, &logs)
-		l.tolRatio.stepPlain(&logs)
+		l.tol.ratio.step(&logs)
 		l.rec.ratioBound(c, low*tol)
 	}
 	if rise > 0 {
 		rateLogs(c.xc, c.wc, low+rise, 1, lower, &logs)
-		l.tolLevel.stepPlain(&logs)
+		l.tol.rise.step(&logs)
 		l.rec.riseBound(c, low+rise)
 	}
 }
 
 // tolerated is ln E of "worse than tolerance".
 func (i *indicator) tolerated(w *watch, l *level) (nats, phi float64) {
-	if l.tolRatio == nil {
+	if l.tol == nil {
 		return 0, 1
 	}
 	// What the new cohort does is asked, not what the version would on other
@@ -348,16 +373,16 @@ func (i *indicator) tolerated(w *watch, l *level) (nats, phi float64) {
 	all := l.total
 	all.heavy = w.design()
 	phi = i.inflation(w, l, all, float64(l.harm.ticks), false)
-	return toleranceNats(l.tolRatio, l.tolLevel, phi), phi
+	return toleranceNats(&l.tol.ratio, &l.tol.rise, phi), phi
 }
 
 // toleranceNats is ln E of two tests of "worse than tolerated", which means both.
-func toleranceNats(ratio, rise *process, phi float64) float64 {
-	a := ratio.temperedPlain(phi)
+func toleranceNats(ratio, rise *steady, phi float64) float64 {
+	a := ratio.tempered(phi)
 	if rise.ticks == 0 {
 		return a
 	}
-	return logAddExp(a, rise.temperedPlain(phi)) - math.Ln2
+	return logAddExp(a, rise.tempered(phi)) - math.Ln2
 }
 
 // inflation is φ for counts over so many seconds: the Pearson ratio of the new
@@ -379,7 +404,7 @@ func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, ins
 	}
 	lasting := 0.
 	if instances {
-		lasting = l.persist * l.persist * (1/math.Max(w.newSources, 1) + 1/math.Max(w.controlSources(c), 1))
+		lasting = float64(l.persist) * float64(l.persist) * (1/math.Max(w.newSources, 1) + 1/math.Max(w.controlSources(c), 1))
 		if c.wh > 0 {
 			lasting += i.drift * i.drift
 		}
@@ -390,7 +415,7 @@ func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, ins
 		// Sampled events come in clumps of their weight: history shows that too.
 		// The noise is that of history's rate; the bound on the rate is apart.
 		past := i.beyondMargin(l, l.past.at(seconds)+lasting)
-		phi = math.Max(phi, 1+paired*v+math.Max(c.eh*v, c.wh*l.base.xs/l.base.ws*past))
+		phi = math.Max(phi, 1+paired*v+math.Max(c.eh*v, c.wh*l.base.Events/l.base.Exposure*past))
 	}
 	return phi
 }
@@ -433,7 +458,7 @@ func (i *indicator) levelNats(w *watch, l *level, sec int64) (nats, phi float64)
 		return 0, 1
 	}
 	t := l.harm.leading()
-	phi = i.inflation(w, l, t.window(), float64(sec-t.at), true)
+	phi = i.inflation(w, l, t.window(), float64(sec-l.harm.last(t)), true)
 	return l.harm.tempered(phi), phi
 }
 

@@ -22,6 +22,14 @@ func (n *numbers) float(x *float64) {
 	*x, n.list = n.list[0], n.list[1:]
 }
 
+func (n *numbers) float32(x *float32) {
+	f := float64(*x)
+	n.float(&f)
+	if n.reading {
+		*x = float32(f)
+	}
+}
+
 func (n *numbers) int64(x *int64) {
 	f := math.Float64frombits(uint64(*x))
 	n.float(&f)
@@ -71,52 +79,96 @@ func (c *counts) walk(n *numbers) {
 	}
 }
 
-func (p *process) walk(n *numbers) {
+func (c *sums) walk(n *numbers) {
+	for _, x := range []*float32{&c.xc, &c.wc, &c.xs, &c.ws, &c.wh, &c.eh} {
+		n.float32(x)
+	}
+}
+
+func (p *steady) walk(n *numbers) {
 	for i := range p.r {
 		n.float(&p.r[i])
 	}
 	n.int32(&p.ticks)
+}
+
+func (p *process) walk(n *numbers) {
+	p.steady.walk(n)
+	n.int64(&p.began)
+	p.total.walk(n)
 	for i := range p.track {
 		t := &p.track[i]
-		n.float(&t.s)
-		n.float(&t.low)
-		n.float(&t.heavy)
-		n.int64(&t.at)
-		n.int64(&t.latest)
+		n.float32(&t.gain)
+		n.float32(&t.heavy)
+		n.int32(&t.at)
+		n.int32(&t.latest)
 		n.int32(&t.tick)
 		n.int32(&t.rungs)
 		t.rungs = min(max(t.rungs, 0), ladderSteps)
-		for k := range t.ladder {
-			n.int64(&t.ladder[k].sec)
-			n.float(&t.ladder[k].s)
+		if p.ticks > 0 {
+			t.rungs = max(t.rungs, 1)
 		}
-		t.before.walk(n)
-		t.total.walk(n)
+		t.since.walk(n)
+		for k := range t.ladder {
+			n.int32(&t.ladder[k].at)
+			n.float32(&t.ladder[k].fell)
+		}
 	}
 }
-
-func (l *level) optional() []**process { return []**process{&l.better, &l.tolRatio, &l.tolLevel} }
 
 func (l *level) walk(n *numbers) {
 	down := bool(l.side)
 	n.bool(&down)
 	l.side = side(down)
 	n.bool(&l.complement)
-	n.float(&l.persist)
+	n.float32(&l.persist)
 	n.float(&l.margin)
-	for k := range l.past {
-		n.float(&l.past[k])
+	if l.past != nil {
+		for k := range l.past {
+			n.float(&l.past[k])
+		}
 	}
+	if l.pend != nil {
+		l.pend.walk(n)
+	}
+	n.float(&l.base.Events)
+	n.float(&l.base.Exposure)
 	n.float(&l.upper)
 	n.float(&l.lower)
-	for _, c := range []*counts{&l.pend, &l.tolPend, &l.total, &l.base} {
-		c.walk(n)
-	}
+	l.total.walk(n)
 	l.harm.walk(n)
-	for _, p := range l.optional() {
-		if *p != nil {
-			(*p).walk(n)
+	if l.tol != nil {
+		l.tol.ratio.walk(n)
+		l.tol.rise.walk(n)
+		l.tol.pend.walk(n)
+	}
+	if l.better != nil {
+		l.better.walk(n)
+	}
+}
+
+// has tells which of its optional parts a level has, a bit each; have makes them.
+func (l *level) has() (parts uint8) {
+	for bit, there := range []bool{l.tol != nil, l.better != nil, l.past != nil, l.pend != nil} {
+		if there {
+			parts |= 1 << bit
 		}
+	}
+	return parts
+}
+
+func (l *level) have(parts uint8) {
+	if parts&1 != 0 {
+		l.tol = &tolerance{}
+	}
+	if parts&2 != 0 {
+		l.better = &steady{}
+	}
+	if parts&4 != 0 {
+		l.past = &spread{}
+	}
+	if parts&8 != 0 {
+		l.pend = &counts{}
 	}
 }
 

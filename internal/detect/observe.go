@@ -251,13 +251,13 @@ func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
 // share beyond 1.25 times the bound is as high as the control's beyond the bound
 // itself, or is a twentieth.
 func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent bool) {
-	c, ok := l.tolPend.pair(c, concurrent)
+	c, ok := l.tol.pend.pair(c, concurrent)
 	if !ok {
 		return
 	}
 	var logs [cells]float64
 	rateLogs(c.xc, c.wc, .05, 1, lower, &logs)
-	l.tolLevel.stepPlain(&logs)
+	l.tol.rise.step(&logs)
 	w.recordOf(i, l, l.margin, 0).riseBound(c, .05)
 	base := &i.levels[i.test.q95]
 	switch {
@@ -270,13 +270,13 @@ func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent boo
 	default:
 		return
 	}
-	l.tolRatio.stepPlain(&logs)
+	l.tol.ratio.step(&logs)
 }
 
 // stepOldCohort asks whether the old version got as bad as the new one.
 func (w *watch) stepOldCohort(sec int64, c counts) {
 	l := &w.errors.levels[0]
-	if l.base.ws <= 0 {
+	if l.base.Exposure <= 0 {
 		return
 	}
 	var logs [cells]float64
@@ -296,7 +296,7 @@ func (w *watch) stepOldCohort(sec int64, c counts) {
 // only for ten minutes, for a day has its own course.
 func (w *watch) stepTraffic(i *indicator, sec int64, served float64) {
 	l := &i.levels[0]
-	if !w.warm(sec) || sec-w.ready > trafficFor || sec-w.lastItem > 1+2*w.gap || l.base.ws < 60 || l.base.xs < 60 {
+	if !w.warm(sec) || sec-w.ready > trafficFor || sec-w.lastItem > 1+2*w.gap || l.base.Exposure < 60 || l.base.Events < 60 {
 		return
 	}
 	i.step(w, l, sec, counts{xc: served, wc: 1, heavy: w.heaviest}, false)

@@ -282,8 +282,8 @@ func (l *LevelPart) recompute(firstEver bool) (nats float64, exact bool, problem
 
 // recompute replays the tests of "worse than tolerated", whose order does not matter.
 func (t *TolerancePart) recompute() float64 {
-	replay := func(steps []Step) *process {
-		p := &process{}
+	replay := func(steps []Step) *steady {
+		p := &steady{}
 		for _, s := range steps {
 			var paired, bound [cells]float64
 			pairLogs(counts{xc: s.NewEvents, wc: s.NewExposure, xs: s.OldEvents, ws: s.OldExposure}, s.Margin, lower, &paired)
@@ -293,7 +293,7 @@ func (t *TolerancePart) recompute() float64 {
 			for i := range paired {
 				paired[i] += bound[i]
 			}
-			p.stepPlain(&paired)
+			p.step(&paired)
 		}
 		return p
 	}

@@ -88,16 +88,15 @@ func thin[T any](list []T, target int, take func(*T, T), at func(T) int32) []T {
 	for share := 1. / 32; len(list) > target; share *= 1.5 {
 		kept := list[:0]
 		for i := 0; i < len(list); i++ {
-			x := list[i]
-			end := now
+			begin, end := at(list[i]), now
 			if i+2 < len(list) {
 				end = at(list[i+2])
 			}
-			if i+1 < len(list) && float64(end-at(x)) <= share*float64(now-at(x)) {
-				take(&x, list[i+1])
+			kept = append(kept, list[i])
+			if i+1 < len(list) && float64(end-begin) <= share*float64(now-begin) {
+				take(&kept[len(kept)-1], list[i+1])
 				i++
 			}
-			kept = append(kept, x)
 		}
 		list = kept
 	}
@@ -132,7 +131,7 @@ func (w *watch) recordOf(i *indicator, l *level, margin, gain float64) *levelRec
 // lump is all that a level tested, as one step.
 func (w *watch) lump(i *indicator, l *level, margin float64) step {
 	s := step{ticks: l.harm.ticks, at: int32(i.started - w.opened)}
-	s.fill(l.harm.track[0].total, margin, l.side)
+	s.fill(l.harm.total, margin, l.side)
 	return s
 }
 

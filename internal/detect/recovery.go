@@ -192,16 +192,16 @@ func (u *undoing) observeGauges(w *watch, sec int64, samples []gaugeSample) {
 
 func (p *undonePart) back(sec int64) bool {
 	t := p.process.leading()
-	if sec-t.at < minRecovery {
+	seconds := sec - p.process.last(t)
+	if seconds < minRecovery {
 		return false
 	}
 	win := t.window()
 	if p.i.gauge != nil {
 		return p.process.tempered(p.i.gauge.inflation(win)) >= recoverNats
 	}
-	seconds := float64(sec - t.at)
 	// The rate that now is is asked for, so only the noise that passes counts.
-	v := p.i.noise * p.i.noise * math.Min(1, 2*noiseMemory/seconds)
+	v := p.i.noise * p.i.noise * math.Min(1, 2*noiseMemory/float64(seconds))
 	return p.process.tempered(math.Max(1, win.heavy)*(1+win.eh*v)) >= recoverNats
 }
 

@@ -72,8 +72,9 @@ func (w *watch) onset(i *indicator) *event.Onset {
 	if len(i.levels) == 0 || i.levels[i.best].harm.ticks == 0 {
 		return nil
 	}
-	t := i.levels[i.best].harm.leading()
-	at, earliest, latest := t.onset()
+	p := &i.levels[i.best].harm
+	t := p.leading()
+	at, earliest, latest := p.onset(t)
 	if t.tick == 1 && w.ready != 0 && at-w.ready <= int64(w.engine.cfg.Warmup/time.Second)+slots && (i.signal == event.SignalLatency || i.signal == event.SignalThroughput) {
 		// It was there when counting began, after the warm-up: it came with
 		// the version.
@@ -169,10 +170,10 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 	old := counts{xs: l.total.xs, ws: l.total.ws}
 	e.Control = event.ControlConcurrent
 	if old.ws == 0 || l.total.wh > l.total.wc/2 {
-		old, e.Control = l.base, event.ControlHistory
+		old, e.Control = counts{xs: l.base.Events, ws: l.base.Exposure}, event.ControlHistory
 	}
 	if i.firstEver {
-		old = counts{ws: l.total.ws + l.base.ws}
+		old = counts{ws: l.total.ws + l.base.Exposure}
 	}
 	if old.ws == 0 {
 		e.Control = event.ControlNone
@@ -294,7 +295,7 @@ func (w *watch) related() []event.RelatedError {
 		o := w.operationAt(i.op)
 		l := &i.levels[0]
 		r := ranked{nats: i.nats, RelatedError: event.RelatedError{Signal: event.SignalErrors, Operation: o.name, Fingerprint: "failed " + o.name,
-			OnlyInNew: l.total.xs == 0 && l.base.xs == 0, NewCount: l.total.xc, OldCount: l.total.xs, Examples: w.examples(o.kept)}}
+			OnlyInNew: l.total.xs == 0 && l.base.Events == 0, NewCount: l.total.xc, OldCount: l.total.xs, Examples: w.examples(o.kept)}}
 		if i.firstBad != 0 {
 			r.FirstAt = clock.wall(i.firstBad)
 		}

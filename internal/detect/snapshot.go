@@ -12,7 +12,7 @@ import (
 
 // snapshotVersion changes when an older snapshot could not be understood; such
 // a one is refused, and the engine learns anew.
-const snapshotVersion = 2
+const snapshotVersion = 3
 
 // A snapshot holds histories, the origins seen, and the watches with all their
 // evidence. The open seconds, the examples waiting and the users' sketches are
@@ -79,7 +79,7 @@ type indicatorState struct {
 	Tested      bool
 	Old         bool // it follows the old cohort
 	Critical    bool
-	Processes   []uint8 // by level: which optional processes it has
+	Parts       []uint8 // by level: which optional parts it has
 	Early       bool
 	Records     []savedLevel // by level, nil: none
 	Numbers     []float64
@@ -149,13 +149,7 @@ func (w *watch) save() watchState {
 		position[i] = len(st.Indicators)
 		is := indicatorState{Signal: i.signal, Op: i.op, Pattern: i.pattern, Class: int(i.class), Levels: len(i.levels), Tested: i.test != nil, Old: i.old != nil, Critical: i.critical}
 		for l := range i.levels {
-			mask := uint8(0)
-			for bit, p := range i.levels[l].optional() {
-				if *p != nil {
-					mask |= 1 << bit
-				}
-			}
-			is.Processes = append(is.Processes, mask)
+			is.Parts = append(is.Parts, i.levels[l].has())
 		}
 		n := &numbers{}
 		i.walk(n)
@@ -282,16 +276,12 @@ func (e *Engine) loadWatch(st watchState) error {
 	damaged := fmt.Errorf("the engine's state is damaged: the watch of %s", st.Deployment.ID)
 	for _, is := range st.Indicators {
 		i := &indicator{signal: is.Signal, op: is.Op, pattern: is.Pattern, class: class(is.Class), critical: is.Critical}
-		if int(is.Op) >= len(s.ops) || int(is.Pattern) >= len(s.patterns) || len(is.Processes) != is.Levels || is.Levels > latencyLevels {
+		if int(is.Op) >= len(s.ops) || int(is.Pattern) >= len(s.patterns) || len(is.Parts) != is.Levels || is.Levels > latencyLevels {
 			return damaged
 		}
 		i.levels = make([]level, is.Levels)
 		for l := range i.levels {
-			for bit, p := range i.levels[l].optional() {
-				if is.Processes[l]&(1<<bit) != 0 {
-					*p = &process{}
-				}
-			}
+			i.levels[l].have(is.Parts[l])
 		}
 		if is.Tested {
 			i.test = &latencyTest{}

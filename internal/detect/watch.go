@@ -401,13 +401,13 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 			l.complement, l.side, x, past = true, lower, n-x, past.complemented(t.tail[k])
 		}
 		l.margin = w.minRatio
-		l.persist = w.instanceSpread(i.op, t.bounds[k], t.tail[k], l.complement)
+		l.persist = float32(w.instanceSpread(i.op, t.bounds[k], t.tail[k], l.complement))
 		l.setBase(x, n, i.noise, w.base.Seconds, w.alpha, past)
 		if k == t.limit {
-			l.tolRatio, l.tolLevel = &process{}, &process{}
+			l.tol = &tolerance{}
 		}
 		if k == t.q95 {
-			l.better = &process{}
+			l.better = &steady{}
 		}
 	}
 }

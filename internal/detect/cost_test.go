@@ -1,0 +1,204 @@
+package detect
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// What the engine costs. `make cost` runs these and writes docs/cost.md. An
+// indicator is here one pair of counts: latency has one a bound.
+
+// BenchmarkUpdate is one second of one open indicator: eight ratios, the onsets
+// and, once a second, its weight.
+func BenchmarkUpdate(b *testing.B) {
+	for _, busy := range []bool{true, false} {
+		name := "events"
+		if !busy {
+			name = "quiet"
+		}
+		b.Run(name, func(b *testing.B) {
+			s := newSim(1, Config{})
+			pods := s.roll(10, .01, 90, .01)
+			s.run(60, pods[:9], nil)
+			s.deploy("d", "2", "1")
+			s.run(20, pods, nil)
+			w := s.e.watches["d"]
+			i := w.byOp[1].errors
+			l := &i.levels[0]
+			c := counts{xc: 1, wc: 100, xs: 9, ws: 900}
+			if !busy {
+				c.xc, c.xs = 0, 0
+			}
+			b.ReportAllocs()
+			for sec := s.sec; b.Loop(); sec++ {
+				i.step(w, l, sec, c, true)
+				i.weigh(w, sec)
+			}
+		})
+	}
+}
+
+// fleet is an engine with many open indicators: services of 20 operations with
+// errors and latency each, and 60 exceptions that history knows.
+type fleet struct {
+	e    *Engine
+	sec  int64
+	old  []*Source
+	new  []*Source
+	open int
+}
+
+const (
+	fleetOps      = 20
+	fleetPatterns = 60
+	fleetEach     = 7*fleetOps + fleetPatterns // pairs, nearly: errors, and latency at about six bounds
+)
+
+func newFleet(indicators int, watched bool) *fleet {
+	services := (indicators + fleetEach - 1) / fleetEach
+	f := &fleet{e: New(Config{Start: time.Unix(simStart, 0), Limits: Limits{Services: services + 1, Watches: services + 1}}), sec: simStart}
+	for k := range services {
+		name := fmt.Sprintf("service-%d", k)
+		f.old = append(f.old, f.e.Source(Origin{Service: name, Environment: "prod", Version: "1", Instance: "old"}))
+		f.new = append(f.new, f.e.Source(Origin{Service: name, Environment: "prod", Version: "2", Instance: "new"}))
+	}
+	for range 60 { // past the warm-up, so that latency is known
+		f.second(f.old, 10)
+	}
+	if !watched {
+		return f
+	}
+	for k := range services {
+		f.e.Watch(event.Deployment{ID: fmt.Sprint(k), Service: fmt.Sprintf("service-%d", k), Environment: "prod", Version: "2", PreviousVersion: "1", StartedAt: time.Unix(f.sec, 0)}, event.Advise)
+	}
+	for range 3 {
+		f.send(f.old, 1)
+		f.second(f.new, 1)
+	}
+	for _, w := range f.e.queue {
+		for _, i := range w.indicators {
+			f.open += len(i.levels)
+		}
+	}
+	return f
+}
+
+var fleetNames = func() (out [fleetOps]string) {
+	for i := range out {
+		out[i] = fmt.Sprintf("GET /operation/%d", i)
+	}
+	return out
+}()
+
+// send is one second of each source: n requests of every operation, and one of
+// each exception.
+func (f *fleet) send(sources []*Source, n int) {
+	at := f.sec * second
+	for _, s := range sources {
+		for op := range fleetOps {
+			for i := range n {
+				s.Request(Request{Operation: fleetNames[op], End: at, Duration: int64(1+(op+i*37+int(f.sec)*11)%97) * 1e6}, nil)
+			}
+		}
+		for p := range fleetPatterns {
+			s.Exception(Exception{Fingerprint: uint64(p + 1), At: at, Type: "KnownError"}, nil)
+		}
+	}
+}
+
+func (f *fleet) second(sources []*Source, n int) {
+	f.send(sources, n)
+	f.sec++
+	f.e.Tick(time.Unix(f.sec, 0))
+}
+
+func heap() float64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}
+
+// BenchmarkTick is one second of the engine, with every indicator spoken to
+// (busy) or none (quiet). Sending is not measured.
+func BenchmarkTick(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		before := heap()
+		f := newFleet(n, true)
+		bytes := heap() - before
+		for _, busy := range []bool{true, false} {
+			name := "busy"
+			if !busy {
+				name = "quiet"
+			}
+			b.Run(fmt.Sprintf("%d/%s", f.open, name), func(b *testing.B) {
+				for b.Loop() {
+					b.StopTimer()
+					if busy {
+						f.send(f.old, 1)
+						f.send(f.new, 1)
+					}
+					f.sec++
+					b.StartTimer()
+					f.e.Tick(time.Unix(f.sec, 0))
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(f.open), "ns/indicator")
+				b.ReportMetric(float64(f.open), "indicators")
+				b.ReportMetric(bytes/float64(f.open), "B/indicator")
+				b.ReportMetric(bytes/(1<<20), "MiB")
+			})
+		}
+		runtime.KeepAlive(f)
+	}
+}
+
+// BenchmarkMemory is the heap that an indicator takes: idle (learnt, no
+// deployment under watch: its history and its source's open seconds), and what
+// a watch adds, with the new version's own source and history.
+func BenchmarkMemory(b *testing.B) {
+	const n = 50_000
+	before := heap()
+	idle := newFleet(n, false)
+	learnt := heap() - before
+	before = heap()
+	open := newFleet(n, true)
+	both := heap() - before
+	for name, bytes := range map[string]float64{"idle": learnt, "open": both - learnt} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(bytes/float64(open.open), "B/indicator")
+		})
+	}
+	runtime.KeepAlive(idle)
+	runtime.KeepAlive(open)
+}
+
+// BenchmarkSpan and BenchmarkLine are one request and one log line counted.
+func BenchmarkSpan(b *testing.B) {
+	e := New(Config{Start: time.Unix(simStart, 0)})
+	s := e.Source(Origin{Service: "checkout", Version: "1", Instance: "a"})
+	at := simStart * second
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		s.Request(Request{Operation: fleetNames[i%fleetOps], End: at, Duration: int64(i%1000) * 1e5, Failed: i%50 == 0}, nil)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "items/s")
+}
+
+func BenchmarkLine(b *testing.B) {
+	e := New(Config{Start: time.Unix(simStart, 0)})
+	s := e.Source(Origin{Service: "checkout", Version: "1", Instance: "a"})
+	at := simStart * second
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		s.Log(LogLine{Template: uint64(i%300) + 1, At: at, Text: "order <*> of user <*>", Severity: 9}, nil)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "items/s")
+}
