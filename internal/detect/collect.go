@@ -155,6 +155,12 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 	if source.items > 0 {
 		source.lastActive = sec
 	}
+	if slot.cells != nil {
+		source.spareCells, slot.cells = append(source.spareCells, slot.cells), nil
+	}
+	if slot.patterns != nil {
+		source.sparePatterns, slot.patterns = append(source.sparePatterns, slot.patterns), nil
+	}
 	slot.ops, slot.seen, slot.weight, slot.squares, slot.heaviest = slot.ops[:0], slot.seen[:0], 0, 0, 0
 	s.losses.addFixed(&source.losses)
 	source.losses, source.items = [lossCount]uint64{}, 0

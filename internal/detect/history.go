@@ -23,7 +23,7 @@ type history struct {
 
 type opHistory struct {
 	N, Failed, Timed float64
-	Sketch           *[latencyBins]float64
+	Sketch           *[latencyBins]float32
 	Recent           *ring
 	Errors           curve
 	Slow             *slowCurves // nil: too few requests yet
@@ -118,10 +118,10 @@ func (h *history) addPattern(index int32, n float64, line bool) {
 func (h *history) addSketch(sec int64, index int32, s *sketch) {
 	o := h.op(index)
 	if o.Sketch == nil {
-		o.Sketch = new([latencyBins]float64)
+		o.Sketch = new([latencyBins]float32)
 	}
 	for i, n := range s.bins {
-		o.Sketch[i] += float64(n)
+		o.Sketch[i] += float32(n)
 	}
 	if o.Slow == nil && o.Timed >= slowEnough {
 		o.Slow = newSlowCurves(o.Sketch)
@@ -174,7 +174,7 @@ func (h *history) scale(by float64) {
 		o.Timed *= by
 		if o.Sketch != nil {
 			for j := range o.Sketch {
-				o.Sketch[j] *= by
+				o.Sketch[j] *= float32(by)
 			}
 		}
 	}
@@ -220,7 +220,7 @@ func (h *history) adopt(fresh *history) *history {
 		}
 		if from.Sketch != nil {
 			if o.Sketch == nil {
-				o.Sketch = new([latencyBins]float64)
+				o.Sketch = new([latencyBins]float32)
 			}
 			for j := range o.Sketch {
 				o.Sketch[j] += from.Sketch[j]
@@ -271,9 +271,9 @@ func (o *opHistory) beyond(bound int16) (x, w float64) {
 		return 0, 0
 	}
 	for i, n := range o.Sketch {
-		w += n
+		w += float64(n)
 		if i > int(bound) {
-			x += n
+			x += float64(n)
 		}
 	}
 	return x, w

@@ -111,7 +111,7 @@ type level struct {
 	upper      float64 // of the history's rate at α/2
 	lower      float64
 	tol        *tolerance // nil: healthy does not ask here
-	better     *steady     // the evidence for the other side, of critical indicators; nil: not asked
+	better     *steady    // the evidence for the other side, of critical indicators; nil: not asked
 	rec        *levelRecord
 	harm       process
 }

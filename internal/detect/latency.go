@@ -86,10 +86,10 @@ const latencyTolerance = 1.25
 
 // newLatencyTest finds the bounds nearest the wanted tail shares of a sketch.
 // A bound serves only where the control's tail lies in [5e-4, .95].
-func newLatencyTest(sketch *[latencyBins]float64) (*latencyTest, bool) {
+func newLatencyTest(sketch *[latencyBins]float32) (*latencyTest, bool) {
 	total := 0.
 	for _, c := range sketch {
-		total += c
+		total += float64(c)
 	}
 	if total <= 0 {
 		return nil, false
@@ -97,7 +97,7 @@ func newLatencyTest(sketch *[latencyBins]float64) (*latencyTest, bool) {
 	var share [latencyBins - 1]float64
 	rest := total
 	for i := range share {
-		rest -= sketch[i]
+		rest -= float64(sketch[i])
 		share[i] = rest / total
 	}
 	distance := func(got, want float64) float64 { return max(got, want)/min(got, want) - 1 }

@@ -120,7 +120,7 @@ func (s *sim) inject(p *pod, n, failed, median float64) {
 		return
 	}
 	if int(op) >= len(slot.cells) {
-		slot.cells = growTo(slot.cells, int(op)+1)
+		slot.cells = growTo(spared(&src.spareCells, slot.cells), int(op)+1)
 	}
 	c := &slot.cells[op]
 	if c.n == 0 {

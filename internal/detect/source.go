@@ -54,26 +54,30 @@ type Source struct {
 	origin  Origin
 	live    atomic.Bool // false: evicted, or over the limit from the start
 
-	mu        sync.Mutex
-	slots     [slots]slot
-	lastName  string
-	lastOp    int32
-	opIndex   map[string]int32
-	ops       []*operation
-	sketches  []*sketch // by operation; drained every ten seconds
-	sketched  []int32   // indexes of sketches with content
-	opKept    []uint8   // examples given, by operation
-	lastKey   patternKey
-	lastPat   int32
-	patIndex  map[patternKey]int32
-	patTrace  []uint64 // the trace that a pattern was last seen in
-	patKept   []uint8
-	kept      []keptExample
-	losses    [lossCount]uint64 // since the last tick
-	items     uint64            // all that came, since the last tick
-	users     *hyperloglog.Sketch
-	keepUsers bool  // it is in the new cohort of an open watch
-	firstItem int64 // event time of its first item, 0: none yet
+	mu    sync.Mutex
+	slots [slots]slot
+	// Zeroed ones of seconds that closed, for those that open: few seconds are
+	// open at once.
+	spareCells    [][]cell
+	sparePatterns [][]float32
+	lastName      string
+	lastOp        int32
+	opIndex       map[string]int32
+	ops           []*operation
+	sketches      []*sketch // by operation; drained every ten seconds
+	sketched      []int32   // indexes of sketches with content
+	opKept        []uint8   // examples given, by operation
+	lastKey       patternKey
+	lastPat       int32
+	patIndex      map[patternKey]int32
+	patTrace      []uint64 // the trace that a pattern was last seen in
+	patKept       []uint8
+	kept          []keptExample
+	losses        [lossCount]uint64 // since the last tick
+	items         uint64            // all that came, since the last tick
+	users         *hyperloglog.Sketch
+	keepUsers     bool  // it is in the new cohort of an open watch
+	firstItem     int64 // event time of its first item, 0: none yet
 
 	// The rest belongs to Tick.
 	lastActive int64                   // last second with an item
@@ -161,7 +165,7 @@ func (s *Source) Request(r Request, ex Exampler) {
 		op = s.operation(r.Operation)
 	}
 	if int(op) >= len(slot.cells) {
-		slot.cells = growTo(slot.cells, int(op)+1)
+		slot.cells = growTo(spared(&s.spareCells, slot.cells), int(op)+1)
 	}
 	c := &slot.cells[op]
 	if c.n == 0 {
@@ -295,7 +299,7 @@ func (s *Source) count(index int32, at int64, trace uint64, w float64, show bool
 		s.patTrace[index] = trace
 	}
 	if int(index) >= len(slot.patterns) {
-		slot.patterns = growTo(slot.patterns, int(index)+1)
+		slot.patterns = growTo(spared(&s.sparePatterns, slot.patterns), int(index)+1)
 	}
 	if slot.patterns[index] == 0 {
 		slot.seen = append(slot.seen, index)
@@ -367,6 +371,15 @@ func (s *Source) pattern(key patternKey, make func() *pattern) int32 {
 		s.lastKey, s.lastPat = key, index
 	}
 	return index
+}
+
+// spared gives a slice that an earlier second left, where this one has none.
+func spared[T any](spare *[][]T, own []T) []T {
+	if n := len(*spare); own == nil && n > 0 {
+		own = (*spare)[n-1]
+		*spare = (*spare)[:n-1]
+	}
+	return own
 }
 
 // growTo lengthens a slice with zero values, amortised.

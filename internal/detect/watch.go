@@ -29,7 +29,7 @@ type watch struct {
 
 	base  *history // the control's past, as it stood when the watch opened
 	fresh *history // what the new cohort does; nil once it was adopted or discarded
-	olds  []*[latencyBins]float64
+	olds  []*[latencyBins]float32
 
 	members                map[*Source]cohort
 	spoken                 map[*Source]bool
@@ -351,7 +351,7 @@ func (w *watch) setTests(sec int64) {
 	for _, o := range w.service.operations() {
 		t := o.test.Load()
 		if t == nil {
-			var from *[latencyBins]float64
+			var from *[latencyBins]float32
 			if int(o.index) < len(w.base.Ops) {
 				from = w.base.Ops[o.index].Sketch
 			}
@@ -363,7 +363,7 @@ func (w *watch) setTests(sec int64) {
 			}
 			total := 0.
 			for _, n := range from {
-				total += n
+				total += float64(n)
 			}
 			if total < enough {
 				continue
@@ -425,10 +425,10 @@ func (w *watch) addSketch(sec int64, s *Source, op int32, k *sketch) {
 		}
 		w.olds = growTo(w.olds, max(len(w.olds), int(op)+1))
 		if w.olds[op] == nil {
-			w.olds[op] = new([latencyBins]float64)
+			w.olds[op] = new([latencyBins]float32)
 		}
 		for i, n := range k.bins {
-			w.olds[op][i] += float64(n)
+			w.olds[op][i] += float32(n)
 		}
 	}
 }
