@@ -78,3 +78,15 @@ func TestModesOfServices(t *testing.T) {
 	require.Equal(t, event.Shadow, s.modeOf("cart"))
 	require.Equal(t, event.Shadow, s.modeOf("payments"))
 }
+
+// A running Collector tells its configuration in the components' own types, and
+// every endpoint of Alertmanager as a map.
+func TestSetupOfARunningCollector(t *testing.T) {
+	conf := wholeConfig()
+	conf["connectors"] = map[string]any{"anomaly": map[string]any{"mode": event.Advise, "overrides": []any{map[string]any{"service": "cart", "mode": event.Gate}}}}
+	conf["exporters"] = map[string]any{"alertmanager": map[string]any{"endpoints": []any{map[string]any{"endpoint": "http://user:pw@127.0.0.1:9093", "timeout": "5s"}}}}
+	s := readSetup(confmap.NewFromStringMap(conf))
+	require.Equal(t, event.Advise, s.Mode)
+	require.Equal(t, event.Gate, s.modeOf("cart"))
+	require.Equal(t, []string{"127.0.0.1:9093"}, s.Alertmanagers)
+}

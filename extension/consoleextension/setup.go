@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -84,8 +85,12 @@ func readSetup(conf *confmap.Conf) *setup {
 			continue
 		}
 		endpoints, _ := dig(all, "exporters", id)["endpoints"].([]any)
-		for _, e := range endpoints {
-			if raw, ok := e.(string); ok {
+		for _, e := range endpoints { // written as its URL alone, or as a map
+			raw, ok := e.(string)
+			if m, isMap := e.(map[string]any); isMap {
+				raw, ok = text(m, "endpoint", ""), true
+			}
+			if ok {
 				s.Alertmanagers = append(s.Alertmanagers, hostOf(raw))
 			}
 		}
@@ -127,9 +132,11 @@ func dig(m map[string]any, keys ...string) map[string]any {
 	return m
 }
 
+// text of a key; a running Collector gives values of the components' own string
+// types.
 func text(m map[string]any, key, otherwise string) string {
-	if t, ok := m[key].(string); ok && t != "" {
-		return t
+	if v := reflect.ValueOf(m[key]); v.Kind() == reflect.String && v.Len() > 0 {
+		return v.String()
 	}
 	return otherwise
 }
