@@ -55,6 +55,7 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 		newBacktestCommand(),
 		newSuspectsCommand(),
 		newReportCommand(),
+		newDoctorCommand(),
 		newDemoServiceCommand(),
 		newDemoCollectorCommand()} {
 		if c.GroupID == "" {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/configopaque"
+	"golang.org/x/time/rate"
 
 	"github.com/deployloop/deployloop/internal/forge/forgeapi"
 	"github.com/deployloop/deployloop/internal/waiver"
@@ -90,6 +92,21 @@ var clients = map[string]func(forgeapi.Options) (forgeapi.Forge, error){
 	"gitea":  forgeapi.NewGitea, // and Forgejo
 	"gitlab": forgeapi.NewGitLab,
 }
+
+// Client is the forge's, over an HTTP client made of ClientConfig.
+func (c *Config) Client(http *http.Client, limiter *rate.Limiter, now func() time.Time) (forgeapi.Forge, error) {
+	var app *forgeapi.App
+	if a := c.App; a != nil {
+		app = &forgeapi.App{ID: a.ID, Installation: a.InstallationID, PrivateKey: []byte(a.PrivateKey)}
+	}
+	return clients[c.Forge](forgeapi.Options{
+		App: app, Endpoint: c.Endpoint, Token: string(c.Token), Login: c.Login, HTTP: http, Now: now, Limiter: limiter,
+	})
+}
+
+// RepositoryPath is "owner/name" of what something called a repository of this
+// forge; "" for anything else.
+func (c *Config) RepositoryPath(name string) string { return repositoryPath(name, c.webHost()) }
 
 func createDefaultConfig() component.Config {
 	client := confighttp.NewDefaultClientConfig()

@@ -116,15 +116,7 @@ func (t *teller) Start(ctx context.Context, host component.Host) error {
 	if err != nil {
 		return err
 	}
-	var app *forgeapi.App
-	if a := t.cfg.App; a != nil {
-		app = &forgeapi.App{ID: a.ID, Installation: a.InstallationID, PrivateKey: []byte(a.PrivateKey)}
-	}
-	t.forge, err = clients[t.cfg.Forge](forgeapi.Options{
-		App: app, Endpoint: t.cfg.Endpoint, Token: string(t.cfg.Token), Login: t.cfg.Login, HTTP: httpClient, Now: t.now,
-		Limiter: rate.NewLimiter(rate.Limit(t.cfg.RequestsPerSecond), 1),
-	})
-	if err != nil {
+	if t.forge, err = t.cfg.Client(httpClient, rate.NewLimiter(rate.Limit(t.cfg.RequestsPerSecond), 1), t.now); err != nil {
 		return err
 	}
 	// The writer outlives Start's context by design; Shutdown ends it.

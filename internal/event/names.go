@@ -169,3 +169,6 @@ const (
 	MetricTelemetryLost = "deployloop.telemetry.lost"
 	MetricDetectorSize  = "deployloop.detector.size"
 )
+
+// MetricDoctorProbe is what deployloop doctor sends to see whether metrics are taken.
+const MetricDoctorProbe = "deployloop.doctor.probe"

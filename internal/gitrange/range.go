@@ -99,7 +99,7 @@ func (r *Repository) Range(ctx context.Context, previous, new string, o Options)
 	if result.New == "" {
 		return Result{}, fmt.Errorf("%q: %w", new, ErrUnknownRevision)
 	}
-	shallow := r.shallow()
+	shallow := r.Shallow()
 	var notes []string
 	switch {
 	case result.Previous == "":

@@ -214,7 +214,8 @@ func (r *Repository) shallowIDs() map[string]bool {
 	return ids
 }
 
-func (r *Repository) shallow() bool { return len(r.shallowIDs()) > 0 }
+// Shallow tells whether the clone lacks older commits.
+func (r *Repository) Shallow() bool { return len(r.shallowIDs()) > 0 }
 
 // commonDir is where a worktree's repository keeps what all worktrees share.
 func (r *Repository) commonDir() string {

@@ -95,7 +95,7 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 		return err
 	}
 	c.emptySecrets = nil
-	secrets := c.secrets()
+	secrets := c.Secrets()
 	for _, source := range slices.Sorted(maps.Keys(secrets)) {
 		if secrets[source] == "" && conf.IsSet(source+"::secret") && conf.Get(source+"::allow_unsigned") != true {
 			c.emptySecrets = append(c.emptySecrets, source)
@@ -126,7 +126,7 @@ func (c *Config) Validate() error {
 
 // hasSecret tells whether any webhook source proves itself by a secret.
 func (c *Config) hasSecret() bool {
-	for _, secret := range c.secrets() {
+	for _, secret := range c.Secrets() {
 		if secret != "" {
 			return true
 		}
@@ -134,8 +134,8 @@ func (c *Config) hasSecret() bool {
 	return false
 }
 
-// secrets of the sources, by source; "" where none is set.
-func (c *Config) secrets() map[string]string {
+// Secrets of the sources, by source; "" where none is set.
+func (c *Config) Secrets() map[string]string {
 	return map[string]string{
 		"github":    string(c.GitHub.Secret),
 		"gitea":     string(c.Gitea.Secret),

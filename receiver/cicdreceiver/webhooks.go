@@ -47,7 +47,7 @@ func (r *cicdReceiver) webhooks() map[string]route {
 		"cdevents":  plain(forge.CDEvents),
 	}
 	routes := make(map[string]route, len(sources)+1)
-	secrets := r.cfg.secrets()
+	secrets := r.cfg.Secrets()
 	for name, s := range sources {
 		path := "/webhooks/" + name
 		if name == "cdevents" {

@@ -5,11 +5,13 @@ package deploylooptest
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,7 +34,10 @@ type Loop struct {
 	*servertest.Process
 	OTLP, CICD, Console, Metrics string // base URLs
 
-	t testing.TB
+	t       testing.TB
+	program string
+	configs []string // --config and its location, for each
+	env     []string
 }
 
 // Options of a Loop.
@@ -101,11 +106,12 @@ func Start(t testing.TB, options Options) *Loop {
 	l := &Loop{
 		OTLP: "http://" + address["http"], CICD: "http://" + address["cicd"],
 		Console: "http://" + address["console"], Metrics: "http://" + address["metrics"], t: t,
+		program: Program(t), configs: args,
+		env: append(os.Environ(), "DEPLOYLOOP_STATE_DIR="+filepath.Join(dir, "state"), "DEPLOYLOOP_ALERTMANAGER_URL="+options.Alertmanager),
 	}
-	program := Program(t)
 	l.Process = servertest.Run(t, "deployloop", func() *exec.Cmd {
-		c := exec.Command(program, args...)
-		c.Env = append(os.Environ(), "DEPLOYLOOP_STATE_DIR="+filepath.Join(dir, "state"), "DEPLOYLOOP_ALERTMANAGER_URL="+options.Alertmanager)
+		c := exec.Command(l.program, l.configs...)
+		c.Env = l.env
 		return c
 	}, func() bool {
 		for _, url := range []string{l.OTLP, l.CICD, l.Console} {
@@ -118,6 +124,41 @@ func Start(t testing.TB, options Options) *Loop {
 		return true
 	})
 	return l
+}
+
+// Command runs a subcommand of the binary with the process's environment and
+// configuration, over which another is laid where one is given ("" for none),
+// and gives what it printed and its exit code.
+func (l *Loop) Command(overlay string, arguments ...string) (stdout, stderr string, code int) {
+	l.t.Helper()
+	arguments = append(arguments, l.configs...)
+	if overlay != "" {
+		path := filepath.Join(l.t.TempDir(), "overlay.yaml")
+		require.NoError(l.t, os.WriteFile(path, []byte(overlay), 0o600))
+		arguments = append(arguments, "--config", path)
+	}
+	return Run(l.t, l.program, l.env, arguments...)
+}
+
+// Bare is Command without a configuration.
+func (l *Loop) Bare(arguments ...string) (stdout, stderr string, code int) {
+	l.t.Helper()
+	return Run(l.t, l.program, l.env, arguments...)
+}
+
+// Run runs a program to its end and gives what it printed and its exit code.
+func Run(t testing.TB, program string, env []string, arguments ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var out, problems bytes.Buffer
+	c := exec.CommandContext(ctx, program, arguments...)
+	c.Env, c.Stdout, c.Stderr = env, &out, &problems
+	var ended *exec.ExitError
+	if err := c.Run(); err != nil && !errors.As(err, &ended) {
+		require.NoError(t, err)
+	}
+	return out.String(), problems.String(), c.ProcessState.ExitCode()
 }
 
 // Mark posts a deployment, as CI would.

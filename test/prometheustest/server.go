@@ -31,6 +31,8 @@ type Server struct {
 type Options struct {
 	Targets []string      // base URLs whose /metrics it scrapes
 	Every   time.Duration // scrape interval
+	// RemoteWrite has it take remote writes.
+	RemoteWrite bool
 }
 
 // Start runs a Prometheus until the test ends.
@@ -57,8 +59,12 @@ func Start(t testing.TB, o Options) *Server {
 	require.NoError(t, err)
 	s.api = prometheus.NewAPI(client)
 	servertest.Run(t, "Prometheus", func() *exec.Cmd {
-		return exec.Command(program, "--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-			"--web.listen-address="+address, "--enable-feature=exemplar-storage")
+		arguments := []string{"--config.file=" + path, "--storage.tsdb.path=" + filepath.Join(dir, "data"),
+			"--web.listen-address=" + address, "--enable-feature=exemplar-storage"}
+		if o.RemoteWrite {
+			arguments = append(arguments, "--web.enable-remote-write-receiver")
+		}
+		return exec.Command(program, arguments...)
 	}, func() bool { return servertest.Answers(s.URL + "/-/ready") })
 	return s
 }

@@ -59,6 +59,8 @@ type Author struct {
 // path that the forge names it by ("acme/shop"), a revision a full commit id.
 // Errors are *Failed, or the context's.
 type Forge interface {
+	// Account is whose the client's token is.
+	Account(ctx context.Context) (Account, error)
 	// Status is the newest status of a commit with that context, nil when it has none.
 	Status(ctx context.Context, repository, revision, context string) (*Status, error)
 	SetStatus(ctx context.Context, repository, revision string, status Status) error

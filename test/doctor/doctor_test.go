@@ -1,0 +1,393 @@
+// Package doctor runs deployloop doctor, as the real binary, against set-ups
+// that are whole and set-ups that are broken, each in one way.
+package doctor
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/deployloop/deployloop/internal/doctor"
+	"github.com/deployloop/deployloop/test/alertmanagertest"
+	"github.com/deployloop/deployloop/test/deploylooptest"
+	"github.com/deployloop/deployloop/test/prometheustest"
+	"github.com/deployloop/deployloop/test/servertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// report is what deployloop doctor --output json prints.
+type report struct {
+	Healthy  bool             `json:"healthy"`
+	Findings []doctor.Finding `json:"findings"`
+}
+
+// run asks doctor about the loop, with another configuration laid over its own.
+func run(t *testing.T, loop *deploylooptest.Loop, overlay string, arguments ...string) (report, int) {
+	t.Helper()
+	stdout, stderr, code := loop.Command(overlay, append([]string{"doctor", "--output", "json"}, arguments...)...)
+	return read(t, stdout, stderr), code
+}
+
+func read(t *testing.T, stdout, stderr string) report {
+	t.Helper()
+	var r report
+	require.NoError(t, json.Unmarshal([]byte(stdout), &r), "%s\n%s", stdout, stderr)
+	require.NotEmpty(t, r.Findings)
+	for _, f := range r.Findings {
+		broken := f.Status == doctor.Failure || f.Status == doctor.Warning
+		assert.Equal(t, broken, f.Cause != "", "%+v", f)
+		assert.True(t, !broken || f.Fix != "", "no fix: %+v", f)
+		assert.NotContains(t, f.What+f.Fix, "\n")
+	}
+	return r
+}
+
+// wrong lists what is not well, as "status check cause".
+func (r report) wrong() []string {
+	list := []string{}
+	for _, f := range r.Findings {
+		if f.Cause != "" {
+			list = append(list, fmt.Sprintf("%s %s %s", f.Status, f.Check, f.Cause))
+		}
+	}
+	return list
+}
+
+func (r report) of(check string) []doctor.Finding {
+	return slices.DeleteFunc(slices.Clone(r.Findings), func(f doctor.Finding) bool { return f.Check != check })
+}
+
+// clone makes a repository with one commit.
+func clone(t *testing.T) (path, revision string) {
+	t.Helper()
+	path = t.TempDir()
+	git := func(arguments ...string) string {
+		c := exec.Command("git", append([]string{"-C", path, "-c", "user.name=Mei", "-c", "user.email=mei@example.com"}, arguments...)...)
+		c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1")
+		out, err := c.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return strings.TrimSpace(string(out))
+	}
+	git("init", "-q")
+	require.NoError(t, os.WriteFile(filepath.Join(path, "total.go"), []byte("package cart\n"), 0o600))
+	git("add", ".")
+	git("commit", "-qm", "Add totals")
+	return path, git("rev-parse", "HEAD")
+}
+
+// service sends one span of a service, which ended at a time.
+func service(t *testing.T, loop *deploylooptest.Loop, end time.Time, attributes map[string]string) {
+	t.Helper()
+	var list []string
+	for key, value := range attributes {
+		list = append(list, fmt.Sprintf(`{"key":%q,"value":{"stringValue":%q}}`, key, value))
+	}
+	body := fmt.Sprintf(`{"resourceSpans":[{"resource":{"attributes":[%s]},"scopeSpans":[{"spans":[
+		{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"GET /","kind":2,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"}]}]}]}`,
+		strings.Join(list, ","), end.Add(-time.Millisecond).UnixNano(), end.UnixNano())
+	response, err := http.Post(loop.OTLP+"/v1/traces", "application/json", strings.NewReader(body))
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+}
+
+// deployments that the loop knows.
+func deployments(t *testing.T, loop *deploylooptest.Loop) int {
+	t.Helper()
+	var list struct{ Deployments []json.RawMessage }
+	require.NoError(t, loop.Get("/api/v1/deployments", &list))
+	return len(list.Deployments)
+}
+
+// whole is a set-up in which nothing is missing.
+func whole(t *testing.T) (*deploylooptest.Loop, *alertmanagertest.Server, string) {
+	t.Helper()
+	am := alertmanagertest.Start(t)
+	path, revision := clone(t)
+	loop := deploylooptest.Start(t, deploylooptest.Options{
+		Alertmanager: am.URL, Heartbeat: 30 * time.Second,
+		Anomaly: map[string]any{"repositories": []map[string]string{{"service": "checkout", "path": path}}},
+	})
+	healthy := map[string]string{"service.name": "checkout", "service.version": "1.0.0", "vcs.ref.head.revision": revision, "deployment.environment.name": "production"}
+	loop.Mark(map[string]any{"service": "checkout", "environment": "production", "revision": revision, "version": "1.0.0"})
+	service(t, loop, time.Now(), healthy)
+	return loop, am, revision
+}
+
+// Nothing is found wrong with what is whole, and nothing stays of the tests.
+func TestWholeSetup(t *testing.T) {
+	loop, am, _ := whole(t)
+	prometheus := prometheustest.Start(t, prometheustest.Options{Targets: []string{loop.Metrics}, Every: time.Second, RemoteWrite: true})
+	require.Eventually(t, func() bool { return len(prometheus.Query(`count({__name__=~"deployloop_.+"})`)) > 0 }, 60*time.Second, 100*time.Millisecond)
+	before := deployments(t, loop)
+	overlay := fmt.Sprintf(`
+exporters: {prometheus_remote_write: {endpoint: %s/api/v1/write}}
+service: {pipelines: {metrics/loop: {receivers: [anomaly], exporters: [prometheus, prometheus_remote_write]}}}
+`, prometheus.URL)
+	r, code := run(t, loop, overlay, "--strict", "--prometheus", prometheus.URL)
+	assert.Equal(t, 0, code)
+	assert.True(t, r.Healthy)
+	assert.Empty(t, r.wrong(), "%+v", r.Findings)
+	for _, check := range []string{"configuration", "storage", "otlp/grpc", "otlp/http", "cicd", "webhook github", "console", "services", "alertmanager", "prometheus_exporter", "prometheus_remote_write", "prometheus", "repository", "clocks"} {
+		require.Len(t, r.of(check), 1, check)
+		assert.Equal(t, doctor.OK, r.of(check)[0].Status, "%+v", r.of(check)[0])
+	}
+
+	assert.Equal(t, before, deployments(t, loop), "a test deployment was recorded")
+	alerts, err := am.Alerts()
+	require.NoError(t, err)
+	assert.Empty(t, alerts, "a test alert is open")
+	var coverage struct{ Services []struct{ Service string } }
+	require.NoError(t, loop.Get("/api/v1/coverage", &coverage))
+	assert.Len(t, coverage.Services, 1, "a test service was seen")
+
+	// The same in words, with exit 0; and by the console alone.
+	text, _, code := loop.Command("", "doctor")
+	assert.Equal(t, 0, code)
+	assert.Contains(t, text, "✓ alertmanager "+am.URL+": a test alert was accepted, seen and resolved")
+	assert.NotContains(t, text, "\x1b[", "no colours in a pipe")
+	stdout, stderr, code := loop.Bare("doctor", "--output", "json", "--endpoint", loop.Console)
+	assert.Equal(t, 0, code)
+	assert.Empty(t, read(t, stdout, stderr).wrong())
+}
+
+// Each set-up is broken in one way, and that is what is named: every finding
+// that is not well is listed.
+func TestBrokenSetups(t *testing.T) {
+	loop, am, revision := whole(t)
+	nobody := servertest.FreeAddress(t)
+	state := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(state, nil, 0o600))
+	empty := t.TempDir()
+
+	refusing := answering(t, http.StatusBadRequest, `{"code":602,"message":"maximum number of alerts reached"}`)
+	late := skewed(t, am.URL, 10*time.Minute)
+	grafana := newGrafana(t)
+	github := newGitHub(t)
+	prometheus := prometheustest.Start(t, prometheustest.Options{Every: time.Second})
+
+	alertmanager := func(at string) string { return "exporters: {alertmanager: {endpoints: [" + at + "]}}" }
+	annotations := func(token string) string {
+		return fmt.Sprintf(`
+exporters: {grafana_annotation: {endpoint: %s, token: %s}}
+service: {pipelines: {logs/verdicts: {receivers: [anomaly], exporters: [alertmanager, grafana_annotation]}}}`, grafana.URL, token)
+	}
+	forge := func(token, repository string) string {
+		return fmt.Sprintf(`
+exporters: {forge: {forge: github, endpoint: %s, token: %s, repositories: [{service: checkout, repository: %s}]}}
+service: {pipelines: {logs/verdicts: {receivers: [anomaly], exporters: [alertmanager, forge]}}}`, github.URL, token, repository)
+	}
+	remoteWrite := func(at string) string {
+		return fmt.Sprintf(`
+exporters: {prometheus_remote_write: {endpoint: %s}}
+service: {pipelines: {metrics/loop: {receivers: [anomaly], exporters: [prometheus, prometheus_remote_write]}}}`, at)
+	}
+	for name, c := range map[string]struct {
+		overlay   string
+		arguments []string
+		code      int
+		wrong     []string
+		says      string // in the first finding that is not well
+	}{
+		"wrong webhook secret": {overlay: "receivers: {cicd: {github: {secret: another}}}", code: 1,
+			wrong: []string{"failure webhook github secret_differs"}, says: "receivers::cicd::github::secret"},
+		"a secret that the running one lacks": {overlay: "receivers: {cicd: {gitlab: {secret: new}}}", code: 1,
+			wrong: []string{"failure webhook gitlab unsigned_accepted"}, says: "start deployloop with this configuration"},
+		"wrong port of the receiver": {overlay: "receivers: {cicd: {endpoint: " + nobody + "}}", code: 1,
+			wrong: []string{"failure cicd nothing_listens", "failure webhook github nothing_listens"}, says: "receivers::cicd::endpoint"},
+		"wrong port of OTLP": {overlay: "receivers: {otlp: {protocols: {grpc: {endpoint: " + nobody + "}}}}", code: 1,
+			wrong: []string{"failure otlp/grpc nothing_listens"}, says: "receivers::otlp::protocols::grpc::endpoint"},
+		"gRPC where HTTP is": {overlay: "receivers: {otlp: {protocols: {grpc: {endpoint: " + strings.TrimPrefix(loop.OTLP, "http://") + "}, http: {endpoint: " + strings.TrimPrefix(loop.Console, "http://") + "}}}}", code: 1,
+			wrong: []string{"failure otlp/grpc wrong_server", "failure otlp/http wrong_server"}, says: "receivers::otlp::protocols::grpc::endpoint"},
+		"dead Alertmanager": {overlay: alertmanager("http://" + nobody), code: 1,
+			wrong: []string{"failure alertmanager nothing_listens"}, says: "exporters::alertmanager::endpoints"},
+		"Alertmanager that refuses": {overlay: alertmanager(refusing), code: 1,
+			wrong: []string{"failure alertmanager refused"}, says: "maximum number of alerts reached"},
+		"something else where Alertmanager should be": {overlay: alertmanager(prometheus.URL), code: 1,
+			wrong: []string{"failure alertmanager wrong_server"}, says: "is no Alertmanager"},
+		"Alertmanager whose clock is ahead": {overlay: alertmanager(late), code: 1,
+			wrong: []string{"failure clocks clock_skew"}, says: "10m0s ahead"},
+		"bad Grafana token": {overlay: annotations("nonsense"), code: 1,
+			wrong: []string{"failure grafana unauthenticated"}, says: "exporters::grafana_annotation::token"},
+		"Grafana without write permission": {overlay: annotations("viewer"), code: 1,
+			wrong: []string{"failure grafana no_permission"}, says: "annotations:create"},
+		"Grafana that may write and not remove": {overlay: annotations("writer"), code: 1,
+			wrong: []string{"failure grafana no_permission"}, says: "annotations:delete"},
+		"forge token without scopes": {overlay: forge("unscoped", "acme/shop"), code: 1,
+			wrong: []string{"failure forge github no_permission"}, says: "repo"},
+		"forge token that is fine-grained and may only read": {overlay: forge("readonly", "acme/shop"), code: 1,
+			wrong: []string{"failure forge github no_permission"}, says: "commit statuses"},
+		"forge token that is over": {overlay: forge("expired", "acme/shop"), code: 1,
+			wrong: []string{"failure forge github unauthenticated"}, says: "exporters::forge::token"},
+		"forge repository that is not there": {overlay: forge("full", "acme/nothing"), code: 1,
+			wrong: []string{"failure forge github repository_unknown"}, says: "acme/nothing"},
+		"unwritable storage": {overlay: "extensions: {file_storage: {directory: " + filepath.Join(state, "state") + "}}", code: 1,
+			wrong: []string{"failure storage storage_unwritable"}, says: "extensions::file_storage::directory"},
+		"missing storage": {overlay: "extensions: {file_storage: {directory: " + filepath.Join(empty, "gone") + ", create_directory: false}}", code: 1,
+			wrong: []string{"failure storage storage_missing"}, says: "mkdir -p"},
+		"unreachable Prometheus": {overlay: remoteWrite("http://" + nobody + "/api/v1/write"), code: 1,
+			wrong: []string{"failure prometheus_remote_write nothing_listens"}, says: "exporters::prometheus_remote_write::endpoint"},
+		"remote write not enabled": {overlay: remoteWrite(prometheus.URL + "/api/v1/write"), code: 1,
+			wrong: []string{"failure prometheus_remote_write remote_write_disabled"}, says: "--web.enable-remote-write-receiver"},
+		"remote write to a wrong path": {overlay: remoteWrite(prometheus.URL + "/write"), code: 1,
+			wrong: []string{"failure prometheus_remote_write wrong_server"}, says: "/api/v1/write"},
+		"Prometheus that does not scrape": {arguments: []string{"--prometheus", prometheus.URL}, code: 1,
+			wrong: []string{"failure prometheus not_scraped"}, says: "scrape_configs"},
+		"mode shadow where alerts are expected": {overlay: "connectors: {anomaly: {mode: shadow}}", arguments: []string{"--strict"}, code: 2,
+			wrong: []string{"warning configuration mode_shadow", "warning console config_differs"}, says: "mode: advise"},
+		"another heartbeat": {overlay: "exporters: {alertmanager: {heartbeat: 5s}}", code: 1,
+			wrong: []string{"failure configuration heartbeats_differ"}, says: "heartbeat: 30s"},
+		"a repository that is not there": {overlay: "connectors: {anomaly: {repositories: [{service: checkout, path: " + filepath.Join(empty, "shop.git") + "}]}}", code: 1,
+			wrong: []string{"failure repository path_missing"}, says: "git clone --bare"},
+		"a repository that is none": {overlay: "connectors: {anomaly: {repositories: [{service: checkout, path: " + empty + "}]}}", code: 1,
+			wrong: []string{"failure repository not_a_repository"}, says: "connectors::anomaly::repositories[0]::path"},
+		"a clone without the deployed commit": {overlay: "connectors: {anomaly: {repositories: [{service: checkout, path: " + other(t) + "}]}}", code: 1,
+			wrong: []string{"failure services commit_not_in_clone"}, says: revision[:7]},
+		"a pipeline without deploy_marker": {overlay: "service: {pipelines: {traces: {processors: [memory_limiter]}}}", code: 1,
+			wrong: []string{"failure configuration not_marked"}, says: "service::pipelines::traces::processors"},
+		"deployments that go nowhere": {overlay: "service: {pipelines: {logs: {receivers: [otlp]}}}", code: 1,
+			wrong: []string{"failure configuration deployments_unrouted"}, says: "receivers: [otlp, cicd]"},
+		"an exporter without verdicts": {overlay: "exporters: {grafana_annotation: {endpoint: " + grafana.URL + ", token: editor}}", code: 1,
+			wrong: []string{"failure configuration exporter_unused"}, says: "logs/verdicts"},
+		"a back end that is away": {overlay: `
+exporters: {otlp_grpc/backend: {endpoint: ` + nobody + `, tls: {insecure: true}}, otlp_http/backend: {endpoint: "http://` + nobody + `"}}
+service: {pipelines: {traces: {exporters: [anomaly, otlp_grpc/backend, otlp_http/backend]}}}`, code: 1,
+			wrong: []string{"failure backend otlp_grpc/backend nothing_listens", "failure backend otlp_http/backend nothing_listens"}, says: "exporters::otlp_grpc/backend::endpoint"},
+		"a back end that is there": {overlay: `
+exporters: {otlp_http/backend: {endpoint: "` + loop.OTLP + `"}}
+service: {pipelines: {traces: {exporters: [anomaly, otlp_http/backend]}}}`, wrong: []string{}},
+		"invalid configuration": {overlay: "connectors: {anomaly: {heartbeat: 1ms}}", code: 1,
+			wrong: []string{"failure configuration config_invalid"}, says: "heartbeat"},
+		"unreadable configuration": {overlay: "connectors: {anomaly: {hartbeat: 1s}}", code: 3,
+			wrong: []string{"failure configuration config_invalid"}, says: "hartbeat"},
+		"a Grafana that may be written": {overlay: annotations("editor"), wrong: []string{}},
+		"a forge token that may write":  {overlay: forge("full", "acme/shop"), wrong: []string{}},
+		"a fine-grained forge token":    {overlay: forge("fine", "acme/shop"), wrong: []string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, code := run(t, loop, c.overlay, c.arguments...)
+			assert.Equal(t, c.wrong, r.wrong(), "%+v", r.Findings)
+			assert.Equal(t, c.code, code)
+			for _, f := range r.Findings {
+				if f.Cause != "" {
+					assert.Contains(t, f.What+" "+f.Fix, c.says)
+					break
+				}
+			}
+		})
+	}
+	assert.Empty(t, grafana.stored(), "an annotation was left")
+	assert.Empty(t, github.written(), "something was written to the forge")
+	alerts, err := am.Alerts()
+	require.NoError(t, err)
+	assert.Empty(t, alerts)
+}
+
+// What services lack, and a deployloop that does not run.
+func TestBrokenServices(t *testing.T) {
+	loop := deploylooptest.Start(t, deploylooptest.Options{Heartbeat: 30 * time.Second})
+	services := func() []string {
+		r, _ := run(t, loop, "")
+		var list []string
+		for _, f := range r.of("services") {
+			list = append(list, fmt.Sprintf("%s %s %s", f.Status, f.Target, f.Cause))
+		}
+		return list
+	}
+	require.Equal(t, []string{"skipped  "}, services(), "no service yet")
+
+	revision := strings.Repeat("ab12", 10)
+	service(t, loop, time.Now(), map[string]string{"service.name": "no-version", "vcs.ref.head.revision": revision, "deployment.environment.name": "prod"})
+	service(t, loop, time.Now(), map[string]string{"service.name": "no-commit", "service.version": "1", "deployment.environment.name": "prod"})
+	service(t, loop, time.Now(), map[string]string{"service.name": "no-environment", "service.version": "1", "vcs.ref.head.revision": revision})
+	service(t, loop, time.Now().Add(time.Hour), map[string]string{"service.name": "tomorrow", "service.version": "1", "vcs.ref.head.revision": revision, "deployment.environment.name": "prod"})
+	service(t, loop, time.Now().Add(-time.Hour), map[string]string{"service.name": "yesterday", "service.version": "1", "vcs.ref.head.revision": revision, "deployment.environment.name": "prod"})
+	loop.Mark(map[string]any{"service": "silent", "environment": "prod", "version": "2", "revision": revision})
+	var found []string
+	require.Eventually(t, func() bool {
+		found = services()
+		return slices.Contains(found, "warning silent in prod no_telemetry")
+	}, 20*time.Second, 100*time.Millisecond)
+	for _, want := range []string{
+		"failure no-version in prod no_version",
+		"warning no-commit in prod no_commit",
+		"warning no-environment no_environment",
+		"failure tomorrow in prod service_clock",
+		"failure yesterday in prod service_clock",
+		"warning silent in prod no_telemetry",
+		"warning silent in prod commit_unknown",
+	} {
+		assert.Contains(t, found, want)
+	}
+	for _, not := range []string{"no-version in prod no_commit", "no-commit in prod no_version", "silent in prod no_deploy_source"} {
+		assert.NotContains(t, strings.Join(found, "\n"), not)
+	}
+
+	// Without an Alertmanager the built-in set-up works, and says that nobody is told.
+	r, code := run(t, loop, "", "--skip", "services")
+	assert.Equal(t, []string{"warning configuration nobody_told"}, r.wrong())
+	assert.Equal(t, 0, code)
+
+	loop.Stop()
+	r, code = run(t, loop, "")
+	assert.Equal(t, []string{"warning configuration nobody_told", "failure deployloop not_running"}, r.wrong())
+	assert.Equal(t, 1, code)
+	stdout, stderr, code := loop.Bare("doctor", "--output", "json", "--endpoint", loop.Console)
+	assert.Equal(t, 1, code)
+	assert.Equal(t, []string{"failure console nothing_listens", "failure services nothing_listens"}, read(t, stdout, stderr).wrong())
+	loop.Start()
+}
+
+func other(t *testing.T) string {
+	path, _ := clone(t)
+	// Another history: the same commit at the same second has the same id.
+	c := exec.Command("git", "-C", path, "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-q", "--amend", "--reset-author", "--allow-empty", "-m", "Something else")
+	out, err := c.CombinedOutput()
+	require.NoError(t, err, string(out))
+	for _, gc := range [][]string{{"reflog", "expire", "--expire=now", "--all"}, {"gc", "-q", "--prune=now"}} {
+		out, err := exec.Command("git", append([]string{"-C", path}, gc...)...).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	return path
+}
+
+// answering is a server with one answer to everything.
+func answering(t *testing.T, status int, body string) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// skewed passes everything to a server, and has its clock ahead.
+func skewed(t *testing.T, to string, ahead time.Duration) string {
+	target, err := url.Parse(to)
+	require.NoError(t, err)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport = &http.Transport{DisableKeepAlives: true}
+	proxy.ModifyResponse = func(r *http.Response) error {
+		r.Header.Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		return nil
+	}
+	server := httptest.NewServer(proxy)
+	t.Cleanup(server.Close)
+	return server.URL
+}
