@@ -163,6 +163,8 @@ type Run struct {
 	measures map[string]measure
 	covered  map[string][2]int // by unit: covered, total
 	tools    map[string]bool   // that ran, with findings or without
+	passed   int               // tests that only passed
+	failed   int               // tests that failed, if only at one of their attempts
 	Left     int               // beyond the limit
 }
 
@@ -180,7 +182,8 @@ type measure struct {
 	value             float64
 	unit, suite, name string
 	higherBetter      bool
-	alone             bool // it shares no machine with others of its suite
+	alone             bool    // it shares no machine with others of its suite
+	least             float64 // growth that is worth a word, in its unit
 }
 
 // cost is the value, or its inverse where more is better: a larger one is worse.
@@ -250,6 +253,7 @@ func (r *Run) addTest(t event.TestResult) *attempt {
 		r.tests[key] = a
 		r.order = append(r.order, key)
 	}
+	r.count(a, -1)
 	switch {
 	case report.Failed(t.Status):
 		if a.fails++; a.failure == nil {
@@ -259,7 +263,17 @@ func (r *Run) addTest(t event.TestResult) *attempt {
 		a.passes++
 		a.duration = t.Duration
 	}
+	r.count(a, 1)
 	return a
+}
+
+func (r *Run) count(a *attempt, n int) {
+	switch {
+	case a.failed():
+		r.failed += n
+	case a.passed():
+		r.passed += n
+	}
 }
 
 // Size is how much the run holds.

@@ -113,7 +113,7 @@ func (b *Baseline) learnMeasures(r *Run, v *Verdict) {
 			beside = 0
 		}
 		shift := s.add(m.cost(), beside, r.Revision)
-		if shift == nil {
+		if shift == nil || shift.After-shift.Before < m.least {
 			continue
 		}
 		if m.higherBetter {

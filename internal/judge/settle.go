@@ -1,0 +1,187 @@
+package judge
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// running is the feedback of a run that goes on.
+func (s *Store) running(r *openRun, now time.Time) event.Feedback {
+	f := s.feedback(r, now)
+	f.Running = true
+	f.Tests, f.Failed, f.Passed, f.Findings = len(r.run.tests), r.run.failed, r.run.passed, len(r.run.findings)
+	f.Skipped = f.Tests - f.Failed - f.Passed
+	s.conclude(&f, slices.Collect(maps.Values(r.said)), event.Watching)
+	return f
+}
+
+func (s *Store) feedback(r *openRun, now time.Time) event.Feedback {
+	return event.Feedback{
+		ID: event.FeedbackID(r.repository, r.ref, r.revision), Repository: r.repository, Ref: r.ref, Trunk: s.trunk(r.ref),
+		Revision: r.revision, Base: r.base, Mode: s.options.Mode(r.repository), RunID: r.id, URL: r.url,
+		StartedAt: r.began, At: now, Broken: r.broken,
+	}
+}
+
+// conclude fills in the judgements, and the state: otherwise is that of a run
+// with no news for the worse.
+func (s *Store) conclude(f *event.Feedback, list []event.Judgement, otherwise event.VerdictState) {
+	order(list)
+	f.State = otherwise
+	if slices.ContainsFunc(list, func(j event.Judgement) bool { return j.Call == event.NewFailure || j.Call == event.NewFinding }) {
+		f.State = event.Regressed
+	}
+	if extra := len(list) - event.MaxJudgements; extra > 0 {
+		f.More = extra
+		list = list[:event.MaxJudgements]
+	}
+	f.Judgements = list
+}
+
+// settle judges a run that is over and takes it into its baseline.
+func (s *Store) settle(r *openRun, now time.Time) {
+	delete(s.runs, r.runKey)
+	s.results -= r.run.Size()
+	s.Dropped["results"] += uint64(r.run.Left)
+	if r.run.Size() == 0 && len(r.run.covered) == 0 && len(r.run.tools) == 0 {
+		return // a pipeline of which nothing is known but that it was
+	}
+	f := s.feedback(r, now)
+	b := s.baseline(r)
+	if b == nil { // no trunk to compare with
+		b = &kept{Baseline: NewBaseline()}
+	}
+	first := b.Runs == 0
+	var v Verdict
+	if f.Trunk {
+		v = b.Judge(r.run)
+		b.dirty = true
+	} else {
+		v = b.Compare(r.run, r.base)
+		b.noteFlakes(r.run)
+	}
+	b.used = now
+	f.Tests, f.Passed, f.Failed, f.Skipped, f.Findings, f.Unchanged, f.Coverage = v.Tests, v.Passed, v.Failed, v.Skipped, v.Findings, v.Unchanged, v.Coverage
+	state := event.Healthy
+	switch {
+	case first && !f.Trunk && v.Failed > 0, r.broken > 0:
+		state = event.Inconclusive
+	case v.Tests+v.Findings+len(v.Coverage)+len(r.run.measures)+len(r.run.tools) == 0:
+		state = event.Inconclusive
+	}
+	for i := range v.Judgements {
+		j := &v.Judgements[i]
+		switch {
+		case first && (j.Call == event.NewFailure || j.Call == event.NewFinding):
+			j.Call = event.AlreadyFailing // nothing is known of before
+		case j.Call.Worse() && f.Trunk:
+			if j.Finding != nil {
+				j.FirstBad = r.revision
+			}
+			*j = s.worse(r, *j, now)
+		}
+	}
+	if f.Trunk {
+		s.mend(r, now)
+	}
+	s.conclude(&f, v.Judgements, state)
+	s.told = append(s.told, f)
+}
+
+// noteFlakes learns of a branch what holds everywhere: a test that failed and
+// passed at one commit is flaky.
+func (k *kept) noteFlakes(r *Run) {
+	for key, a := range r.tests {
+		if h := k.Tests[key]; h != nil && a.failed() && a.passed() {
+			h.Flakes += a.fails
+			k.dirty = true
+		}
+	}
+}
+
+// mend closes what is over of the branch's problems, as one more run shows.
+func (s *Store) mend(r *openRun, now time.Time) {
+	by := func(reason event.ClosureReason, format string, args ...any) *event.Closure {
+		return &event.Closure{Reason: reason, Revision: r.revision, Detail: fmt.Sprintf(format, args...), By: "deployloop", At: now}
+	}
+	short := event.ShortRevision(r.revision)
+	for key, a := range s.problems[r.branch] {
+		p := a.problem(key)
+		j := p.j
+		switch {
+		case p.over != nil:
+		case j.Shift != nil:
+			if p.faster(r.run) {
+				a.end(key, by(event.ClosedFixedBy, "as fast as before again since %s", short))
+			}
+		case j.Finding != nil:
+			if r.run.tools[j.Finding.Tool] && r.prints[j.Finding.Fingerprint] == 0 {
+				a.end(key, by(event.ClosedFixedBy, "no longer found at %s", short))
+			}
+		case j.Test != nil:
+			result := r.run.tests[Key(j.Test.Suite, j.Test.Case)]
+			switch {
+			case result == nil && !j.Test.IsJob() && r.run.hasSuite(j.Test.Suite) && r.began.After(p.at):
+				a.end(key, by(event.ClosedSuperseded, "the test is gone since %s", short))
+			case result == nil || !result.passed():
+			case result.failed() || r.revision == j.FirstBad:
+				a.end(key, by(event.ClosedRecovered, "it passes at %s when it is run again: flaky", short))
+			case r.began.After(p.at): // a run of before that ended late proves nothing
+				a.end(key, by(event.ClosedFixedBy, "passes since %s", short))
+			}
+		}
+		if p.over == nil && now.Sub(p.at) > newNormal && j.Shift != nil {
+			a.end(key, by(event.ClosedSuperseded, "it stayed so for %d days and is the new normal", int(newNormal.Hours()/24)))
+		}
+	}
+	s.settleAlerts(r.branch, now)
+}
+
+// newNormal is how long a slow-down is told of that nobody mends.
+const newNormal = 14 * 24 * time.Hour
+
+// fasterRuns in a row below the middle of before and after end a slow-down.
+const fasterRuns = 3
+
+// faster tells whether what got slower is as before again.
+func (p *problem) faster(r *Run) bool {
+	value, ok := 0.0, false
+	if t := p.j.Test; t != nil {
+		if a := r.tests[Key(t.Suite, t.Case)]; a != nil && a.passed() && !a.failed() {
+			value, ok = a.duration.Seconds(), true
+		}
+	} else {
+		for _, m := range r.measures {
+			if m.unit == p.j.Unit && strings.TrimSpace(m.suite+" "+m.name) == p.j.Measure {
+				value, ok = m.value, true
+			}
+		}
+	}
+	if !ok || !(value > 0) {
+		return false
+	}
+	before, after := p.j.Shift.Before, p.j.Shift.After
+	middle := math.Sqrt(before * after)
+	if (value < middle) == (before < after) {
+		p.fast++
+	} else {
+		p.fast = 0
+	}
+	return p.fast >= fasterRuns
+}
+
+// hasSuite tells whether the run told of a suite.
+func (r *Run) hasSuite(suite string) bool {
+	for _, key := range r.order {
+		if strings.HasPrefix(key, suite+"\x1f") {
+			return true
+		}
+	}
+	return false
+}
