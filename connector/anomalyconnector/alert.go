@@ -16,6 +16,12 @@ func (m *monitor) alert(now time.Time) {
 			continue
 		}
 		t.verdict.Suspicion = t.suspicion
+		for revision := range t.blamed() {
+			if t.blame != revision {
+				t.blame = revision
+				m.tellEffect(t, now)
+			}
+		}
 		if t.alerted {
 			continue
 		}

@@ -35,6 +35,8 @@ type Config struct {
 	Overrides []Override `mapstructure:"overrides"`
 	// Repositories are local clones to read commits from.
 	Repositories []Repository `mapstructure:"repositories"`
+	// Builds is how results of builds and tests are judged.
+	Builds Builds `mapstructure:"builds"`
 	// Heartbeat is how often what is open is told again.
 	Heartbeat time.Duration `mapstructure:"heartbeat"`
 	// Limits bound memory and time.
@@ -72,6 +74,16 @@ type Repository struct {
 	Owners  []string `mapstructure:"owners"`  // and only those that touch what one of these owns, as the clone's CODEOWNERS tells
 }
 
+// Builds says how results of builds and tests are judged.
+type Builds struct {
+	// Branches are globs of those that others are compared with, and on which
+	// news for the worse is an alert. Results without a branch count as theirs.
+	Branches []string `mapstructure:"branches"`
+	// Quiet is how long a run that tells nothing more is waited for, unless its
+	// pipeline is known to go on.
+	Quiet time.Duration `mapstructure:"quiet"`
+}
+
 // Limits bound what the connector holds and does.
 type Limits struct {
 	Services          int           `mapstructure:"services"`           // watched at once
@@ -96,6 +108,7 @@ func createDefaultConfig() component.Config {
 		FalseAlarmsPer1000Deploys: 1,
 		MinEffect:                 MinEffect{ErrorRatio: 0.001, RateRatio: 1.1},
 		Heartbeat:                 30 * time.Second,
+		Builds:                    Builds{Branches: []string{"main", "master", "trunk"}, Quiet: 30 * time.Second},
 		Limits: Limits{
 			Services: 2000, Sources: 500, Operations: 200, Patterns: 2000, Templates: 10_000, Watches: 500, Symptoms: 8,
 			CPU: 0.5, CommitWorkers: 2, CommitTimeout: 20 * time.Second, Commits: 500, SuspicionPatience: time.Second,
@@ -133,6 +146,14 @@ func (c *Config) Validate() error {
 	}
 	if c.Heartbeat < time.Second || c.Heartbeat > 10*time.Minute {
 		bad("heartbeat: %v is outside 1s to 10m", c.Heartbeat)
+	}
+	for i, glob := range c.Builds.Branches {
+		if _, err := path.Match(glob, ""); err != nil || glob == "" {
+			bad("builds::branches[%d]: %q is no glob of a branch's name", i, glob)
+		}
+	}
+	if c.Builds.Quiet < time.Second || c.Builds.Quiet > time.Hour {
+		bad("builds::quiet: %v is outside 1s to 1h", c.Builds.Quiet)
 	}
 	for i, g := range c.Gauges {
 		if _, err := path.Match(g.Name, ""); err != nil || g.Name == "" {

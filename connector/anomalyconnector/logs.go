@@ -27,18 +27,20 @@ func (m *monitor) readLogs(ld plog.Logs) {
 			for j := range scopes.Len() {
 				records := scopes.At(j).LogRecords()
 				for k := range records.Len() {
-					if !isOwn(records.At(k)) {
+					if isOwn(records.At(k)) {
+						m.readOwn(r.Resource(), records.At(k))
+					} else {
 						m.refused.add(lossNoService, 1)
 					}
 				}
 			}
 			continue
 		}
-		m.readRecords(s, scopes)
+		m.readRecords(s, r.Resource(), scopes)
 	}
 }
 
-func (m *monitor) readRecords(s *source, scopes plog.ScopeLogsSlice) {
+func (m *monitor) readRecords(s *source, resource pcommon.Resource, scopes plog.ScopeLogsSlice) {
 	level := m.meter.level.Load()
 	var shedQuiet, shedAll uint64
 	s.mu.Lock()
@@ -48,6 +50,7 @@ func (m *monitor) readRecords(s *source, scopes plog.ScopeLogsSlice) {
 		for k := range records.Len() {
 			record := records.At(k)
 			if isOwn(record) {
+				m.readOwn(resource, record)
 				continue
 			}
 			at := int64(record.Timestamp())

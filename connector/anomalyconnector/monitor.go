@@ -58,6 +58,7 @@ type monitor struct {
 	records   map[string]*record  // what is told, by kind and id
 	outbox    outbox
 	unsaid    unsaid
+	builds    builds
 	loop      *loopmetrics.Tracker
 	done      chan func()   // results of background work
 	readers   chan struct{} // slots of commit readers
@@ -81,6 +82,7 @@ func newMonitor(set connector.Settings, c *Config) *monitor {
 		sources:    sources{byKey: map[string]*source{}, max: min(c.Limits.Services*4, 100_000)},
 		miners:     map[serviceKey]*patterns{},
 		exceptions: newExceptions(),
+		builds:     newBuilds(c),
 		tracked:    map[string]*tracked{}, records: map[string]*record{},
 		done: make(chan func(), 64), readers: make(chan struct{}, max(c.Limits.CommitWorkers, 1)), measuring: make(chan struct{}, 1),
 	}
@@ -151,6 +153,7 @@ func (m *monitor) shutDown(ctx context.Context) error {
 		return nil
 	}
 	m.save(ctx)
+	m.saveBuilds(ctx)
 	err := m.store.Close(ctx)
 	m.store = nil
 	return err
@@ -204,9 +207,14 @@ func (m *monitor) step(now time.Time) {
 	m.closeDone(now)
 	m.repeat(now)
 	m.tellUnsaid(now)
+	m.judgeBuilds(now)
 	if now.Sub(m.measured) >= min(m.config.Heartbeat, 15*time.Second) {
 		m.measured = now
 		m.measure(now)
+	}
+	if m.store != nil && now.Sub(m.builds.saved) >= saveBuildsEvery {
+		m.builds.saved = now
+		m.saveBuilds(m.ctx)
 	}
 	if m.store != nil && now.Sub(m.saved) >= saveEvery {
 		m.saved = now

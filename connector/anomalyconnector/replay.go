@@ -116,7 +116,7 @@ func (r *Replay) Step(now time.Time) ([]event.Verdict, []event.Anomaly) {
 	for _, t := range told {
 		if t.anomaly.ID != "" {
 			anomalies = append(anomalies, t.anomaly)
-		} else {
+		} else if t.verdict.Deployment.ID != "" {
 			verdicts = append(verdicts, t.verdict)
 		}
 	}

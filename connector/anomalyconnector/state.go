@@ -59,6 +59,7 @@ func (m *monitor) restore(ctx context.Context) {
 		m.logger.Warn("a saved state could not be read and is ignored; baselines are learnt anew", zap.String("state", what), zap.Error(err))
 	}
 	m.restoreDay(ctx)
+	m.restoreBuilds(ctx)
 	snapshot, err := m.store.Get(ctx, keyEngine)
 	if err != nil {
 		ignored("engine", err)

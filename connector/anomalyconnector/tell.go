@@ -84,7 +84,7 @@ func (m *monitor) refresh(r *record, now time.Time) {
 	if r.anomaly.ID == "" {
 		if t := m.tracked[r.verdict.Deployment.ID]; t != nil && r.closed.IsZero() {
 			if v, ok := m.engine.Verdict(t.d.ID); ok {
-				v.Deployment, v.Suspicion = t.d, t.suspicion
+				v.Deployment, v.Suspicion, v.Builds = t.d, t.suspicion, t.builds
 				r.verdict = v
 			}
 			r.closed = verdictRecord(r.verdict).closed

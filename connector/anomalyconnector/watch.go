@@ -25,6 +25,10 @@ type tracked struct {
 	ranked    int // evidence and related errors that the ranking saw
 	suspicion *event.Suspicion
 
+	builds []event.Judgement // new in its commits
+	built  time.Time         // when they were looked for
+	blame  string            // the commit whose feedback tells of it
+
 	document document
 }
 
@@ -42,6 +46,13 @@ func (m *monitor) adopt(now time.Time) {
 		m.watch(known[i])
 	}
 	for _, a := range m.ledger.Anomalies(ledger.Query{OpenOnly: true, Limit: m.config.Limits.Watches * (m.config.Limits.Symptoms + 1)}) {
+		if a.Kind == event.KindBuild {
+			m.builds.store.Adopt(a)
+			m.builds.ranked[a.ID] = true
+			a.At = now
+			m.tell(anomalyRecord(a), now)
+			continue
+		}
 		t := m.tracked[a.Deployment]
 		if t == nil {
 			d, ok := m.ledger.Deployment(a.Deployment)
@@ -101,6 +112,13 @@ func (m *monitor) learn(u ledger.Update, now time.Time) {
 		// Closed by somebody else: a waiver, from the page or a comment.
 		a, ok := m.ledger.Anomaly(u.ID)
 		t := m.tracked[a.Deployment]
+		if ok && !a.Open && a.Kind == event.KindBuild {
+			m.builds.store.Close(a.ID)
+			if r := m.records["anomaly/"+a.ID]; r != nil && r.anomaly.Open {
+				m.tell(anomalyRecord(a), now)
+			}
+			return
+		}
 		if !ok || a.Open || t == nil {
 			return
 		}
@@ -178,6 +196,10 @@ func (m *monitor) judged(v event.Verdict, now time.Time) {
 	changed := v.State != t.verdict.State || v.Reason != t.verdict.Reason || v.Calibrating != t.verdict.Calibrating || v.Checkpoint != t.verdict.Checkpoint
 	v.Deployment = t.d
 	v.Suspicion = t.suspicion
+	if v.State == event.Regressed && (changed || now.Sub(t.built) >= m.config.Heartbeat) {
+		t.built, t.builds = now, m.buildsOf(t)
+	}
+	v.Builds = t.builds
 	t.verdict = v
 	m.ledger.RecordVerdict(v)
 	m.keepDocument(t, now, changed)

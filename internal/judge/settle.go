@@ -84,7 +84,9 @@ func (s *Store) settle(r *openRun, now time.Time) {
 			if j.Finding != nil {
 				j.FirstBad = r.revision
 			}
-			*j = s.worse(r, *j, now)
+			if _, waived := r.said[j.Key()]; !waived || s.problems[r.branch][j.Key()] != nil {
+				*j = s.worse(r, *j, now)
+			}
 		}
 	}
 	if f.Trunk {

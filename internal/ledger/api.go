@@ -42,6 +42,8 @@ type Reader interface {
 	// Changes and PipelineRuns list newest first.
 	Changes(ChangeQuery) []event.Change
 	PipelineRuns(RunQuery) []event.PipelineRun
+	// Feedback lists what builds and tests said of commits, newest first.
+	Feedback(RunQuery) []event.Feedback
 	// Tellings lists who was told of a deployment, and when first.
 	Tellings(deploymentID string) []event.Telling
 	// Coverage is how the telemetry of each service was since the start.
@@ -65,6 +67,7 @@ type Recorder interface {
 	RecordVerdict(event.Verdict)
 	RecordAnomaly(event.Anomaly)
 	RecordPipelineRun(event.PipelineRun)
+	RecordFeedback(event.Feedback)
 	// CloseAnomaly closes it once; later calls change nothing and return false.
 	CloseAnomaly(id string, c event.Closure) bool
 	// RecordTold keeps when a channel first took a verdict.
@@ -89,7 +92,7 @@ type ChangeQuery struct {
 	Limit           int // 0: 100
 }
 
-// RunQuery filters pipeline runs and their tasks; zero fields match all.
+// RunQuery filters pipeline runs and their tasks, and feedback; zero fields match all.
 type RunQuery struct {
 	Repository, Revision, RunID string
 	Since                       time.Time
@@ -98,7 +101,7 @@ type RunQuery struct {
 
 // Update names what changed; readers fetch the object itself.
 type Update struct {
-	Kind   string // change | deployment | verdict | anomaly | run
+	Kind   string // change | deployment | verdict | anomaly | run | feedback
 	ID     string
 	At     time.Time
 	Missed int

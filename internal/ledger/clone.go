@@ -50,6 +50,10 @@ func cloneAnomaly(a event.Anomaly) event.Anomaly {
 		v := cloneVerdict(*a.Verdict)
 		a.Verdict = &v
 	}
+	if a.Feedback != nil {
+		f := cloneFeedback(*a.Feedback)
+		a.Feedback = &f
+	}
 	return a
 }
 
@@ -66,15 +70,21 @@ func cloneVerdict(v event.Verdict) event.Verdict {
 		return r
 	})
 	v.Losses = bounded(v.Losses, maxList)
-	if v.Suspicion != nil {
-		s := *v.Suspicion
-		s.Suspects = each(s.Suspects, func(s event.Suspect) event.Suspect {
-			s.Change, s.Reasons = cloneChange(s.Change), slices.Clone(s.Reasons)
-			return s
-		})
-		v.Suspicion = &s
-	}
+	v.Suspicion = cloneSuspicion(v.Suspicion)
+	v.Builds = cloneJudgements(v.Builds)
 	return v
+}
+
+func cloneSuspicion(s *event.Suspicion) *event.Suspicion {
+	if s == nil {
+		return nil
+	}
+	copied := *s
+	copied.Suspects = each(s.Suspects, func(s event.Suspect) event.Suspect {
+		s.Change, s.Reasons = cloneChange(s.Change), slices.Clone(s.Reasons)
+		return s
+	})
+	return &copied
 }
 
 func cloneEvidence(e event.Evidence) event.Evidence {

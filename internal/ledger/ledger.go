@@ -28,7 +28,8 @@ type Ledger struct {
 	verdicts    shelf[event.Verdict]
 	documents   shelf[evidence]
 	tellings    shelf[[]event.Telling] // by deployment
-	dirty       map[string]struct{}    // keys to be persisted
+	feedback    shelf[event.Feedback]
+	dirty       map[string]struct{} // keys to be persisted
 	dropped     map[string]uint64
 	subscribers map[*subscriber]struct{}
 	latest      time.Time // the newest time told, for what comes without one
@@ -77,6 +78,7 @@ func New(limits Limits) *Ledger {
 	l.anomalies = newShelf(l, l.limits.Anomalies, kindAnomaly, func(string, event.Anomaly) {})
 	l.verdicts = newShelf(l, l.limits.Verdicts, kindVerdict, func(string, event.Verdict) {})
 	l.tellings = newShelf(l, l.limits.Verdicts, kindTelling, func(string, []event.Telling) {})
+	l.feedback = newShelf(l, l.limits.Feedback, kindFeedback, func(string, event.Feedback) {})
 	l.documents = newShelf(l, l.limits.Documents, kindEvidence, func(_ string, e evidence) { l.documentBytes -= len(e.Gzip) })
 	return l
 }
@@ -129,7 +131,7 @@ func (l *Ledger) Sizes() map[string]int {
 	defer l.mu.RUnlock()
 	return map[string]int{
 		"deployments": len(l.deployments), "places": len(l.places), "changes": l.changes.Len(),
-		"runs": l.runs.Len(), "anomalies": l.anomalies.Len(), "verdicts": l.verdicts.Len(), "evidence": l.documents.Len(),
+		"runs": l.runs.Len(), "anomalies": l.anomalies.Len(), "verdicts": l.verdicts.Len(), "evidence": l.documents.Len(), "feedback": l.feedback.Len(),
 	}
 }
 

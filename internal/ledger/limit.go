@@ -104,6 +104,7 @@ func (l *Ledger) Expire(now time.Time) int {
 	gone += expire(l.verdicts, before, never)
 	gone += expire(l.documents, before, never)
 	gone += expire(l.tellings, before, never)
+	gone += expire(l.feedback, before, never)
 	gone += expire(l.anomalies, before, func(a event.Anomaly) bool { return a.Open })
 	return gone
 }

@@ -24,6 +24,9 @@ type Limits struct {
 	// "changes", "runs", "anomalies" and "verdicts". Who was told of a deployment
 	// is bounded as its verdict is, and counted as "tellings".
 	Changes, Runs, Anomalies, Verdicts int
+	// Feedback of builds and tests by commit (default 5000): the least recently
+	// told goes first, as "feedback".
+	Feedback int
 	// Documents are the evidence documents of verdicts (default 2000, and 64
 	// MiB compressed): the least recently told goes first, as "evidence".
 	Documents int
@@ -92,6 +95,7 @@ func (l Limits) withDefaults() Limits {
 		Runs:            positive(l.Runs, 20_000),
 		Anomalies:       positive(l.Anomalies, 10_000),
 		Verdicts:        positive(l.Verdicts, 10_000),
+		Feedback:        positive(l.Feedback, 5000),
 		Documents:       positive(l.Documents, 2000),
 		InferredPerHour: positive(l.InferredPerHour, 30),
 		Variants:        positive(l.Variants, 64),

@@ -21,6 +21,7 @@ const (
 	kindRun        = "run/"
 	kindEvidence   = "evidence/"
 	kindTelling    = "telling/"
+	kindFeedback   = "feedback/"
 )
 
 // format is the version of the encoding. A reader refuses a newer one.
@@ -45,6 +46,7 @@ type record struct {
 	Run        *event.PipelineRun `json:"run,omitempty"`
 	Evidence   *evidence          `json:"evidence,omitempty"`
 	Tellings   *[]event.Telling   `json:"tellings,omitempty"`
+	Feedback   *event.Feedback    `json:"feedback,omitempty"`
 }
 
 type deploymentRecord struct {
@@ -137,6 +139,8 @@ func (l *Ledger) snapshot(key string) *record {
 		return shelved(l.documents, id, r, &r.Evidence)
 	case kindTelling:
 		return shelved(l.tellings, id, r, &r.Tellings)
+	case kindFeedback:
+		return shelved(l.feedback, id, r, &r.Feedback)
 	}
 	return nil
 }
@@ -187,6 +191,8 @@ func (l *Ledger) Load(key string, value []byte) error {
 		l.runs.Add(id, dated[event.PipelineRun]{*r.Run, r.ToldAt})
 	case kind == kindTelling && r.Tellings != nil:
 		l.tellings.Add(id, dated[[]event.Telling]{*r.Tellings, r.ToldAt})
+	case kind == kindFeedback && r.Feedback != nil && r.Feedback.ID == id:
+		l.feedback.Add(id, dated[event.Feedback]{*r.Feedback, r.ToldAt})
 	case kind == kindEvidence && r.Evidence != nil:
 		l.documents.Remove(id)
 		l.documentBytes += len(r.Evidence.Gzip)
@@ -250,6 +256,7 @@ func (l *Ledger) Loaded() {
 	resort(l.runs)
 	resort(l.verdicts)
 	resort(l.tellings)
+	resort(l.feedback)
 	resort(l.anomalies)
 	resort(l.documents)
 	l.trimDocuments()

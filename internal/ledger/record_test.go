@@ -163,7 +163,7 @@ func TestRetentionKeepsWhatIsOpenOrCurrent(t *testing.T) {
 	l.RecordPipelineRun(event.PipelineRun{ID: "7", FinishedAt: t0})
 	sight("3", 47*time.Hour)
 	l.Expire(t0.Add(48 * time.Hour))
-	assert.Equal(t, map[string]int{"deployments": 2, "places": 1, "changes": 0, "runs": 0, "anomalies": 1, "verdicts": 0, "evidence": 0}, l.Sizes())
+	assert.Equal(t, map[string]int{"deployments": 2, "places": 1, "changes": 0, "runs": 0, "anomalies": 1, "verdicts": 0, "evidence": 0, "feedback": 0}, l.Sizes())
 	_, _, ok := l.Current("cart", "", "3", "")
 	assert.True(t, ok)
 	l.CloseAnomaly("open", event.Closure{Reason: event.ClosedWaived, At: t0.Add(48 * time.Hour)})

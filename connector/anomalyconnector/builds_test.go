@@ -1,0 +1,194 @@
+package anomalyconnector
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/event/eventotlp"
+	"github.com/deployloop/deployloop/internal/ledger"
+)
+
+// results tells of tests of one commit, "name pass" each.
+func (b *bench) results(ref, revision string, results ...string) {
+	ld := plog.NewLogs()
+	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	for _, r := range results {
+		name, status, _ := strings.Cut(r, " ")
+		test := event.TestResult{Suite: "acme/cart", Case: name, Status: status, Duration: time.Second, Repository: "acme/shop", Ref: ref, Revision: revision, At: b.now}
+		if status == "fail" {
+			test.Message = "total_test.go:14: want 3, got 4"
+		}
+		eventotlp.EncodeTestResult(test, records.AppendEmpty())
+	}
+	require.NoError(b.t, b.logs.ConsumeLogs(context.Background(), ld))
+	b.tick()
+}
+
+// quiet lets the runs under way end.
+func (b *bench) quiet() {
+	for range 40 {
+		b.tick()
+	}
+}
+
+// feedback is what was told last of a commit, out of all records.
+func (b *bench) feedback(revision string) (last event.Feedback) {
+	for _, ld := range b.sink.AllLogs() {
+		for _, record := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+			if eventotlp.Name(record) == event.NameFeedback {
+				f, err := eventotlp.DecodeFeedback(ld.ResourceLogs().At(0).Resource(), record)
+				require.NoError(b.t, err)
+				if f.Revision == revision {
+					last = f
+				}
+			}
+		}
+	}
+	return last
+}
+
+func TestANewFailureIsAnAlertUntilItIsMended(t *testing.T) {
+	b := newBench(t, nil)
+	b.results("main", "aaaaaaa1", "TestTotal pass", "TestTax pass")
+	b.quiet()
+	require.Equal(t, event.Healthy, b.feedback("aaaaaaa1").State)
+	anomalies, _ := b.told()
+	require.Empty(t, anomalies)
+
+	b.results("main", "aaaaaaa2", "TestTotal fail")
+	anomalies, _ = b.told()
+	require.Len(t, anomalies, 1, "told while the run goes on")
+	a := anomalies[0]
+	require.True(t, a.Open)
+	require.Equal(t, "acme/shop", a.Service)
+	require.Equal(t, event.StageTest, a.Stage)
+	require.Equal(t, event.Advise, a.Mode)
+	require.True(t, b.feedback("aaaaaaa2").Running)
+	known, ok := b.ledger.Anomaly(a.ID)
+	require.True(t, ok)
+	require.True(t, known.Open)
+	b.results("main", "aaaaaaa2", "TestTax pass")
+	b.quiet()
+
+	b.stop() // what is known survives: the baseline in the storage, the alert in the ledger
+	b.start()
+	b.results("main", "aaaaaaa3", "TestTotal fail", "TestTax fail")
+	b.quiet()
+	f := b.feedback("aaaaaaa3")
+	require.Equal(t, 1, f.Count(event.AlreadyFailing))
+	require.Equal(t, 1, f.Count(event.NewFailure))
+	anomalies, _ = b.told()
+	for _, x := range anomalies {
+		require.True(t, x.Open)
+	}
+	require.Len(t, b.ledger.Anomalies(ledger.Query{OpenOnly: true}), 2)
+
+	b.results("main", "aaaaaaa4", "TestTotal pass", "TestTax pass")
+	b.quiet()
+	require.Empty(t, b.ledger.Anomalies(ledger.Query{OpenOnly: true}))
+	known, _ = b.ledger.Anomaly(a.ID)
+	require.Equal(t, event.ClosedFixedBy, known.Closure.Reason)
+	require.Equal(t, "aaaaaaa4", known.Closure.Revision)
+	require.Equal(t, event.Healthy, b.ledger.Feedback(ledger.RunQuery{Revision: "aaaaaaa4"})[0].State)
+}
+
+func TestABranchIsJudgedAndPagesNobody(t *testing.T) {
+	b := newBench(t, nil)
+	b.results("main", "aaaaaaa1", "TestTotal pass")
+	b.quiet()
+	b.results("faster-cart", "bbbbbbb1", "TestTotal fail")
+	b.quiet()
+	require.Equal(t, event.Regressed, b.feedback("bbbbbbb1").State)
+	require.Empty(t, b.ledger.Anomalies(ledger.Query{}))
+}
+
+func TestAWaivedBuildAlertStaysClosed(t *testing.T) {
+	b := newBench(t, nil)
+	b.results("main", "aaaaaaa1", "TestTotal pass")
+	b.quiet()
+	b.results("main", "aaaaaaa2", "TestTotal fail")
+	open := b.ledger.Anomalies(ledger.Query{OpenOnly: true})
+	require.Len(t, open, 1)
+	require.True(t, b.ledger.CloseAnomaly(open[0].ID, event.Closure{Reason: event.ClosedWaived, By: "ada", Detail: "known", At: b.now}))
+	b.quiet()
+	b.results("main", "aaaaaaa3", "TestTotal fail")
+	b.quiet()
+	require.Empty(t, b.ledger.Anomalies(ledger.Query{OpenOnly: true}))
+	anomalies, _ := b.told()
+	require.False(t, anomalies[len(anomalies)-1].Open)
+	require.Equal(t, event.ClosedWaived, anomalies[len(anomalies)-1].Closure.Reason)
+}
+
+// Production and tests point to each other by the commit that both are of.
+func TestAVerdictNamesWhatItsCommitBrokeBefore(t *testing.T) {
+	b := newBench(t, nil)
+	b.results("main", "aaaaaaa1", "TestTotal pass")
+	b.quiet()
+	b.results("main", "aaaaaaa2", "TestTotal fail")
+	b.results("main", "aaaaaaa2", "TestTotal pass") // flaky, since this commit
+	b.sight("1.41.3")
+	b.seconds(60, old(200))
+	d, _ := b.ledger.RecordDeployment(event.Deployment{
+		Service: "checkout", Environment: "production", Version: "1.42.0", PreviousVersion: "1.41.3", Revision: "aaaaaaa2", PreviousRevision: "aaaaaaa1",
+		Repository: "acme/shop", StartedAt: b.now, Status: event.DeploymentStarted, Sources: []event.Source{{Name: "api", At: b.now}},
+	})
+	b.seconds(40, old(100), load{version: "1.42.0", instance: "new-1", rate: 100, errors: .3})
+	v, _ := b.ledger.Verdict(d.ID)
+	require.Equal(t, event.Regressed, v.State)
+	require.Len(t, v.Builds, 1)
+	require.True(t, v.Builds[0].NewFlake)
+	require.Equal(t, "TestTotal", v.Builds[0].Test.Case)
+
+	f := b.feedback("aaaaaaa2")
+	require.Len(t, f.Production, 1)
+	require.Equal(t, "checkout", f.Production[0].Service)
+	require.Equal(t, event.Regressed, f.Production[0].State)
+	require.Empty(t, b.feedback("aaaaaaa1").Production)
+}
+
+// The commits between the last good and the first bad run are ranked, from a real
+// clone, by what the failure says.
+func TestABuildAlertNamesItsSuspect(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "shop")
+	git := func(arguments ...string) string {
+		c := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=ada", "-c", "user.email=ada@example.com"}, arguments...)...)
+		out, err := c.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return strings.TrimSpace(string(out))
+	}
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	git("init", "-q", "-b", "main")
+	commit := func(file, text, message string) string {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600))
+		git("add", "-A")
+		git("commit", "-q", "-m", message)
+		return git("rev-parse", "HEAD")
+	}
+	good := commit("README.md", "shop\n", "Begin")
+	guilty := commit("total_test.go", strings.Repeat("\n", 13)+"want(3)\n", "Round the total")
+	head := commit("README.md", "shop and more\n", "Say more")
+
+	b := newBench(t, func(c *Config) { c.Repositories = []Repository{{Service: "*", Path: dir}} })
+	b.results("main", good, "TestTotal pass")
+	b.quiet()
+	b.results("main", head, "TestTotal fail")
+	id := b.ledger.Anomalies(ledger.Query{OpenOnly: true})[0].ID
+	var s *event.Suspicion
+	require.Eventually(t, func() bool {
+		b.tick()
+		a, _ := b.ledger.Anomaly(id)
+		s = a.Feedback.Suspicion
+		return s != nil
+	}, 30*time.Second, 10*time.Millisecond)
+	require.Equal(t, 2, s.Commits)
+	require.Equal(t, guilty, s.Suspects[0].Change.Revision)
+}
