@@ -30,6 +30,7 @@ const (
 	alertRollUp  = "DeployRegressed"
 	alertSymptom = "DeployRegression"
 	alertPattern = "PatternChanged"
+	alertBuild   = "BuildRegressed"
 )
 
 // ownLabels are the identity of an alert.
@@ -91,6 +92,8 @@ func alertName(kind event.AnomalyKind) string {
 		return alertRollUp
 	case event.KindAlwaysOn:
 		return alertPattern
+	case event.KindBuild:
+		return alertBuild
 	default:
 		return alertSymptom
 	}
@@ -159,6 +162,7 @@ func annotationsOf(a event.Anomaly, cfg *Config, labels models.LabelSet) models.
 		note("impact", wording.ImpactLine(v.Impact), annotationLimit)
 		note("fix", wording.Fix(v.Deployment), exampleLimit)
 		note("fix_forward", wording.FixForward(v.Suspicion), annotationLimit)
+		note("builds", wording.BuildsSentence(v.Builds), annotationLimit)
 		if a.Evidence == nil {
 			note("evidence", wording.EvidenceLines(*v, 3), annotationLimit)
 		}
@@ -168,6 +172,17 @@ func annotationsOf(a event.Anomaly, cfg *Config, labels models.LabelSet) models.
 		commit, compare := commitLinks(v)
 		link("commit_url", commit)
 		link("compare_url", compare)
+	}
+	if f := a.Feedback; f != nil {
+		note("branch", f.Ref, labelLimit)
+		note("suspect", wording.SuspectSentence(f.Suspicion), annotationLimit)
+		note("other_suspects", wording.OtherSuspects(f.Suspicion, 2), annotationLimit)
+		note("fix_forward", wording.FixForward(f.Suspicion), annotationLimit)
+		note("run_again", wording.BuildFix(*f), annotationLimit)
+		link("run_url", f.URL)
+		if cfg.ConsoleURL != "" {
+			link("verdict_url", strings.TrimRight(cfg.ConsoleURL, "/")+"/changes/"+url.PathEscape(a.Commit))
+		}
 	}
 	if a.Closure != nil {
 		note("resolution", wording.Resolution(*a.Closure), annotationLimit)

@@ -184,3 +184,31 @@ func TestEveryAlertIsValidAndBounded(t *testing.T) {
 		}
 	})
 }
+
+func TestAlertOfABranch(t *testing.T) {
+	a := event.Anomaly{
+		ID: "b1", Kind: event.KindBuild, Service: "acme/shop", Commit: badRevision, Stage: event.StageTest, Signal: event.SignalTest,
+		Severity: event.SeverityWarning, Mode: event.Advise, StartsAt: noon.Add(-time.Minute), DetectedAt: noon, At: noon, Open: true,
+		Feedback: &event.Feedback{Repository: "acme/shop", Ref: "main", URL: "https://forge.example/runs/7", Judgements: []event.Judgement{{
+			Call: event.NewFailure, LastPass: "a1b2c3d", FirstBad: badRevision,
+			Test: &event.TestResult{Suite: "acme/cart", Case: "TestTotal", File: "total_test.go", Line: 14, Message: "want 3, got 4"}}}},
+	}
+	alert := alertOf(a, noon, alertConfig())
+	assert.Equal(t, models.LabelSet{
+		"alertname": "BuildRegressed", "severity": "warning", "service": "acme/shop", "signal": "test", "commit": badRevision, "stage": "test", "cluster": "eu-1",
+	}, alert.Labels)
+	assert.Contains(t, alert.Annotations["summary"], "acme/shop main: acme/cart TestTotal fails since ")
+	assert.Equal(t, "new failure: acme/cart TestTotal (total_test.go:14): want 3, got 4", alert.Annotations["why"])
+	assert.Equal(t, "go test -count=1 -run '^TestTotal$' acme/cart", alert.Annotations["run_again"])
+	assert.Equal(t, "https://forge.example/runs/7", alert.Annotations["run_url"])
+	assert.Equal(t, "main", alert.Annotations["branch"])
+	assert.Equal(t, "http://127.0.0.1:8090/changes/"+badRevision, alert.Annotations["verdict_url"])
+
+	// What is mended while it is open moves no label.
+	a.Feedback.Judgements[0].Closure = &event.Closure{Reason: event.ClosedFixedBy, Detail: "passes since 9f2c1ab"}
+	a.Open, a.Closure = false, &event.Closure{Reason: event.ClosedFixedBy, Revision: "c3d4e5f", Detail: "passes since c3d4e5f", At: noon}
+	closed := alertOf(a, noon.Add(time.Minute), alertConfig())
+	assert.Equal(t, alert.Labels, closed.Labels)
+	assert.Equal(t, noon, time.Time(closed.EndsAt))
+	assert.Contains(t, closed.Annotations["resolution"], "passes since c3d4e5f")
+}

@@ -15,6 +15,7 @@ type changeView struct {
 	C         *event.Change // nil: only seen as a deployed revision
 	Runs      []event.PipelineRun
 	Steps     []step
+	Said      []said      // of its builds and tests
 	Deployed  []row       // deployments of this very revision
 	Carried   []row       // deployments whose range holds it
 	Suspected []suspicion // where it was ranked
@@ -42,6 +43,7 @@ func (s *site) changePage(w http.ResponseWriter, r *http.Request) {
 		view.Files = files(c)
 	}
 	view.Runs = s.reader.PipelineRuns(ledger.RunQuery{Revision: view.Revision, Limit: apiDefaultLimit})
+	view.Said = s.saidOf(view.Revision)
 	runs := s.recentRuns()
 	for _, d := range s.everyDeployment() {
 		switch {
@@ -51,7 +53,7 @@ func (s *site) changePage(w http.ResponseWriter, r *http.Request) {
 			view.Carried = append(view.Carried, s.deploymentRow(d, runs))
 		}
 	}
-	if !known && len(view.Deployed) == 0 && len(view.Runs) == 0 {
+	if !known && len(view.Deployed) == 0 && len(view.Runs) == 0 && len(view.Said) == 0 {
 		s.render(w, r, http.StatusNotFound, "missing", page{Title: "Commit not known", Nav: "loop", View: missing{
 			"This commit is not known", "Commits come from push webhooks; an abbreviated id needs at least seven digits."}})
 		return

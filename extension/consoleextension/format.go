@@ -13,6 +13,7 @@ import (
 
 // formatFuncs are what the templates may call; each is pure.
 var formatFuncs = template.FuncMap{
+	"builds":     wording.BuildsSentence,
 	"short":      event.ShortRevision,
 	"elapsed":    wording.Elapsed,
 	"percent":    wording.Percent,

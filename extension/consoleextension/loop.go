@@ -198,7 +198,9 @@ func (s *site) timeline(service, environment string, limit int) []row {
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b row) int { return b.At.Compare(a.At) })
-	return rows[:min(limit, len(rows))]
+	rows = rows[:min(limit, len(rows))]
+	s.markTests(rows)
+	return rows
 }
 
 // waiting leaves the changes that are in no deployment: neither deployed

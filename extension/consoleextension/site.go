@@ -124,6 +124,7 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/deployments/{id}/evidence", s.apiEvidence)
 	mux.HandleFunc("GET /api/v1/anomalies", s.apiAnomalies)
 	mux.HandleFunc("GET /api/v1/changes", s.apiChanges)
+	mux.HandleFunc("GET /api/v1/feedback", s.apiFeedback)
 	mux.HandleFunc("GET /api/v1/status", s.apiStatus)
 	mux.HandleFunc("GET /api/v1/coverage", s.apiCoverage)
 	mux.HandleFunc("GET /api/v1/digest", s.apiDigest)
@@ -249,7 +250,7 @@ type missing struct{ What, Why string }
 
 func (s *site) notFound(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
-		s.apiError(w, r, http.StatusNotFound, "no such endpoint", "see /api/v1/deployments, /api/v1/deployments/{id}, /api/v1/anomalies, /api/v1/changes, /api/v1/coverage, /api/v1/digest, /api/v1/status")
+		s.apiError(w, r, http.StatusNotFound, "no such endpoint", "see /api/v1/deployments, /api/v1/deployments/{id}, /api/v1/anomalies, /api/v1/changes, /api/v1/feedback, /api/v1/coverage, /api/v1/digest, /api/v1/status")
 		return
 	}
 	s.render(w, r, http.StatusNotFound, "missing", page{Title: "Not found", View: missing{

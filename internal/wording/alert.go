@@ -53,6 +53,9 @@ func strongestHarm(v event.Verdict, wanted func(event.Evidence) bool) (strongest
 // What does not fit is cut where it hurts least: first the operation or
 // message, then the service's name; numbers, commit and time stay.
 func Summary(a event.Anomaly) string {
+	if a.Kind == event.KindBuild {
+		return buildSummary(a)
+	}
 	service := OneLine(a.Service, nameLimit)
 	since := sinceWhen(a)
 	lead, ok := Lead(a)
@@ -180,6 +183,9 @@ func sourceNames(d event.Deployment) string {
 // Why says what proves an anomaly: its numbers, the error that only the new
 // version has and where it is thrown, and the comparison.
 func Why(a event.Anomaly) string {
+	if a.Feedback != nil {
+		return buildWhy(*a.Feedback, 3)
+	}
 	lead, ok := Lead(a)
 	if !ok {
 		if a.Verdict != nil {

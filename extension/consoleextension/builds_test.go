@@ -1,0 +1,49 @@
+package consoleextension
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
+)
+
+func TestPagesTellOfBuildsAndTests(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	at := time.Now().Add(-time.Minute).UTC()
+	revision := revision(7)
+	l.RecordChange(event.Change{Repository: "acme/shop", Ref: "main", Revision: revision, Message: "Round the total", At: at})
+	f := event.Feedback{
+		ID: "1", Repository: "acme/shop", Ref: "main", Trunk: true, Revision: revision, State: event.Regressed, Tests: 212, Failed: 1, At: at,
+		Judgements: []event.Judgement{{Call: event.NewFailure, LastPass: "a1b2c3d", FirstBad: revision,
+			Test: &event.TestResult{Suite: "acme/shop/cart", Case: "TestTotal", Status: "fail", File: "total_test.go", Line: 14, Message: "want <3>, got 4"}}},
+		Production: []event.ProductionEffect{{Deployment: "0123456789ab", Service: "checkout", Environment: "production", State: event.Regressed, Summary: "errors rose", At: at}},
+	}
+	l.RecordFeedback(f)
+	l.RecordAnomaly(event.Anomaly{ID: "b1", Kind: event.KindBuild, Service: "acme/shop", Commit: revision, Stage: event.StageTest, Signal: event.SignalTest,
+		Severity: event.SeverityWarning, Mode: event.Advise, StartsAt: at, DetectedAt: at, At: at, Open: true, Feedback: &f})
+	h := handler(t, l)
+
+	page := page200(t, h, "/changes/"+revision)
+	text := words(page)
+	for _, want := range []string{"What builds and tests say of main", "1 new failure; 212 tests", "new failure: acme/shop/cart TestTotal (total_test.go:14)",
+		"last passed at a1b2c3d", "go test -count=1 -run", "In production", "checkout in production", "errors rose"} {
+		require.Contains(t, text, want)
+	}
+	require.Contains(t, page, "want &lt;3&gt;, got 4", "text from outside is escaped")
+	require.Contains(t, page, `href="/deployments/0123456789ab"`)
+
+	alerts := page200(t, h, "/alerts")
+	require.Contains(t, alerts, `<a href="/changes/`+revision+`">acme/shop main: acme/shop/cart TestTotal fails since `)
+	require.Contains(t, words(page200(t, h, "/")), "1 new failure")
+
+	answer := get(t, h, "/api/v1/feedback?revision="+revision[:8])
+	require.Equal(t, http.StatusOK, answer.Code)
+	var got struct{ Feedback []event.Feedback }
+	require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &got))
+	require.Equal(t, l.Feedback(ledger.RunQuery{}), got.Feedback)
+}

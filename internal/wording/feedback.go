@@ -1,0 +1,187 @@
+package wording
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// callWords are what a call is named, one and many.
+var callWords = []struct {
+	call      event.Call
+	one, many string
+}{
+	{event.NewFailure, "new failure", "new failures"}, {event.NewFinding, "new finding", "new findings"}, {event.Slower, "slower", "slower"},
+	{event.Vanished, "vanished", "vanished"}, {event.AlreadyFailing, "already failing", "already failing"},
+	{event.KnownFlaky, "known flaky", "known flaky"}, {event.Fixed, "fixed", "fixed"}, {event.FixedFinding, "finding fixed", "findings fixed"},
+}
+
+// FeedbackHeadline sums up what builds and tests say of a commit: "2 new failures,
+// 1 known flaky; 212 tests".
+func FeedbackHeadline(f event.Feedback) string {
+	var parts []string
+	for _, w := range callWords {
+		switch n := f.Count(w.call); {
+		case n == 1:
+			parts = append(parts, "1 "+w.one)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %s", n, w.many))
+		}
+	}
+	if f.More > 0 {
+		parts = append(parts, fmt.Sprintf("%d more", f.More))
+	}
+	said := join(", ", parts...)
+	counted := ""
+	if f.Tests > 0 {
+		counted = plural(f.Tests, "test")
+	}
+	switch {
+	case f.Running && said == "":
+		said = "nothing new so far"
+	case f.State == event.Inconclusive && f.Broken > 0:
+		said = join(", ", said, plural(f.Broken, "report")+" broke off, so that more may have failed")
+	case f.State == event.Inconclusive:
+		said = join(", ", fmt.Sprintf("%d failed", f.Failed), "and no run of the main branch is known to compare with")
+	case said == "":
+		said = "nothing new"
+	}
+	return join("; ", said, counted)
+}
+
+// FeedbackTitle says of which commit feedback is: "acme/shop main 9f2c1ab".
+func FeedbackTitle(f event.Feedback) string {
+	return join(" ", OneLine(f.Repository, nameLimit), OneLine(f.Ref, nameLimit), shortRevision(f.Revision))
+}
+
+// JudgementLine says one judgement in a line: "new failure: acme/cart TestTotal
+// (total_test.go:14)".
+func JudgementLine(j event.Judgement) string {
+	word := strings.ReplaceAll(string(j.Call), "_", " ")
+	if j.NewFlake {
+		word = "turned flaky"
+	}
+	line := word + ": " + OneLine(Judged(j), operationLimit)
+	switch {
+	case j.Shift != nil:
+		line += fmt.Sprintf(" %s → %s (%s)", measured(j.Shift.Before, j.Unit), measured(j.Shift.After, j.Unit), Ratio(j.Shift.Ratio))
+	case j.Test != nil && j.Test.File != "":
+		line += fmt.Sprintf(" (%s:%d)", OneLine(j.Test.File, operationLimit), j.Test.Line)
+	case j.Finding != nil && j.Finding.File != "":
+		line += fmt.Sprintf(" (%s:%d)", OneLine(j.Finding.File, operationLimit), j.Finding.Line)
+	}
+	return line
+}
+
+func measured(value float64, unit string) string { return fmt.Sprintf("%.4g", value) + unitGap(unit) }
+
+func unitGap(unit string) string {
+	if unit == "" || unit == "1" {
+		return ""
+	}
+	return " " + unit
+}
+
+// BuildsSentence says what builds and tests found new in the commits of a
+// deployment: "Before it was deployed: turned flaky: … (at 9f2c1ab)".
+func BuildsSentence(list []event.Judgement) string {
+	var parts []string
+	for _, j := range list {
+		if len(parts) == 3 {
+			parts = append(parts, fmt.Sprintf("and %d more", len(list)-3))
+			break
+		}
+		part := JudgementLine(j)
+		if j.FirstBad != "" {
+			part += " at " + shortRevision(j.FirstBad)
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "Its builds and tests said: " + join("; ", parts...)
+}
+
+// ProductionLine says what a commit did where it was deployed.
+func ProductionLine(p event.ProductionEffect) string {
+	line := OneLine(p.Service, nameLimit) + " got worse in " + OneLine(p.Environment, nameLimit)
+	if at := ClockSeconds(p.At); at != "" {
+		line += " at " + at
+	}
+	return join(": ", line, OneLine(p.Summary, operationLimit*3))
+}
+
+// buildSummary is Summary of a branch's alert: "acme/shop main: TestTotal fails
+// since 9f2c1ab (last good a1b2c3d)".
+func buildSummary(a event.Anomaly) string {
+	f := a.Feedback
+	if f == nil || len(f.Judgements) == 0 {
+		return fit(OneLine(a.Service, nameLimit), "got worse", "since "+shortRevision(a.Commit))
+	}
+	who := join(" ", OneLine(f.Repository, nameLimit), OneLine(f.Ref, 40)) + ":"
+	lead, open := f.Judgements[0], 0
+	for _, j := range f.Judgements {
+		if j.Closure == nil {
+			if open == 0 {
+				lead = j
+			}
+			open++
+		}
+	}
+	middle, tail := OneLine(Judged(lead), operationLimit), "since "+shortRevision(a.Commit)
+	switch {
+	case lead.Shift != nil:
+		tail = fmt.Sprintf("%s → %s (%s) %s", measured(lead.Shift.Before, lead.Unit), measured(lead.Shift.After, lead.Unit), Ratio(lead.Shift.Ratio), tail)
+	case lead.Finding != nil:
+		middle = "new finding " + middle
+	default:
+		tail = "fails " + tail
+	}
+	if more := open - 1 + f.More; more > 0 {
+		tail = fmt.Sprintf("and %d more ", more) + tail
+	}
+	if last := lead.LastPass; last != "" {
+		if with := tail + " (last good " + shortRevision(last) + ")"; utf8.RuneCountInString(join(" ", who, middle, with)) <= SummaryLimit {
+			tail = with
+		}
+	}
+	return fit(who, middle, tail)
+}
+
+// buildWhy tells each of the first problems of a branch's alert in a line.
+func buildWhy(f event.Feedback, limit int) string {
+	var lines []string
+	for _, j := range f.Judgements {
+		if len(lines) == limit {
+			lines = append(lines, fmt.Sprintf("and %d more", len(f.Judgements)+f.More-limit))
+			break
+		}
+		line := JudgementLine(j)
+		if t := j.Test; t != nil && t.Message != "" {
+			line += ": " + OneLine(t.Message, operationLimit*2)
+		} else if j.Finding != nil && j.Finding.Message != "" {
+			line += ": " + OneLine(j.Finding.Message, operationLimit*2)
+		}
+		if j.Closure != nil {
+			line += " (over: " + OneLine(j.Closure.Detail, operationLimit) + ")"
+		}
+		lines = append(lines, line)
+	}
+	return join("\n", lines...)
+}
+
+// BuildFix is the command that shows the first open problem of a branch's alert
+// again; "" when its runner is not known.
+func BuildFix(f event.Feedback) string {
+	for _, j := range f.Judgements {
+		if j.Closure == nil && j.Test != nil {
+			if command := RunAgain(*j.Test); command != "" {
+				return command
+			}
+		}
+	}
+	return ""
+}
