@@ -91,6 +91,7 @@ type Limits struct {
 	Operations        int           `mapstructure:"operations"`         // names of entry spans of a service
 	Patterns          int           `mapstructure:"patterns"`           // templates, fingerprints and inner spans of a service under watch
 	Templates         int           `mapstructure:"templates"`          // log templates of a service, least recently seen forgotten
+	Series            int           `mapstructure:"series"`             // of metrics, of a service
 	Watches           int           `mapstructure:"watches"`            // open and lately ended
 	Symptoms          int           `mapstructure:"symptoms"`           // alerts of one deployment besides the roll-up
 	CPU               float64       `mapstructure:"cpu"`                // cores that reading telemetry may use; beyond, it sheds
@@ -110,7 +111,7 @@ func createDefaultConfig() component.Config {
 		Heartbeat:                 30 * time.Second,
 		Builds:                    Builds{Branches: []string{"main", "master", "trunk"}, Quiet: 30 * time.Second},
 		Limits: Limits{
-			Services: 2000, Sources: 500, Operations: 200, Patterns: 2000, Templates: 10_000, Watches: 500, Symptoms: 8,
+			Services: 2000, Sources: 500, Operations: 200, Patterns: 2000, Templates: 10_000, Series: 5000, Watches: 500, Symptoms: 8,
 			CPU: 0.5, CommitWorkers: 2, CommitTimeout: 20 * time.Second, Commits: 500, SuspicionPatience: time.Second,
 		},
 	}
@@ -198,7 +199,7 @@ func (c *Config) Validate() error {
 		name  string
 		value int
 	}{
-		{"services", l.Services}, {"sources", l.Sources}, {"operations", l.Operations}, {"patterns", l.Patterns}, {"templates", l.Templates},
+		{"services", l.Services}, {"sources", l.Sources}, {"operations", l.Operations}, {"patterns", l.Patterns}, {"templates", l.Templates}, {"series", l.Series},
 		{"watches", l.Watches}, {"symptoms", l.Symptoms}, {"commit_workers", l.CommitWorkers}, {"commits", l.Commits},
 	} {
 		if n.value < 1 {

@@ -11,61 +11,17 @@ import (
 	"github.com/deployloop/deployloop/internal/detect"
 )
 
-// lossMetrics counts the points of metrics that are no gauges: spans carry
-// what they would tell.
-const lossMetrics = "metric_points_unused"
-
 // maxSeries bounds the text of a point's attributes, in bytes.
 const maxSeries = 256
 
-// readMetrics reads gauges. Points of other metrics are counted by name, so
-// that nobody takes them for evidence.
-func (m *monitor) readMetrics(md pmetric.Metrics) {
-	var unused, nameless uint64
-	for _, r := range md.ResourceMetrics().All() {
-		s := m.source(r.Resource().Attributes())
-		for _, scope := range r.ScopeMetrics().All() {
-			for _, metric := range scope.Metrics().All() {
-				switch {
-				case metric.Type() != pmetric.MetricTypeGauge:
-					unused += points(metric)
-				case s == nil:
-					nameless += uint64(metric.Gauge().DataPoints().Len())
-				default:
-					m.readGauge(s, metric)
-				}
-			}
-		}
-	}
-	if unused > 0 {
-		m.refused.add(lossMetrics, unused)
-	}
-	if nameless > 0 {
-		m.refused.add(lossNoService, nameless)
-	}
-}
-
-func points(metric pmetric.Metric) uint64 {
-	switch metric.Type() {
-	case pmetric.MetricTypeSum:
-		return uint64(metric.Sum().DataPoints().Len())
-	case pmetric.MetricTypeHistogram:
-		return uint64(metric.Histogram().DataPoints().Len())
-	case pmetric.MetricTypeExponentialHistogram:
-		return uint64(metric.ExponentialHistogram().DataPoints().Len())
-	case pmetric.MetricTypeSummary:
-		return uint64(metric.Summary().DataPoints().Len())
-	}
-	return 0
-}
-
 func (m *monitor) readGauge(s *source, metric pmetric.Metric) {
 	worse, golden := m.direction(metric.Name())
-	for _, p := range metric.Gauge().DataPoints().All() {
-		x := detect.Sample{Name: metric.Name(), At: int64(p.Timestamp()), Worse: worse, Golden: golden}
-		if x.At == 0 {
-			x.At = m.now().UnixNano()
-		}
+	in := metric.Gauge().DataPoints()
+	if metric.Type() == pmetric.MetricTypeSum { // one that goes up and down
+		in = metric.Sum().DataPoints()
+	}
+	for _, p := range in.All() {
+		x := detect.Sample{Name: metric.Name(), At: m.pointTime(p.Timestamp()), Worse: worse, Golden: golden}
 		switch p.ValueType() {
 		case pmetric.NumberDataPointValueTypeDouble:
 			x.Value = p.DoubleValue()
@@ -74,7 +30,7 @@ func (m *monitor) readGauge(s *source, metric pmetric.Metric) {
 		default: // no recorded value
 			continue
 		}
-		x.Series, x.Callee = series(p.Attributes())
+		x.Series, x.Callee = seriesText(p.Attributes())
 		s.engine.Gauge(x)
 	}
 }
@@ -83,10 +39,10 @@ func (m *monitor) readGauge(s *source, metric pmetric.Metric) {
 // speaks of.
 var calleeNames = []string{"server", "peer.service", "destination.service.name", "destination_service_name"}
 
-// series is a point's attributes as text, in order of their keys, and the
+// seriesText is a point's attributes as text, in order of their keys, and the
 // service that it calls. The caller's and the callee's names are not part of
 // the series of what a caller sees: they are the client and the place.
-func series(attributes pcommon.Map) (labels, callee string) {
+func seriesText(attributes pcommon.Map) (labels, callee string) {
 	if attributes.Len() == 0 {
 		return "", ""
 	}

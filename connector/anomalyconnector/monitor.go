@@ -41,6 +41,9 @@ type monitor struct {
 	sources    sources
 	minersMu   sync.Mutex
 	miners     map[serviceKey]*patterns
+	budgets    map[serviceKey]*seriesBudget // guarded by minersMu
+	layouts    layouts
+	tally      func(*source, detect.Tally) // tests listen
 	exceptions exceptions
 	refused    counters
 	warned     onceSet
@@ -64,10 +67,12 @@ type monitor struct {
 	readers   chan struct{} // slots of commit readers
 	clones    openClones
 	measuring chan struct{} // a metrics hand-over is under way
+	began     int64         // when it was made, ns: what began later is all news
 	started   time.Time
 	stepped   time.Time
 	saved     time.Time
 	measured  time.Time
+	swept     time.Time
 	missed    int
 
 	ctx    context.Context
@@ -78,9 +83,10 @@ type monitor struct {
 func newMonitor(set connector.Settings, c *Config) *monitor {
 	m := &monitor{
 		config: c, id: set.ID, logger: set.Logger, now: time.Now,
-		inputs:     map[pipeline.Signal]bool{},
-		sources:    sources{byKey: map[string]*source{}, max: min(c.Limits.Services*4, 100_000)},
-		miners:     map[serviceKey]*patterns{},
+		inputs:  map[pipeline.Signal]bool{},
+		sources: sources{byKey: map[string]*source{}, max: min(c.Limits.Services*4, 100_000)},
+		miners:  map[serviceKey]*patterns{}, budgets: map[serviceKey]*seriesBudget{},
+		tally:      func(s *source, t detect.Tally) { s.engine.Tally(t) },
 		exceptions: newExceptions(),
 		builds:     newBuilds(c),
 		tracked:    map[string]*tracked{}, records: map[string]*record{},
@@ -88,7 +94,7 @@ func newMonitor(set connector.Settings, c *Config) *monitor {
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.outbox.ready = make(chan struct{}, 1)
-	m.engine = newEngineAt(c, m.now())
+	m.engine, m.began = newEngineAt(c, m.now()), m.now().UnixNano()
 	return m
 }
 
@@ -208,6 +214,10 @@ func (m *monitor) step(now time.Time) {
 	m.repeat(now)
 	m.tellUnsaid(now)
 	m.judgeBuilds(now)
+	if now.Sub(m.swept) >= time.Minute {
+		m.swept = now
+		m.forgetSeries(now)
+	}
 	if now.Sub(m.measured) >= min(m.config.Heartbeat, 15*time.Second) {
 		m.measured = now
 		m.measure(now)

@@ -95,6 +95,10 @@ type source struct {
 	patterns *patterns // of the service
 	names    names
 	example  example // reused: the engine asks it only for the few it keeps
+	metrics  map[metricKey]*metric
+	budget   *seriesBudget // of the service
+	deltas   deltas
+	tallied  uint64 // points of metrics that were used, or counted by name
 }
 
 // sources finds the source of a resource. The key is every attribute in use,
@@ -149,8 +153,9 @@ func (m *monitor) newSource(key string, id identity) *source {
 	}
 	if len(m.sources.byKey) >= m.sources.max {
 		clear(m.sources.byKey)
+		m.clearBudgets()
 	}
-	made := &source{engine: m.engine.Source(origin), origin: origin, patterns: m.patternsOf(origin.Service, origin.Environment)}
+	made := &source{engine: m.engine.Source(origin), origin: origin, patterns: m.patternsOf(origin.Service, origin.Environment), budget: m.budgetOf(origin.Service, origin.Environment)}
 	m.sources.byKey[key] = made
 	return made
 }

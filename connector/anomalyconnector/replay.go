@@ -44,7 +44,7 @@ func NewReplay(config *Config, start time.Time, infer bool, logger *zap.Logger) 
 	m := newMonitor(set, &own)
 	m.manual, m.ledger = true, r.ledger
 	m.now = func() time.Time { return r.now }
-	m.engine = newEngineAt(&own, start)
+	m.engine, m.began = newEngineAt(&own, start), start.UnixNano()
 	m.loop = loopmetrics.NewTracker(r.ledger)
 	m.started, m.stepped = start, start
 	m.updates, m.forget = r.ledger.Subscribe(10_000)

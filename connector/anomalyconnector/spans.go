@@ -75,6 +75,12 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 					Operation: op.name, End: end, Duration: end - int64(span.StartTimestamp()),
 					Failed: failed(span), Weight: w,
 				}
+				switch kind {
+				case ptrace.SpanKindServer:
+					request.Family = detect.FamilyServer
+				case ptrace.SpanKindConsumer:
+					request.Family = detect.FamilyConsumer
+				}
 				if request.Failed {
 					request.User = user(span.Attributes())
 					s.example.ofSpan(span)

@@ -102,6 +102,7 @@ type Request struct {
 	Failed    bool
 	Weight    float64 // 1/sampling probability; 0 means 1; NaN, Inf and negative are refused ("invalid_weight")
 	User      string  // user.id, enduser.id or session.id; "" when absent
+	Family    Family  // FamilyServer, FamilyConsumer, or of no kind
 }
 
 // Exception is one exception event, from a span event or a log record.

@@ -10,6 +10,7 @@ import (
 type sample struct {
 	source *Source
 	op     int32
+	aside  bool
 	cell   cell
 }
 
@@ -33,6 +34,7 @@ type scratch struct {
 	samples  []sample
 	hits     []hit
 	speakers []speaker
+	stride   int64 // the longest interval of a source that speaks by metrics
 }
 
 // Tick closes the seconds up to now − AllowedLateness, and returns the verdicts
@@ -78,7 +80,7 @@ func (e *Engine) close(s *service, sec int64) {
 	k.sources = append(k.sources[:0], s.sources...)
 	overflow := s.overflow
 	s.mu.Unlock()
-	k.samples, k.hits, k.speakers = k.samples[:0], k.hits[:0], k.speakers[:0]
+	k.samples, k.hits, k.speakers, k.stride = k.samples[:0], k.hits[:0], k.speakers[:0], 0
 	drain := sec%binSeconds == binSeconds-1
 	frozen := s.frozen()
 	for _, source := range k.sources {
@@ -94,6 +96,7 @@ func (e *Engine) close(s *service, sec int64) {
 		s.gap = max(.99*s.gap, min(float64(sec-1-s.lastActive), 10))
 		s.lastActive = sec
 	}
+	s.stride = k.stride
 	for _, w := range s.watches {
 		w.observe(sec, k)
 	}
@@ -101,7 +104,7 @@ func (e *Engine) close(s *service, sec int64) {
 	if !frozen {
 		for i := range k.samples {
 			x := &k.samples[i]
-			s.history.add(sec, x.op, &x.cell, x.source.settled(sec))
+			s.history.add(sec, x.op, &x.cell, x.source.settled(sec), x.aside)
 		}
 		for i := range k.hits {
 			h := &k.hits[i]
@@ -126,6 +129,9 @@ func (e *Engine) close(s *service, sec int64) {
 func (k *scratch) take(s *service, source *Source, sec int64) {
 	source.mu.Lock()
 	defer source.mu.Unlock()
+	if source.tallied != 0 && sec-source.tallied <= 2*maxInterval {
+		k.stride = max(k.stride, source.interval)
+	}
 	if source.items == 0 && len(source.slots[sec&slotMask].ops) == 0 && len(source.slots[sec&slotMask].seen) == 0 {
 		return
 	}
@@ -135,7 +141,7 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 	}
 	for _, op := range slot.ops {
 		c := &slot.cells[op]
-		k.samples = append(k.samples, sample{source, op, *c})
+		k.samples = append(k.samples, sample{source, op, source.ops[op].aside.Kind != NotAside, *c})
 		source.opTotal = growTo(source.opTotal, max(len(source.opTotal), int(op)+1))
 		source.opTotal[op] += float64(c.n)
 		*c = cell{}

@@ -195,7 +195,7 @@ var slowWanted = [slowTails]float64{.5, .1, .01}
 // newSlowCurves takes the bounds nearest the wanted tail shares of a sketch;
 // nil where it has none that serve.
 func newSlowCurves(sketch *[latencyBins]float32) *slowCurves {
-	t, ok := newLatencyTest(sketch)
+	t, ok := newLatencyTest(sketch, nil)
 	if !ok {
 		return nil
 	}

@@ -96,7 +96,7 @@ func (w *watch) lossy() bool {
 
 // controlled says whether there is anything to compare with.
 func (w *watch) controlled() bool {
-	return w.base.Requests+w.base.Lines >= enoughControl || w.oldTotal >= enoughControl || len(w.byGauge) > 0
+	return w.base.Requests+w.base.Lines+w.base.Aside >= enoughControl || w.oldTotal >= enoughControl || len(w.byGauge) > 0
 }
 
 // criticals are the indicators that healthy needs: errors of the whole service,
@@ -108,7 +108,7 @@ func (w *watch) criticals() []*indicator {
 		total, source = w.oldTotal, 1
 	}
 	for _, i := range w.indicators {
-		if i.op < 0 || i.signal != event.SignalErrors && i.signal != event.SignalLatency {
+		if i.op < 0 || i.aside != NotAside || i.signal != event.SignalErrors && i.signal != event.SignalLatency {
 			continue
 		}
 		n := 0.
@@ -163,7 +163,7 @@ func (w *watch) oldAffected() bool {
 	}
 	weigh := func(p *process) float64 {
 		t := p.leading()
-		return p.tempered(w.errors.inflation(w, l, t.window(), float64(p.ticks-t.tick+1), true))
+		return p.tempered(w.errors.inflation(w, l, t.window(), w.seconds(p.ticks-t.tick+1), true))
 	}
 	return weigh(w.errors.old) >= affectedNats && weigh(w.errors.now) >= affectedNats && w.nats < 1
 }
@@ -208,7 +208,7 @@ func (w *watch) exoneration(i *indicator) (event.Reason, string) {
 		d := dx*math.Ln2 - l.margin*bound*dn
 		if s += d; d > 0 {
 			lasts++
-		} else {
+		} else if dn > 0 { // where metrics tell, most bins are empty
 			lasts = 0
 		}
 		course = append(course, s)
@@ -256,7 +256,7 @@ func (w *watch) passCheckpoints(sec int64) {
 		return
 	}
 	for _, other := range w.service.watches {
-		if other.opened > w.opened && other.ready != 0 && sec-max(w.lastItem, w.opened) > silentFor {
+		if other.opened > w.opened && other.ready != 0 && sec-max(w.lastItem, w.opened) > max(silentFor, 3*w.service.stride) {
 			if w.state == event.Watching {
 				w.set(event.Inconclusive, event.ReasonSupersededWatch, "a newer deployment took its place before there was enough evidence")
 			}
@@ -317,7 +317,7 @@ func (w *watch) powered() (ratio, rise float64) {
 	mu := p * l.total.wc
 	all := l.total
 	all.heavy = w.design()
-	phi := w.errors.inflation(w, l, all, float64(l.harm.ticks), true)
+	phi := w.errors.inflation(w, l, all, w.seconds(l.harm.ticks), true)
 	need := (w.threshold-math.Log(w.errors.share))*phi + logCells + math.Ln2
 	gain := func(r float64) float64 { // nats that a ratio r would give
 		x, m := r*mu, l.margin*mu

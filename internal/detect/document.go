@@ -291,7 +291,7 @@ func (w *watch) part(i *indicator, sec int64, critical bool) IndicatorPart {
 
 func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPart {
 	l := &i.levels[k]
-	p := LevelPart{Event: i.eventText(k), Harm: "higher", Spread: float64(l.persist), Base: l.base,
+	p := LevelPart{Event: i.eventText(w, k), Harm: "higher", Spread: float64(l.persist), Base: l.base,
 		Bounds: [2]float64{real(l.lower), real(l.upper)}, Phi: 1, Steps: []Step{}}
 	if math.IsInf(l.upper, 1) {
 		p.Bounds[1] = 0
@@ -337,7 +337,7 @@ func (s series) told() []Step {
 }
 
 // eventText says what is counted at a level.
-func (i *indicator) eventText(k int) string {
+func (i *indicator) eventText(w *watch, k int) string {
 	l := &i.levels[k]
 	switch {
 	case i.gauge != nil:
@@ -347,9 +347,9 @@ func (i *indicator) eventText(k int) string {
 		}
 		return text
 	case i.signal == event.SignalLatency && l.complement:
-		return "requests not " + boundText(i.test.bounds[k])
+		return "requests not " + w.operationAt(i.op).boundText(i.test.bounds[k])
 	case i.signal == event.SignalLatency:
-		return "requests " + boundText(i.test.bounds[k])
+		return "requests " + w.operationAt(i.op).boundText(i.test.bounds[k])
 	case i.signal == event.SignalErrors:
 		return "failed requests"
 	case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:

@@ -9,6 +9,7 @@ type history struct {
 	Seconds  float64 // watched
 	Requests float64
 	Lines    float64          // log lines and exceptions
+	Aside    float64          // what metrics count aside
 	Ops      []opHistory      // by operation
 	Patterns []patternHistory // by pattern
 	Recent   ring             // of the whole service
@@ -26,6 +27,7 @@ type opHistory struct {
 	Sketch           *[latencyBins]float32
 	Recent           *ring
 	Errors           curve
+	Aside            bool        // it is no part of the service's requests
 	Slow             *slowCurves // nil: too few requests yet
 }
 
@@ -60,14 +62,22 @@ func (r *ring) course(f func(n, failed float64)) {
 	}
 }
 
-// regular says whether an operation was busy in nearly every full bin of at least a minute.
-func (r *ring) regular() bool {
-	if r == nil || r.Filled < 6 {
+// regular says whether an operation was busy in nearly every full bin of at
+// least a minute; where metrics tell of it, within every two reports.
+func (r *ring) regular(stride int64) bool {
+	within := 1
+	if stride > 1 {
+		within = 1 + int(2*stride/binSeconds)
+	}
+	if r == nil || r.Filled < max(6, 3*within) {
 		return false
 	}
-	busy := 0
+	busy, since := 0, within
 	r.course(func(n, _ float64) {
-		if n > 0 {
+		if since++; n > 0 {
+			since = 0
+		}
+		if since < within {
 			busy++
 		}
 	})
@@ -81,8 +91,9 @@ func (h *history) op(index int32) *opHistory {
 
 // add counts one source's second of one operation; settled says that its
 // latency may be counted.
-func (h *history) add(sec int64, index int32, c *cell, settled bool) {
+func (h *history) add(sec int64, index int32, c *cell, settled, aside bool) {
 	o := h.op(index)
+	o.Aside = aside
 	n, failed := float64(c.n), float64(c.failed)
 	o.N += n
 	o.Failed += failed
@@ -94,11 +105,15 @@ func (h *history) add(sec int64, index int32, c *cell, settled bool) {
 	}
 	o.Recent.N[o.Recent.At] += c.n
 	o.Recent.Failed[o.Recent.At] += c.failed
+	o.Errors.add(sec, failed, n)
+	if aside {
+		h.Aside += n
+		return
+	}
 	h.Recent.N[h.Recent.At] += c.n
 	h.Recent.Failed[h.Recent.At] += c.failed
 	h.Requests += n
 	h.served += n - failed
-	o.Errors.add(sec, failed, n)
 	h.Errors.add(sec, failed, n)
 }
 
@@ -158,6 +173,7 @@ func (h *history) scale(by float64) {
 	h.Seconds *= by
 	h.Requests *= by
 	h.Lines *= by
+	h.Aside *= by
 	h.Bins *= by
 	h.Errors.scale(by)
 	h.Traffic.scale(by)
@@ -192,6 +208,7 @@ func (h *history) adopt(fresh *history) *history {
 	out.Seconds += fresh.Seconds
 	out.Requests += fresh.Requests
 	out.Lines += fresh.Lines
+	out.Aside += fresh.Aside
 	out.Bins += fresh.Bins
 	out.Sources = max(fresh.Sources, 1)
 	out.Recent, out.Ticks = fresh.Recent, fresh.Ticks
@@ -202,6 +219,7 @@ func (h *history) adopt(fresh *history) *history {
 	}
 	for i := range fresh.Ops {
 		from, o := &fresh.Ops[i], out.op(int32(i))
+		o.Aside = o.Aside || from.Aside
 		o.N += from.N
 		o.Failed += from.Failed
 		o.Timed += from.Timed
@@ -259,6 +277,9 @@ func (h *history) clone() *history {
 // total is what the whole service did.
 func (h *history) total() (n, failed float64) {
 	for i := range h.Ops {
+		if h.Ops[i].Aside {
+			continue
+		}
 		n += h.Ops[i].N
 		failed += h.Ops[i].Failed
 	}

@@ -38,6 +38,7 @@ type indicator struct {
 	phi  float64 // of that level
 
 	gauge *gaugeTest // of a gauge, else nil
+	aside AsideKind  // its operation is counted aside
 
 	old *process // the old cohort against history: "old version affected too"
 	now *process // the new cohort against history, whatever the control
@@ -52,10 +53,16 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 		i.cleared = true
 	}
 	w.indicators = append(w.indicators, i)
+	persist := float32(priorInstance)
+	if op >= 0 {
+		if i.aside = w.operationAt(op).aside.Kind; i.aside != NotAside {
+			i.noise, i.drift, persist = patternNoise, patternNoise/2, patternNoise/2
+		}
+	}
 	switch {
 	case signal == event.SignalErrors:
 		i.floor = w.minError
-		i.levels = []level{{margin: w.minRatio, persist: priorInstance}}
+		i.levels = []level{{margin: w.minRatio, persist: persist}}
 		n, failed := w.base.total()
 		past := &w.base.Errors
 		if op >= 0 && int(op) < len(w.base.Ops) {
@@ -372,7 +379,7 @@ func (i *indicator) tolerated(w *watch, l *level) (nats, phi float64) {
 	// instances: differences between instances are no noise here.
 	all := l.total
 	all.heavy = w.design()
-	phi = i.inflation(w, l, all, float64(l.harm.ticks), false)
+	phi = i.inflation(w, l, all, w.seconds(l.harm.ticks), false)
 	return toleranceNats(&l.tol.ratio, &l.tol.rise, phi), phi
 }
 

@@ -84,9 +84,10 @@ type latencyTest struct {
 // latencyTolerance is how far q95 may rise and be well still.
 const latencyTolerance = 1.25
 
-// newLatencyTest finds the bounds nearest the wanted tail shares of a sketch.
-// A bound serves only where the control's tail lies in [5e-4, .95].
-func newLatencyTest(sketch *[latencyBins]float32) (*latencyTest, bool) {
+// newLatencyTest finds the bounds nearest the wanted tail shares of a sketch,
+// among those of its layout (nil: all of the engine's). A bound serves only
+// where the control's tail lies in [5e-4, .95].
+func newLatencyTest(sketch *[latencyBins]float32, layout *Layout) (*latencyTest, bool) {
 	total := 0.
 	for _, c := range sketch {
 		total += float64(c)
@@ -106,7 +107,7 @@ func newLatencyTest(sketch *[latencyBins]float32) (*latencyTest, bool) {
 	for _, want := range latencyTails {
 		best := -1
 		for i := range share {
-			if share[i] > .95 || share[i] < 5e-4 {
+			if share[i] > .95 || share[i] < 5e-4 || !layout.resolves(i) {
 				continue
 			}
 			if best < 0 || distance(share[i], want) < distance(share[best], want) {
@@ -116,7 +117,7 @@ func newLatencyTest(sketch *[latencyBins]float32) (*latencyTest, bool) {
 		if best < 0 {
 			// All of the control is in one bin: its upper end is the only bound.
 			for i := range share {
-				if share[i] < .5 {
+				if share[i] < .5 && layout.resolves(i) {
 					best = i
 					break
 				}
@@ -130,10 +131,7 @@ func newLatencyTest(sketch *[latencyBins]float32) (*latencyTest, bool) {
 			at95 = best
 		}
 	}
-	limit := at95
-	for limit < len(latencyBounds)-1 && float64(latencyBounds[limit]) < latencyTolerance*float64(latencyBounds[at95]) {
-		limit++
-	}
+	limit := layout.beyond(at95)
 	wanted[limit] = true
 	t := &latencyTest{}
 	for i := range share {
@@ -151,9 +149,20 @@ func newLatencyTest(sketch *[latencyBins]float32) (*latencyTest, bool) {
 	return t, true
 }
 
-// boundText is how a bound reads: "> 250ms".
-func boundText(bound int16) string {
-	return "> " + shortDuration(time.Duration(latencyBounds[bound]))
+// beyond is the bound at latencyTolerance times another, or where a histogram's
+// bounds are coarser, its next one; the last where there is none.
+func (l *Layout) beyond(bound int) int {
+	limit := bound
+	for i := bound + 1; i < len(latencyBounds); i++ {
+		if !l.resolves(i) {
+			continue
+		}
+		limit = i
+		if float64(latencyBounds[i]) >= latencyTolerance*float64(latencyBounds[bound]) {
+			break
+		}
+	}
+	return limit
 }
 
 // shortDuration prints a duration with at most four digits and one unit.

@@ -187,7 +187,7 @@ func (w *watch) names(isPattern bool) []named {
 		return out
 	}
 	for _, o := range w.service.operations() {
-		if o.index == otherIndex {
+		if o.index == otherIndex || o.aside.Kind != NotAside {
 			continue
 		}
 		n := named{index: o.index, name: o.name, hasErrors: true}

@@ -57,7 +57,9 @@ func (w *watch) observe(sec int64, k *scratch) {
 	}
 	for i := range k.samples {
 		x := &k.samples[i]
-		served += float64(x.cell.n - x.cell.failed)
+		if !x.aside {
+			served += float64(x.cell.n - x.cell.failed)
+		}
 		c, op := w.cohortOf(x.source), x.op
 		if c != cohortNew {
 			op = w.renamed(op)
@@ -70,17 +72,24 @@ func (w *watch) observe(sec int64, k *scratch) {
 		settled := x.source.settled(sec)
 		if c == cohortNew {
 			p.new.add(&x.cell, settled)
-			w.all.new.add(&x.cell, settled)
 			if w.fresh != nil {
-				w.fresh.add(sec, x.op, &x.cell, settled)
+				w.fresh.add(sec, x.op, &x.cell, settled, x.aside)
 			}
-			continue
+		} else {
+			p.rest.add(&x.cell, settled)
+			if c == cohortOld {
+				p.old.add(&x.cell, settled)
+			}
 		}
-		p.rest.add(&x.cell, settled)
-		w.all.rest.add(&x.cell, settled)
-		if c == cohortOld {
-			p.old.add(&x.cell, settled)
-			w.all.old.add(&x.cell, settled)
+		switch {
+		case x.aside:
+		case c == cohortNew:
+			w.all.new.add(&x.cell, settled)
+		default:
+			w.all.rest.add(&x.cell, settled)
+			if c == cohortOld {
+				w.all.old.add(&x.cell, settled)
+			}
 		}
 	}
 	slices.Sort(w.touched)
@@ -137,7 +146,7 @@ func (w *watch) observe(sec int64, k *scratch) {
 // goes at a twentieth of the new one's pace or more, unless history has nothing.
 func (w *watch) concurrent(sec int64) bool {
 	silent := sec - 1 - w.lastOld
-	if w.lastOld == 0 || silent > 60 || silent > 1+2*w.gap && w.paceOld*float64(silent) > 5 {
+	if w.lastOld == 0 || silent > max(60, 2*w.service.stride) || silent > 1+2*w.longestGap() && w.paceOld*float64(silent) > 5 {
 		return false
 	}
 	return w.paceOld >= .05*w.paceNew || w.base.Requests == 0
@@ -199,7 +208,7 @@ func (w *watch) step(sec int64, served float64) {
 		}
 		w.lastOld = sec
 	}
-	const keep = 1 - 1./30
+	keep := 1 - 1/math.Max(30, 3*float64(w.service.stride))
 	w.paceNew = keep*w.paceNew + (1-keep)*n.n
 	w.paceOld = keep*w.paceOld + (1-keep)*o.n
 }
@@ -223,8 +232,8 @@ func (w *watch) stepErrors(i *indicator, sec int64, c counts, concurrent bool, f
 }
 
 func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
-	if i.test == nil || sec < i.started {
-		return
+	if i.test == nil || sec < i.started || w.operationAt(i.op).test.Load() != i.test {
+		return // none, or given up for another
 	}
 	q95 := p.old.over(i.test.q95)
 	for k := range i.levels {
@@ -296,11 +305,21 @@ func (w *watch) stepOldCohort(sec int64, c counts) {
 // only for ten minutes, for a day has its own course.
 func (w *watch) stepTraffic(i *indicator, sec int64, served float64) {
 	l := &i.levels[0]
-	if !w.warm(sec) || sec-w.ready > trafficFor || sec-w.lastItem > 1+2*w.gap || l.base.Exposure < 60 || l.base.Events < 60 {
+	if !w.warm(sec) || sec-w.ready > trafficFor || sec-w.lastItem > 1+2*w.longestGap() || l.base.Exposure < 60 || l.base.Events < 60 {
+		w.held = counts{}
 		return
 	}
-	i.step(w, l, sec, counts{xc: served, wc: 1, heavy: w.heaviest}, false)
+	w.held.add(counts{xc: served, wc: 1, heavy: w.heaviest})
+	// Metrics come in lumps, one an interval and instance.
+	if stride := w.service.stride; stride > 1 && w.held.wc < float64(3*stride) {
+		return
+	}
+	i.step(w, l, sec, w.held, false)
+	w.held = counts{}
 }
+
+// longestGap is the longest silence, in seconds, that is this service's way.
+func (w *watch) longestGap() int64 { return max(w.gap, w.service.stride) }
 
 // convict is the indicator that proved the harm. It leads for good: evidence
 // fades once the harm is over, and what leads then proved nothing.

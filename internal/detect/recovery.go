@@ -76,7 +76,7 @@ func newUndoing(w *watch) *undoing {
 // observe counts one second of the traffic that serves: the new cohort's while
 // it served in the last quarter minute, else everybody else's.
 func (u *undoing) observe(w *watch, sec int64) {
-	serving := sec-w.lastServed(sec) <= 15
+	serving := sec-w.lastServed(sec) <= max(15, 2*w.service.stride)
 	all, pick := &w.all.rest, func(p *pair) *seconds { return &p.rest }
 	lines := 2
 	if serving {

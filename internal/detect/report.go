@@ -75,6 +75,9 @@ func (w *watch) onset(i *indicator) *event.Onset {
 	p := &i.levels[i.best].harm
 	t := p.leading()
 	at, earliest, latest := p.onset(t)
+	if stride := w.service.stride; stride > 1 && i.gauge == nil && i.pattern < 0 {
+		at, earliest = at-stride/2, earliest-stride // somewhere within the interval that its count tells of
+	}
 	if t.tick == 1 && w.ready != 0 && at-w.ready <= int64(w.engine.cfg.Warmup/time.Second)+slots && (i.signal == event.SignalLatency || i.signal == event.SignalThroughput) {
 		// It was there when counting began, after the warm-up: it came with
 		// the version.
@@ -88,11 +91,15 @@ func (w *watch) onset(i *indicator) *event.Onset {
 func (w *watch) control() (event.ControlKind, string) {
 	t := &w.errors.levels[0].total
 	base := w.base.Requests
+	by := ""
+	if w.service.stride > 1 {
+		by = fmt.Sprintf(", as metrics tell every %ds", w.service.stride)
+	}
 	switch {
 	case t.ws > 0 && t.wh < t.wc/2:
-		return event.ControlConcurrent, fmt.Sprintf("%d instances of the old version, serving at the same time: %s requests", int(w.oldSources), quantity(t.ws))
+		return event.ControlConcurrent, fmt.Sprintf("%d instances of the old version, serving at the same time: %s requests%s", int(w.oldSources), quantity(t.ws), by)
 	case t.wh > 0 || base >= enoughControl:
-		return event.ControlHistory, fmt.Sprintf("no old version serves beside it; %s requests of the %s before", quantity(base), (time.Duration(w.base.Seconds) * time.Second).String())
+		return event.ControlHistory, fmt.Sprintf("no old version serves beside it; %s requests of the %s before%s", quantity(base), (time.Duration(w.base.Seconds) * time.Second).String(), by)
 	case w.base.Lines >= enoughControl:
 		return event.ControlHistory, fmt.Sprintf("%s log lines of the %s before", quantity(w.base.Lines), (time.Duration(w.base.Seconds) * time.Second).String())
 	case w.gaugeControl() != event.ControlNone:
@@ -184,13 +191,15 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 	}
 	switch {
 	case i.signal == event.SignalLatency:
-		e.Detail = boundText(i.test.bounds[i.levelOf(l)])
+		e.Detail = w.operationAt(i.op).boundText(i.test.bounds[i.levelOf(l)])
 	case i.signal == event.SignalGauge:
 		e.Operation, e.Detail = i.gauge.gauge.key.name, i.gauge.text(i.levelOf(l))
 	case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 		e.Unit, e.Detail = "1/s", "successful requests of the whole service"
 	case i.signal == event.SignalThroughput:
 		e.Detail = "share of all requests"
+	case i.aside == AsideRate:
+		e.Unit, e.Detail = "1/s", "an instance"
 	}
 	if i.op >= 0 {
 		e.Operation = w.operationAt(i.op).name
@@ -212,7 +221,7 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		e.Interval = difference(e.New, e.Old, math.Max(i.phi, 1), e.Unit == "1")
 	}
 	if l.better != nil && l.better.ticks > 0 {
-		phi := i.inflation(w, l, l.total, float64(l.better.ticks), true)
+		phi := i.inflation(w, l, l.total, w.seconds(l.better.ticks), true)
 		e.Improved = !harm && l.better.tempered(phi) >= math.Log(20*float64(max(1, len(w.indicators))))
 	}
 	return e, true

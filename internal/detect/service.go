@@ -22,6 +22,7 @@ type service struct {
 	mu        sync.Mutex // guards the registries below; leaf of the lock order
 	ops       []*operation
 	opIndex   map[string]int32
+	asides    int // of ops
 	patterns  []*pattern
 	patIndex  map[patternKey]int32
 	sources   []*Source // in order of first sight
@@ -33,14 +34,44 @@ type service struct {
 	watches    []*watch // open ones, oldest first
 	lastActive int64    // last second with an item
 	gap        float64  // longest silence between busy seconds, fading over minutes
+	stride     int64    // the longest reporting interval of sources that speak by metrics, seconds
 }
 
-// operation is one span name or route of a service.
+// operation is one span name or route of a service, or what a metric counts aside.
 type operation struct {
-	name  string
-	index int32
-	test  atomic.Pointer[latencyTest] // nil: none yet
-	kept  []sourceExample             // of failed requests; belongs to Tick
+	name   string
+	index  int32
+	aside  Aside
+	test   atomic.Pointer[latencyTest] // nil: none yet
+	layout atomic.Pointer[Layout]      // of the durations counted so far; nil: none
+	kept   []sourceExample             // of failed requests; belongs to Tick
+}
+
+// narrow makes the operation's layout that of all that was counted, and gives
+// the test in use. One whose bounds went is given up; setTests finds another.
+func (o *operation) narrow(l *Layout) *latencyTest {
+	test := o.test.Load()
+	for was := o.layout.Load(); was != l; was = o.layout.Load() {
+		now := was.meet(l)
+		if now != was && !o.layout.CompareAndSwap(was, now) {
+			continue
+		}
+		if test != nil && !now.holds(test) {
+			o.test.CompareAndSwap(test, nil)
+			return nil
+		}
+		break
+	}
+	return test
+}
+
+// boundText is how one of its bounds reads: "> 250ms", "> 4096By".
+func (o *operation) boundText(bound int16) string {
+	l := o.layout.Load()
+	if o.aside.Per <= 0 {
+		return l.text(bound)
+	}
+	return "> " + significant(float64(l.bound(bound))/o.aside.Per) + o.aside.Unit
 }
 
 // patternKey is small because it is hashed for every log line.
@@ -100,17 +131,22 @@ func newService(e *Engine, key serviceKey) *service {
 	return s
 }
 
-// operation registers a name, within the cap.
-func (s *service) operation(name string) (int32, *operation) {
+// operation registers a name, within the cap. What is counted aside takes at
+// most half of it.
+func (s *service) operation(name string, aside Aside) (int32, *operation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if index, ok := s.opIndex[name]; ok {
 		return index, s.ops[index]
 	}
-	if len(s.ops) > s.engine.cfg.Limits.Operations {
+	limit := s.engine.cfg.Limits.Operations
+	if len(s.ops) > limit || aside.Kind != NotAside && s.asides >= limit/2 {
 		return otherIndex, s.ops[otherIndex]
 	}
-	o := &operation{name: clip(name, maxText), index: int32(len(s.ops))}
+	o := &operation{name: clip(name, maxText), index: int32(len(s.ops)), aside: aside}
+	if aside.Kind != NotAside {
+		s.asides++
+	}
 	s.ops = append(s.ops, o)
 	s.opIndex[o.name] = o.index
 	return o.index, o

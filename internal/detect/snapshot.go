@@ -28,6 +28,7 @@ type snapshot struct {
 type serviceState struct {
 	Name, Environment string
 	Operations        []string // without the one for others
+	Asides            []Aside  // by operation, likewise
 	Patterns          []patternState
 	History           *history
 	Origins           []Origin
@@ -118,6 +119,7 @@ func (s *service) save() serviceState {
 	}
 	for _, o := range s.ops[1:] {
 		st.Operations = append(st.Operations, o.name)
+		st.Asides = append(st.Asides, o.aside)
 	}
 	for _, p := range s.patterns[1:] {
 		state := patternState{Kind: p.kind, ID: p.id, Type: p.typ, Message: p.message, Template: p.template, Operation: p.operation,
@@ -242,8 +244,12 @@ func (s *service) load(st serviceState) {
 			source.firstItem = source.first * second
 		}
 	}
-	for _, name := range st.Operations {
-		s.operation(name)
+	for i, name := range st.Operations {
+		aside := Aside{}
+		if i < len(st.Asides) {
+			aside = st.Asides[i]
+		}
+		s.operation(name, aside)
 	}
 	for _, p := range st.Patterns {
 		index := s.pattern(patternKey{kindOf(p.Kind), p.ID}, func() *pattern {
@@ -300,6 +306,9 @@ func (e *Engine) loadWatch(st watchState) error {
 			} else {
 				s.ops[i.op].test.Store(i.test)
 			}
+		}
+		if i.op >= 0 {
+			i.aside = s.ops[i.op].aside.Kind
 		}
 		i.early = is.Early
 		w.loadRecords(i, is.Records)

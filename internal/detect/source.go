@@ -64,6 +64,7 @@ type Source struct {
 	lastOp        int32
 	opIndex       map[string]int32
 	ops           []*operation
+	met           []*Layout // by operation: the last one that it was narrowed to
 	sketches      []*sketch // by operation; drained every ten seconds
 	sketched      []int32   // indexes of sketches with content
 	opKept        []uint8   // examples given, by operation
@@ -78,6 +79,12 @@ type Source struct {
 	users         *hyperloglog.Sketch
 	keepUsers     bool  // it is in the new cohort of an open watch
 	firstItem     int64 // event time of its first item, 0: none yet
+	interval      int64 // seconds between its metrics' points
+	tallied       int64 // second of the last of them, 0: none
+
+	spoke  [families][voices]atomic.Int64 // second in which a voice told of requests last
+	others [families]Voice                // the best of those that may be this one
+	asked  [families]int64                // when that is to be asked again
 
 	// The rest belongs to Tick.
 	lastActive int64                   // last second with an item
@@ -164,13 +171,8 @@ func (s *Source) Request(r Request, ex Exampler) {
 	if r.Operation != s.lastName || op < 0 {
 		op = s.operation(r.Operation)
 	}
-	if int(op) >= len(slot.cells) {
-		slot.cells = growTo(spared(&s.spareCells, slot.cells), int(op)+1)
-	}
-	c := &slot.cells[op]
-	if c.n == 0 {
-		slot.ops = append(slot.ops, op)
-	}
+	s.speak(r.Family, VoiceSpans, r.End/second)
+	c := s.cell(slot, op)
 	c.n += float32(w)
 	c.heaviest = max(c.heaviest, float32(w))
 	slot.weight += w
@@ -178,24 +180,9 @@ func (s *Source) Request(r Request, ex Exampler) {
 	slot.heaviest = max(slot.heaviest, float32(w))
 	if r.Duration >= 0 {
 		c.timed += float32(w)
-		k := s.sketches[op]
-		if k == nil {
-			k = new(sketch)
-			s.sketches[op] = k
-		}
-		if !k.dirty {
-			k.dirty = true
-			s.sketched = append(s.sketched, op)
-		}
 		bin := latencyBin(r.Duration)
-		k.bins[bin]++
-		if t := s.ops[op].test.Load(); t != nil && bin > int(t.bounds[0]) {
-			level := 1
-			for level < t.n && bin > int(t.bounds[level]) {
-				level++
-			}
-			c.beyond[level-1] += float32(w)
-		}
+		s.sketch(op).bins[bin]++
+		c.classify(s.test(op, spanLayout), bin, w)
 	} else {
 		s.losses[lossDuration]++
 	}
@@ -213,6 +200,55 @@ func (s *Source) Request(r Request, ex Exampler) {
 		s.opKept[op]++
 		s.keep(keptExample{index: op}, ex)
 	}
+}
+
+// cell is a slot's cell of an operation. The caller adds to it, or it is listed
+// twice; the lock is held.
+func (s *Source) cell(slot *slot, op int32) *cell {
+	if int(op) >= len(slot.cells) {
+		slot.cells = growTo(spared(&s.spareCells, slot.cells), int(op)+1)
+	}
+	c := &slot.cells[op]
+	if c.n == 0 && c.failed == 0 {
+		slot.ops = append(slot.ops, op)
+	}
+	return c
+}
+
+// classify counts w requests whose duration is in a bin at the test's bounds.
+func (c *cell) classify(t *latencyTest, bin int, w float64) {
+	if t == nil || bin <= int(t.bounds[0]) {
+		return
+	}
+	level := 1
+	for level < t.n && bin > int(t.bounds[level]) {
+		level++
+	}
+	c.beyond[level-1] += float32(w)
+}
+
+// test is where an operation's latency is tested, given that durations are
+// counted by a layout; the lock is held.
+func (s *Source) test(op int32, l *Layout) *latencyTest {
+	if s.met[op] == l {
+		return s.ops[op].test.Load()
+	}
+	s.met[op] = l
+	return s.ops[op].narrow(l)
+}
+
+// sketch is an operation's, for adding to; the lock is held.
+func (s *Source) sketch(op int32) *sketch {
+	k := s.sketches[op]
+	if k == nil {
+		k = new(sketch)
+		s.sketches[op] = k
+	}
+	if !k.dirty {
+		k.dirty = true
+		s.sketched = append(s.sketched, op)
+	}
+	return k
 }
 
 // Exception counts one exception event.
@@ -323,11 +359,13 @@ func (s *Source) keep(k keptExample, ex Exampler) {
 }
 
 // operation finds the index of an operation by name; the lock is held.
-func (s *Source) operation(name string) int32 {
+func (s *Source) operation(name string) int32 { return s.register(name, Aside{}) }
+
+func (s *Source) register(name string, aside Aside) int32 {
 	index, ok := s.opIndex[name]
 	if !ok {
 		var o *operation
-		index, o = s.service.operation(name)
+		index, o = s.service.operation(name, aside)
 		if index == otherIndex {
 			// Not cached, so that a flood of names costs no memory here.
 			s.losses[lossOperations]++
@@ -346,6 +384,7 @@ func (s *Source) operation(name string) int32 {
 func (s *Source) grow(index int32, o *operation) {
 	if need := int(index) + 1; len(s.ops) < need {
 		s.ops = growTo(s.ops, need)
+		s.met = growTo(s.met, need)
 		s.sketches = growTo(s.sketches, need)
 		s.opKept = growTo(s.opKept, need)
 	}

@@ -41,6 +41,7 @@ type watch struct {
 	items, lost            uint64  // of the new cohort
 	weights, squares       float64 // of the new cohort's requests
 	heaviest               float64 // weight of an item in this second
+	held                   counts  // of the service's traffic, not yet tested
 	lossesBefore           map[string]uint64
 
 	pairs     []pair // by operation, of this second
@@ -270,15 +271,16 @@ func (w *watch) prepare() {
 		}
 	}
 	sort.SliceStable(ops, func(i, j int) bool { return ops[i].n > ops[j].n })
+	sort.SliceStable(ops, func(i, j int) bool { return !w.base.Ops[ops[i].op].Aside && w.base.Ops[ops[j].op].Aside })
 	for k, o := range ops {
 		w.opIndicators(o.op)
-		if k == 0 {
+		if k == 0 && !w.base.Ops[o.op].Aside {
 			w.traffic = w.newIndicator(event.SignalThroughput, -1, -1, classGolden)
 		}
 	}
 	left := maxVanishing
 	for _, o := range ops {
-		if left > 0 && w.base.Ops[o.op].Recent.regular() && w.spread(o.op, false) {
+		if left > 0 && !w.base.Ops[o.op].Aside && w.base.Ops[o.op].Recent.regular(w.service.stride) && w.spread(o.op, false) {
 			w.opIndicators(o.op).vanish = w.newIndicator(event.SignalThroughput, o.op, -1, classTail)
 			left--
 		}
@@ -337,8 +339,12 @@ func (w *watch) opIndicators(op int32) *opIndicators {
 	found := w.byOp[op]
 	if found == nil || found.errors == nil {
 		found = &opIndicators{}
-		found.latency = w.newIndicator(event.SignalLatency, op, -1, classGolden)
-		found.errors = w.newIndicator(event.SignalErrors, op, -1, classGolden)
+		c := classGolden
+		if w.operationAt(op).aside.Kind != NotAside {
+			c = classTail
+		}
+		found.latency = w.newIndicator(event.SignalLatency, op, -1, c)
+		found.errors = w.newIndicator(event.SignalErrors, op, -1, c)
 		w.byOp[op] = found
 	}
 	return found
@@ -349,7 +355,11 @@ func (w *watch) opIndicators(op int32) *opIndicators {
 func (w *watch) setTests(sec int64) {
 	const enough = 200
 	for _, o := range w.service.operations() {
-		t := o.test.Load()
+		t, layout := o.test.Load(), o.layout.Load()
+		if t != nil && layout != nil && !layout.holds(t) {
+			o.test.Store(nil)
+			t = nil
+		}
 		if t == nil {
 			var from *[latencyBins]float32
 			if int(o.index) < len(w.base.Ops) {
@@ -368,7 +378,7 @@ func (w *watch) setTests(sec int64) {
 			if total < enough {
 				continue
 			}
-			made, ok := newLatencyTest(from)
+			made, ok := newLatencyTest(from, layout)
 			if !ok {
 				continue
 			}
@@ -439,6 +449,16 @@ func (w *watch) design() float64 {
 		return 1
 	}
 	return math.Max(1, w.squares/w.weights)
+}
+
+// seconds is how long so many tests of a level took: one a second, or where
+// metrics tell, one a report.
+func (w *watch) seconds(ticks int32) float64 {
+	if w.service.stride <= 1 {
+		return float64(ticks)
+	}
+	watched := float64(w.engine.open.Load() - w.ready)
+	return math.Max(math.Min(float64(ticks)*float64(w.service.stride), watched), float64(ticks))
 }
 
 // controlSources is how many instances the control has.
