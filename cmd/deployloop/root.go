@@ -56,6 +56,7 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 		newSuspectsCommand(),
 		newReportCommand(),
 		newDoctorCommand(),
+		newInitCommand(),
 		newDemoServiceCommand(),
 		newDemoCollectorCommand()} {
 		if c.GroupID == "" {
