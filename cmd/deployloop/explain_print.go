@@ -195,8 +195,11 @@ func (p *explanation) threshold() {
 		p.line("  Real counts vary more than pure chance: those of the leading indicator by a factor of %.3g (phi), which", leader.Phi)
 		p.line("  its evidence was divided by. It holds a share of %.3g of the deployment's evidence.", p.d.Indicators[0].Share)
 	}
-	if v.Calibrating {
-		p.line("  The threshold is still the provisional one: too few calm deployments were seen to learn it.")
+	if text := wording.Calibration(v.Calibration); text != "" {
+		p.line("  %s", text)
+	}
+	if text := wording.FalseAlarms(v.Calibration.Service); text != "" {
+		p.line("  %s", text)
 	}
 }
 

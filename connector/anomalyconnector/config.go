@@ -37,6 +37,9 @@ type Config struct {
 	Repositories []Repository `mapstructure:"repositories"`
 	// Builds is how results of builds and tests are judged.
 	Builds Builds `mapstructure:"builds"`
+	// Placebos are watches of deployments that never were, which calibrate the
+	// thresholds.
+	Placebos Placebos `mapstructure:"placebos"`
 	// Heartbeat is how often what is open is told again.
 	Heartbeat time.Duration `mapstructure:"heartbeat"`
 	// Limits bound memory and time.
@@ -49,6 +52,14 @@ type Config struct {
 type MinEffect struct {
 	ErrorRatio float64 `mapstructure:"error_ratio"` // absolute rise of an error share
 	RateRatio  float64 `mapstructure:"rate_ratio"`  // factor of any rate
+}
+
+// Placebos bound the windows in which nothing is deployed and a deployment is
+// watched all the same.
+type Placebos struct {
+	Enabled    bool          `mapstructure:"enabled"`
+	Window     time.Duration `mapstructure:"window"`     // of one
+	Indicators int           `mapstructure:"indicators"` // that all which run may hold
 }
 
 // GaugeConfig chooses gauges by name.
@@ -108,6 +119,7 @@ func createDefaultConfig() component.Config {
 		Watch:                     []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour},
 		FalseAlarmsPer1000Deploys: 1,
 		MinEffect:                 MinEffect{ErrorRatio: 0.001, RateRatio: 1.1},
+		Placebos:                  Placebos{Enabled: true, Window: 10 * time.Minute, Indicators: 2000},
 		Heartbeat:                 30 * time.Second,
 		Builds:                    Builds{Branches: []string{"main", "master", "trunk"}, Quiet: 30 * time.Second},
 		Limits: Limits{
@@ -155,6 +167,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Builds.Quiet < time.Second || c.Builds.Quiet > time.Hour {
 		bad("builds::quiet: %v is outside 1s to 1h", c.Builds.Quiet)
+	}
+	if c.Placebos.Enabled && (c.Placebos.Window < 30*time.Second || c.Placebos.Window > 24*time.Hour) {
+		bad("placebos::window: %v is outside 30s to 24h", c.Placebos.Window)
+	}
+	if c.Placebos.Enabled && c.Placebos.Indicators < 1 {
+		bad("placebos::indicators: %d must be at least 1; placebos::enabled: false runs none", c.Placebos.Indicators)
 	}
 	for i, g := range c.Gauges {
 		if _, err := path.Match(g.Name, ""); err != nil || g.Name == "" {

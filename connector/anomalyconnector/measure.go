@@ -65,9 +65,25 @@ func (m *monitor) own() []loopmetrics.Family {
 		n    int
 	}{
 		{"services", status.Services}, {"sources", status.Sources}, {"operations", status.Operations},
-		{"patterns", status.Patterns}, {"watches", status.OpenWatches}, {"indicators", status.Indicators},
+		{"patterns", status.Patterns}, {"watches", status.OpenWatches}, {"indicators", status.Indicators}, {"placebos", status.Placebos.Running},
 	} {
 		size.Points = append(size.Points, point(float64(s.n), event.KeyText{Key: "kind", Text: s.kind}))
 	}
-	return []loopmetrics.Family{lost, size}
+	placebos := &status.Placebos
+	families := []loopmetrics.Family{lost, size}
+	for _, f := range []struct {
+		name, unit, text string
+		kind             loopmetrics.Kind
+		value            float64
+	}{
+		{event.MetricPlaceboWindows, "{window}", "Watches of deployments that never were, that ended", loopmetrics.Counter, float64(placebos.Windows)},
+		{event.MetricPlaceboFalseAlarms, "{window}", "Those that would have been called regressed", loopmetrics.Counter, float64(placebos.FalseAlarms)},
+		{event.MetricPlaceboDropped, "{window}", "Those that did not end, or held no data", loopmetrics.Counter, float64(placebos.Dropped)},
+		{event.MetricPlaceboRate, "1", "Realised rate of false alarms a placebo window", loopmetrics.Gauge, placebos.Rate},
+		{event.MetricPlaceboRateLower, "1", "Lower end of its 95 % Wilson interval", loopmetrics.Gauge, placebos.Interval[0]},
+		{event.MetricPlaceboRateUpper, "1", "Upper end of its 95 % Wilson interval", loopmetrics.Gauge, placebos.Interval[1]},
+	} {
+		families = append(families, loopmetrics.Family{Name: f.name, Unit: f.unit, Kind: f.kind, Description: f.text, Points: []loopmetrics.Point{point(f.value)}})
+	}
+	return families
 }

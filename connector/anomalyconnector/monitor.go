@@ -108,6 +108,10 @@ func engineConfig(c *Config, start time.Time) detect.Config {
 			Patterns: c.Limits.Patterns, Watches: c.Limits.Watches,
 		},
 	}
+	out.Placebos = detect.PlaceboConfig{Window: c.Placebos.Window, Indicators: c.Placebos.Indicators}
+	if !c.Placebos.Enabled {
+		out.Placebos.Indicators = -1
+	}
 	for _, o := range c.Overrides {
 		if _, ok := out.Services[o.Service]; !ok { // the first match wins
 			out.Services[o.Service] = detect.ServiceConfig{
@@ -203,6 +207,7 @@ func (m *monitor) step(now time.Time) {
 	if level, changed := m.meter.decide(now.Sub(m.stepped), m.config.Limits.CPU); changed {
 		m.logger.Warn("reading telemetry took more or less than its share of the processor; what is shed changed",
 			zap.Int32("level", level), zap.Float64("cores_allowed", m.config.Limits.CPU))
+		m.engine.PausePlacebos(level > shedNothing)
 	}
 	m.stepped = now
 	m.drain(now)

@@ -271,6 +271,9 @@ func (p afternoon) badVerdict(d event.Deployment) event.Verdict {
 		},
 		Impact: event.Impact{Requests: 322, Share: 0.046, Users: 310},
 		Losses: []event.Loss{{Name: "late", Count: 12}},
+		Calibration: event.Calibration{Source: event.CalibrationPooled, Windows: 1311,
+			Service: event.PlaceboCount{Windows: 412, Interval: [2]float64{0, .0092}},
+			All:     event.PlaceboCount{Windows: 1311, FalseAlarms: 1, Rate: 1. / 1311, Interval: [2]float64{.000135, .0043}}},
 		Suspicion: &event.Suspicion{Commits: 3, Range: event.ShortRevision(revision(2)) + ".." + event.ShortRevision(revision(5)), Source: "clone", Suspects: []event.Suspect{
 			{Change: event.Change{Repository: shop, Revision: revision(5), Parents: []string{revision(4)}, Message: commits[5].message, Author: commits[5].author, At: p.at(26 * time.Minute), URL: "https://forge.example/" + shop + "/commit/" + revision(5), PullURL: "https://forge.example/" + shop + "/pull/412"},
 				Probability: 0.91, File: "services/checkout/cart/total.ts", Line: 88,

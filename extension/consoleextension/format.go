@@ -14,6 +14,8 @@ import (
 // formatFuncs are what the templates may call; each is pure.
 var formatFuncs = template.FuncMap{
 	"builds":     wording.BuildsSentence,
+	"mark":       wording.Calibration,
+	"alarms":     wording.FalseAlarms,
 	"short":      event.ShortRevision,
 	"elapsed":    wording.Elapsed,
 	"percent":    wording.Percent,

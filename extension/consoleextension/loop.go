@@ -141,7 +141,8 @@ type loopView struct {
 	Environments []string
 	Service      string
 	Environment  string
-	More         string // query of the link to more rows; "" when all are shown
+	Placebos     *event.PlaceboCount // the placebo ledger, of the newest verdict shown; nil: none tells
+	More         string              // query of the link to more rows; "" when all are shown
 }
 
 func (s *site) loopPage(w http.ResponseWriter, r *http.Request) {
@@ -156,11 +157,22 @@ func (s *site) loopPage(w http.ResponseWriter, r *http.Request) {
 		q.Set("rows", strconv.Itoa(min(rows*2, loopMaxRows)))
 		v.More = "?" + q.Encode()
 	}
+	v.Placebos = newestPlacebos(v.Rows)
 	v.Services, v.Environments = s.places()
 	v.First = v.Summary.Deployments == 0
 	v.Checklist = s.checklist(v.Summary)
 	v.Addresses = s.addresses()
 	s.render(w, r, http.StatusOK, "loop", page{Title: "The loop", Nav: "loop", View: v})
+}
+
+// newestPlacebos finds the placebo ledger that counted most windows.
+func newestPlacebos(rows []row) (out *event.PlaceboCount) {
+	for i := range rows {
+		if v := rows[i].Verdict; v != nil && v.Calibration.All.Windows > 0 && (out == nil || v.Calibration.All.Windows > out.Windows) {
+			out = &v.Calibration.All
+		}
+	}
+	return out
 }
 
 // places lists what the filters offer.

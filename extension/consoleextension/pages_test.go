@@ -43,14 +43,14 @@ func TestPagesTell(t *testing.T) {
 		not  []string
 	}{
 		{"/", []string{"Services seen 4", "Open alerts 1", "Watched now 1", "1 regressed", "2 healthy", "checkout 1.42.0 production", "Round totals to cents in the cart by Lin Zhao",
-			"POST /cart/checkout errors 0.21% → 4.8%", "Not deployed yet", "calibrating", "mode advise"}, nil},
+			"POST /cart/checkout errors 0.21% → 4.8%", "Not deployed yet", "calibrating", "mode advise", "How sure: 1 of 1,311 windows in which nothing was deployed"}, nil},
 		{"/?service=search", []string{"search 0.9.4", "Not enough traffic to tell"}, []string{"Round totals", "Not deployed yet"}},
 		{"/?service=nobody", []string{"No deployment matches"}, []string{"search 0.9.4"}},
 		{"/deployments/" + id, []string{"checkout got worse in production", "61.3 nats of evidence; 6.91 are needed", "about 310 users", "1.41.3 → 1.42.0",
 			"kubectl -n shop rollout undo deployment/checkout --to-revision=41", "git revert " + revision(5), "Compare with what ran before",
 			"+4.6 pp (×23)", "95% CI +4.1 pp … +5.2 pp", "within tolerance", "better", "91%", "the stack's top frame, cart/total.ts:88, lies in lines it changed", "+ const total = rule.digits",
 			"only in the new version", "roundTotal services/checkout/cart/total.ts:88", "4bf92f3577b34da6a3ce929d0e0e4736", "checkout of cart c-88213 failed",
-			"instances of 1.41.3 serving beside it", "6 instances of 1.41.3 serve beside 2 of 1.42.0", "First bad item to verdict 8s", "12 late", "github deployment 774", "telemetry"}, nil},
+			"instances of 1.41.3 serving beside it", "6 instances of 1.41.3 serve beside 2 of 1.42.0", "First bad item to verdict 8s", "12 late", "The mark comes from 1,311 windows", "0 of 412 windows", "github deployment 774", "telemetry"}, nil},
 		{"/changes/" + revision(5), []string{"Round totals to cents in the cart", "Lin Zhao", "services/checkout/cart/total.ts", "checkout 1.42.0 in production", "Where it is suspected 91%", "Builds and tests"}, nil},
 		{"/changes/" + revision(3)[:7], []string{"Move price rules", "among other commits"}, nil},
 		{"/alerts", []string{"since " + event.ShortRevision(revision(5)) + " went out at 14:03Z", "2 symptoms: ", "rolled back", "Rolled back to 0.9.2 at 12:31Z; errors are back to 0.2%"}, []string{"Mode is shadow"}},

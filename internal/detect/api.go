@@ -59,6 +59,8 @@ type Config struct {
 	Refresh time.Duration
 	// Services overrides a service's settings; the key is the service's name.
 	Services map[string]ServiceConfig
+	// Placebos bounds the watches of deployments that never were.
+	Placebos PlaceboConfig
 	// Limits bound the engine's memory.
 	Limits Limits
 }
@@ -158,4 +160,5 @@ type Status struct {
 	Watches, OpenWatches, Indicators        int
 	Watermark                               time.Time // event time up to which all seconds are closed
 	Losses                                  []event.Loss
+	Placebos                                PlaceboStatus
 }

@@ -18,6 +18,9 @@ const (
 
 // cohortOf tells to which side of the deployment a source belongs.
 func (w *watch) cohortOf(s *Source) cohort {
+	if w.placebo != nil {
+		return w.placebo.cohortOf(s)
+	}
 	c := w.members[s]
 	if c != cohortUnknown {
 		return c

@@ -62,6 +62,7 @@ func (e *Engine) Tick(now time.Time) []event.Verdict {
 		for _, w := range e.queue {
 			w.endSecond(sec)
 		}
+		e.runPlacebos(sec)
 	}
 	at := e.clock.wall(e.clock.now)
 	var out []event.Verdict
@@ -97,9 +98,7 @@ func (e *Engine) close(s *service, sec int64) {
 		s.lastActive = sec
 	}
 	s.stride = k.stride
-	for _, w := range s.watches {
-		w.observe(sec, k)
-	}
+	s.eachWatch(func(w *watch) { w.observe(sec, k) })
 	s.closeGauges(sec, frozen)
 	if !frozen {
 		for i := range k.samples {
@@ -116,9 +115,7 @@ func (e *Engine) close(s *service, sec int64) {
 		for _, source := range k.sources {
 			e.drainSketches(s, source, sec, frozen)
 		}
-		for _, w := range s.watches {
-			w.setTests(sec)
-		}
+		s.eachWatch(func(w *watch) { w.setTests(sec) })
 	}
 	if sec%60 == 59 {
 		s.evict(sec - int64(e.cfg.Limits.SourceIdle/time.Second))
@@ -232,9 +229,7 @@ func (e *Engine) drainSketches(s *service, source *Source, sec int64, frozen boo
 			if !frozen {
 				s.history.addSketch(sec, op, k)
 			}
-			for _, w := range s.watches {
-				w.addSketch(sec, source, op, k)
-			}
+			s.eachWatch(func(w *watch) { w.addSketch(sec, source, op, k) })
 		}
 		*k = sketch{}
 	}

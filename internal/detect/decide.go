@@ -30,6 +30,7 @@ func (w *watch) endSecond(sec int64) {
 	w.weighAll(sec)
 	w.rec.grow(int32(sec-w.opened), w.nats)
 	w.decide(sec)
+	w.learnFromWatch(sec)
 	w.passCheckpoints(sec)
 	w.keepDocument(sec)
 }
@@ -42,6 +43,10 @@ func (w *watch) decide(sec int64) {
 			w.set(event.Exonerated, reason, detail)
 			w.weighAll(sec)
 			continue
+		}
+		if w.placebo != nil {
+			w.placebo.alarmed = true
+			break
 		}
 		w.regressedAt = sec
 		w.set(event.Regressed, event.ReasonEvidenceOfHarm, "")

@@ -51,6 +51,7 @@ type Conclusion struct {
 	Reason      event.Reason       `json:"reason"`
 	Detail      string             `json:"detail"`
 	Calibrating bool               `json:"calibrating"`
+	Calibration event.Calibration  `json:"calibration"`
 	Nats        float64            `json:"nats"`      // ln E of the deployment
 	Threshold   float64            `json:"threshold"` // nats for regressed
 	RegressedAt time.Time          `json:"regressed_at,omitzero"`
@@ -209,7 +210,7 @@ func (w *watch) document(sec int64) *Document {
 	v := w.verdict(at)
 	d := &Document{Schema: DocumentSchema, At: at,
 		Deployment: Subject{w.d.ID, w.d.Service, w.d.Environment, w.d.Version, w.d.PreviousVersion, w.d.Revision, w.d.PreviousRevision, w.d.StartedAt},
-		Verdict: Conclusion{State: v.State, Reason: v.Reason, Detail: v.Detail, Calibrating: v.Calibrating, Nats: real(w.nats), Threshold: w.threshold,
+		Verdict: Conclusion{State: v.State, Reason: v.Reason, Detail: v.Detail, Calibrating: v.Calibrating, Calibration: v.Calibration, Nats: real(w.nats), Threshold: w.threshold,
 			RegressedAt: v.RegressedAt, HealthyAt: v.HealthyAt, Onset: v.Onset},
 		Settings: w.settings(),
 		Window: Window{Opened: w.engine.clock.timeOf(w.opened), Started: w.engine.clock.timeOf(w.started), Ready: w.engine.clock.timeOf(w.ready), Till: v.WatchedTill,

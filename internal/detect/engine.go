@@ -29,6 +29,7 @@ type Engine struct {
 	scratch  scratch
 	nats     []float64 // of weigh, reused
 	recorded int       // levels with a record
+	placebos placebos
 }
 
 // New makes an engine.
@@ -69,10 +70,15 @@ func New(cfg Config) *Engine {
 	if len(cfg.Watches) == 0 {
 		cfg.Watches = []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour}
 	}
+	def(&cfg.Placebos.Window, 10*time.Minute, cfg.Watches[len(cfg.Watches)-1])
+	if cfg.Placebos.Indicators == 0 {
+		cfg.Placebos.Indicators = 2000
+	}
 	if cfg.Start.IsZero() {
 		cfg.Start = time.Now()
 	}
 	e := &Engine{cfg: cfg, services: map[serviceKey]*service{}, watches: map[string]*watch{}}
+	e.placebos.window, e.placebos.budget = max(int64(cfg.Placebos.Window/time.Second), 1), cfg.Placebos.Indicators
 	e.clock.now = cfg.Start.UnixNano()
 	e.advance(floorSecond(e.clock.now - int64(cfg.AllowedLateness)))
 	return e
@@ -191,6 +197,7 @@ func (e *Engine) Status() Status {
 		}
 	}
 	st.Losses = lossList(total, nil)
+	st.Placebos = e.placebos.status()
 	return st
 }
 

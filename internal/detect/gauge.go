@@ -165,14 +165,14 @@ func (s *service) closeGauges(sec int64, frozen bool) {
 	if len(s.gauges.now) == 0 {
 		return
 	}
-	for _, w := range s.watches {
+	s.eachWatch(func(w *watch) {
 		if w.undo != nil {
 			w.undo.observeGauges(w, sec, s.gauges.now)
 		}
 		if !w.ended {
 			w.observeGauges(sec, s.gauges.now)
 		}
-	}
+	})
 	for _, x := range s.gauges.now {
 		// While a deployment is watched, only what is missing is learnt, and
 		// only from what is not new.

@@ -12,11 +12,11 @@ import (
 	"github.com/deployloop/deployloop/internal/event"
 )
 
-// placebo plays deployments that change nothing, on noisy pods: AR(1) noise of
+// playPlacebo plays deployments that change nothing, on noisy pods: AR(1) noise of
 // σ .1 and τ 20 s on each instance's traffic and, apart from it, on its error
 // share and latency, and persistent differences between instances: 10 % in
 // error share and in median latency.
-func placebo(seed uint64, seconds int, errors, rate float64, allAtOnce bool) event.Verdict {
+func playPlacebo(seed uint64, seconds int, errors, rate float64, allAtOnce bool) event.Verdict {
 	s := newSim(seed, Config{})
 	noisy := func(version string, i int, rate float64) *pod {
 		p := s.pod(version, i, rate, errors*math.Exp(.1*s.rng.NormFloat64()))
@@ -56,7 +56,7 @@ func TestPlaceboDeploys(t *testing.T) {
 	why := map[string]int{}
 	for i := range windows {
 		shape := shapes[i%len(shapes)]
-		v := placebo(uint64(1000+i), 600, shape.errors, shape.rate, shape.allAtOnce)
+		v := playPlacebo(uint64(1000+i), 600, shape.errors, shape.rate, shape.allAtOnce)
 		switch v.State {
 		case event.Regressed:
 			false_++

@@ -150,7 +150,7 @@ func (s *step) fill(c counts, margin float64, down side) {
 }
 
 // recordingDone says whether the verdict stands: later counts are none of its inputs.
-func (w *watch) recordingDone() bool { return w.ended || w.regressedAt != 0 }
+func (w *watch) recordingDone() bool { return w.ended || w.regressedAt != 0 || w.placebo != nil }
 
 // note records one test of a level, before its process takes it.
 func (w *watch) note(i *indicator, l *level, sec int64, c counts, margin float64, logs *[cells]float64) {

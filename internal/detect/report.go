@@ -36,9 +36,9 @@ func (w *watch) verdict(at time.Time) event.Verdict {
 func (w *watch) present(at time.Time) event.Verdict {
 	clock := &w.engine.clock
 	sec := w.engine.open.Load() - 1
-	v := event.Verdict{Deployment: w.d, State: w.state, Reason: w.reason, Detail: w.detail, Calibrating: true, Mode: w.mode, At: at,
+	v := event.Verdict{Deployment: w.d, State: w.state, Reason: w.reason, Detail: w.detail, Calibrating: w.calibration.Source == event.CalibrationProvisional, Mode: w.mode, At: at,
 		Checkpoint: w.checkpoint, RegressedAt: clock.timeOf(w.regressedAt), HealthyAt: clock.timeOf(w.healthyAt),
-		Nats: w.nats, Threshold: w.threshold, Losses: lossList(w.service.losses.snapshot(), w.lossesBefore)}
+		Nats: w.nats, Threshold: w.threshold, Calibration: w.rests(), Losses: lossList(w.service.losses.snapshot(), w.lossesBefore)}
 	from := w.ready
 	if from == 0 {
 		from = max(w.started, w.opened)

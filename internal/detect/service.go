@@ -35,6 +35,9 @@ type service struct {
 	lastActive int64    // last second with an item
 	gap        float64  // longest silence between busy seconds, fading over minutes
 	stride     int64    // the longest reporting interval of sources that speak by metrics, seconds
+
+	placebos    []*watch // of the window that runs
+	calibration calibration
 }
 
 // operation is one span name or route of a service, or what a metric counts aside.
@@ -125,7 +128,8 @@ type sourceKey struct {
 }
 
 func newService(e *Engine, key serviceKey) *service {
-	s := &service{key: key, engine: e, opIndex: map[string]int32{}, patIndex: map[patternKey]int32{}, sourceMap: map[sourceKey]*Source{}, history: &history{}}
+	s := &service{key: key, engine: e, opIndex: map[string]int32{}, patIndex: map[patternKey]int32{}, sourceMap: map[sourceKey]*Source{}, history: &history{},
+		calibration: calibration{Version: calibrationVersion}}
 	s.ops = []*operation{{name: "other"}}
 	s.patterns = []*pattern{{kind: signalWork, operation: "other"}}
 	return s

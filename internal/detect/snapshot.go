@@ -23,6 +23,8 @@ type snapshot struct {
 	Skew     int64 // of the clock, ns
 	Services []serviceState
 	Watches  []watchState
+	Pool     pool
+	Placebos placeboLedger
 }
 
 type serviceState struct {
@@ -35,6 +37,7 @@ type serviceState struct {
 	Firsts            []int64
 	OpTotals          [][]float64
 	Gap               float64
+	Calibration       calibration
 }
 
 type patternState struct {
@@ -70,6 +73,8 @@ type watchState struct {
 	Hits       []float64
 	Numbers    []float64
 	Record     savedRecord
+	Threshold  float64
+	Rests      event.Calibration
 }
 
 type indicatorState struct {
@@ -90,7 +95,7 @@ type indicatorState struct {
 func (e *Engine) Snapshot() ([]byte, error) {
 	e.work.Lock()
 	defer e.work.Unlock()
-	out := snapshot{Version: snapshotVersion, Second: e.open.Load(), Skew: e.clock.skew.Load()}
+	out := snapshot{Version: snapshotVersion, Second: e.open.Load(), Skew: e.clock.skew.Load(), Pool: e.placebos.pool, Placebos: e.placebos.ledger}
 	for _, s := range e.list() {
 		if s.key.name != overflowService {
 			out.Services = append(out.Services, s.save())
@@ -109,7 +114,7 @@ func (e *Engine) Snapshot() ([]byte, error) {
 func (s *service) save() serviceState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := serviceState{Name: s.key.name, Environment: s.key.environment, History: s.history, Gap: s.gap}
+	st := serviceState{Name: s.key.name, Environment: s.key.environment, History: s.history, Gap: s.gap, Calibration: s.calibration}
 	index := map[*Source]int{}
 	for i, source := range s.sources {
 		index[source] = i
@@ -172,7 +177,7 @@ func (w *watch) save() watchState {
 	}
 	n := &numbers{}
 	w.walk(n)
-	st.Numbers, st.Record = n.list, w.rec.save()
+	st.Numbers, st.Record, st.Threshold, st.Rests = n.list, w.rec.save(), w.threshold, w.calibration
 	return st
 }
 
@@ -192,6 +197,7 @@ func (e *Engine) Restore(data []byte) error {
 		return fmt.Errorf("the engine has begun already: restore before the first observation")
 	}
 	staged := New(e.cfg)
+	staged.placebos.restore(in.Pool, in.Placebos)
 	for _, st := range in.Services {
 		if len(staged.order) < e.cfg.Limits.Services {
 			staged.serviceOf(st.Name, st.Environment).load(st)
@@ -208,7 +214,7 @@ func (e *Engine) Restore(data []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.services, e.order, e.watches, e.queue = staged.services, staged.order, staged.watches, staged.queue
-	e.recorded = staged.recorded
+	e.recorded, e.placebos = staged.recorded, staged.placebos
 	for _, s := range e.order {
 		s.engine = e
 		for _, source := range s.sources {
@@ -266,6 +272,7 @@ func (s *service) load(st serviceState) {
 		s.history = st.History
 	}
 	s.gap = st.Gap
+	s.calibration.restore(st.Calibration)
 }
 
 func (e *Engine) loadWatch(st watchState) error {
@@ -274,6 +281,9 @@ func (e *Engine) loadWatch(st watchState) error {
 		st.Base = &history{}
 	}
 	w := e.newWatch(s, st.Deployment, st.Mode)
+	if st.Threshold > 0 {
+		w.threshold, w.calibration = st.Threshold, st.Rests
+	}
 	w.base, w.fresh, w.proof, w.moves = st.Base, st.Fresh, st.Proof, st.Moves
 	w.state, w.reason, w.detail, w.checkpoint = st.State, st.Reason, st.Detail, st.Checkpoint
 	for name, n := range st.Losses {

@@ -46,7 +46,7 @@ func (w *watch) instanceSpread(op int32, bound int16, tail float64, complement b
 	var x, n []float64
 	events, total := 0., 0.
 	for _, s := range sources {
-		if int(op) >= len(s.slowness) || s.slowness[op] == nil || w.cohortOf(s) != cohortOld {
+		if int(op) >= len(s.slowness) || s.slowness[op] == nil || !w.wasThere(s) {
 			continue
 		}
 		beyond, all := 0., 0.

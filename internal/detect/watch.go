@@ -74,6 +74,8 @@ type watch struct {
 	peak        float64
 	slope       float64
 	threshold   float64
+	calibration event.Calibration // what the threshold rests on
+	placebo     *placebo          // nil: a real deployment's
 	leader      *indicator
 	undo        *undoing
 	proof       *proof // once regressed
@@ -146,6 +148,9 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 	}
 	e.makeRoom()
 	s := e.serviceOf(d.Service, d.Environment)
+	if len(s.placebos) > 0 {
+		e.dropPlacebos(s) // this is no time without a deployment any more
+	}
 	w := e.newWatch(s, d, mode)
 	if len(s.watches) == 0 {
 		for _, o := range s.operations() {
@@ -186,7 +191,7 @@ func (e *Engine) newWatch(s *service, d event.Deployment, mode event.Mode) *watc
 	if !d.StartedAt.IsZero() {
 		w.started = e.clock.second(d.StartedAt)
 	}
-	w.threshold = math.Log(1/w.alpha) + math.Ln2
+	w.calibrate()
 	return w
 }
 

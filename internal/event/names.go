@@ -168,6 +168,13 @@ const (
 const (
 	MetricTelemetryLost = "deployloop.telemetry.lost"
 	MetricDetectorSize  = "deployloop.detector.size"
+
+	MetricPlaceboWindows     = "deployloop.placebo.windows"
+	MetricPlaceboFalseAlarms = "deployloop.placebo.false_alarms"
+	MetricPlaceboDropped     = "deployloop.placebo.dropped"
+	MetricPlaceboRate        = "deployloop.placebo.rate"
+	MetricPlaceboRateLower   = "deployloop.placebo.rate.lower"
+	MetricPlaceboRateUpper   = "deployloop.placebo.rate.upper"
 )
 
 // MetricDoctorProbe is what deployloop doctor sends to see whether metrics are taken.

@@ -85,8 +85,9 @@ type Verdict struct {
 	HealthyAt   time.Time     `json:"healthy_at,omitzero"`   // first time it was healthy
 	FirstBadAt  time.Time     `json:"first_bad_at,omitzero"` // event time of the first bad item of the leading indicator in the new cohort
 
-	Nats      float64 `json:"nats"`      // log E of the deployment
-	Threshold float64 `json:"threshold"` // nats needed for regressed
+	Nats        float64     `json:"nats"`      // log E of the deployment
+	Threshold   float64     `json:"threshold"` // nats needed for regressed
+	Calibration Calibration `json:"calibration,omitzero"`
 
 	Onset       *Onset  `json:"onset,omitempty"`
 	NewRequests float64 `json:"new_requests,omitempty"` // counted of the new version
@@ -108,6 +109,36 @@ type Verdict struct {
 
 	// Builds are what builds and tests said was new in the same commits.
 	Builds []Judgement `json:"builds,omitempty"`
+}
+
+// CalibrationSource says where a threshold comes from.
+type CalibrationSource string
+
+// Sources of a threshold, best first.
+const (
+	CalibrationOwn         CalibrationSource = "own"         // the service's own placebo windows
+	CalibrationPooled      CalibrationSource = "pooled"      // those of all services, by what is usual at this one
+	CalibrationTail        CalibrationSource = "tail"        // the same, with a generalised-Pareto tail since they are few
+	CalibrationProvisional CalibrationSource = "provisional" // too few windows yet
+)
+
+// Calibration is what a threshold rests on: windows in which nothing was
+// deployed, watched as if something had been.
+type Calibration struct {
+	Source  CalibrationSource `json:"source"`
+	Windows int               `json:"windows"`               // whose peaks the threshold is from
+	Raised  float64           `json:"raised_nats,omitempty"` // since there were more false alarms than the budget allows
+	Service PlaceboCount      `json:"service"`               // of this service
+	All     PlaceboCount      `json:"all"`                   // of all services
+}
+
+// PlaceboCount is the rate of false alarms as it is: of the placebo windows
+// that ended, those that would have been called regressed.
+type PlaceboCount struct {
+	Windows     uint64     `json:"windows"`
+	FalseAlarms uint64     `json:"false_alarms"`
+	Rate        float64    `json:"rate"`
+	Interval    [2]float64 `json:"interval"` // Wilson's, 95 %
 }
 
 // Onset is the estimated begin of a change, with its confidence set (times
