@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -37,6 +40,7 @@ func (x *ciContext) complete(ctx context.Context) {
 			}
 		}
 	}
+	x.completeFromPull()
 	first(&x.repository, "GITHUB_REPOSITORY", "CI_PROJECT_PATH")
 	first(&x.revision, "GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT")
 	first(&x.ref, "GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_REF_NAME", "BRANCH_NAME")
@@ -47,6 +51,33 @@ func (x *ciContext) complete(ctx context.Context) {
 	}
 	if x.ref == "" && os.Getenv("CI") == "" {
 		x.ref = git(ctx, "symbolic-ref", "--short", "-q", "HEAD")
+	}
+}
+
+// completeFromPull reads what GitHub says of a pull request: there GITHUB_SHA is a
+// merge that nobody sees, and the base is told nowhere else.
+func (x *ciContext) completeFromPull() {
+	const most = 25 << 20 // as GitHub's webhooks
+	path := os.Getenv("GITHUB_EVENT_PATH")
+	if path == "" || !strings.HasPrefix(os.Getenv("GITHUB_EVENT_NAME"), "pull_request") {
+		return
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	type commit struct {
+		SHA string `json:"sha"`
+	}
+	var e struct {
+		Pull struct {
+			Head commit `json:"head"`
+			Base commit `json:"base"`
+		} `json:"pull_request"`
+	}
+	if json.NewDecoder(io.LimitReader(f, most)).Decode(&e) == nil {
+		x.revision, x.base = cmp.Or(x.revision, e.Pull.Head.SHA), cmp.Or(x.base, e.Pull.Base.SHA)
 	}
 }
 

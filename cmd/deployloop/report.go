@@ -63,11 +63,17 @@ when a report could not be read.`,
 	f.what.flags(c)
 	f.to.flags(c)
 	flags.StringVar(&f.kind, "kind", "", "`kind` of all files (default: detected, file by file)")
+	f.outputFlags(c)
+	return c
+}
+
+// outputFlags say how judgements are told.
+func (f *reportFlags) outputFlags(c *cobra.Command) {
+	flags := c.Flags()
 	flags.StringVar(&f.annotations, "annotations", "auto", "`format` of annotations: github, none, or auto: github within GitHub Actions")
 	flags.StringVar(&f.codeQuality, "code-quality", "", "`file` to write for GitLab's artifacts:reports:codequality")
 	flags.IntVar(&f.top, "top", 20, "print this many failures in full (text output)")
 	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
-	return c
 }
 
 // reportOutput is the one object that --output json prints.
@@ -81,23 +87,14 @@ type reportOutput struct {
 }
 
 func (f *reportFlags) run(c *cobra.Command, files []string) error {
-	kind, err := report.ParseKind(f.kind)
-	switch {
-	case err != nil:
-		return fmt.Errorf("--%w", err)
-	case f.output != "text" && f.output != "json":
-		return fmt.Errorf("--output %s: use text or json", f.output)
-	case f.annotations != "auto" && f.annotations != "github" && f.annotations != "none":
-		return fmt.Errorf("--annotations %s: use auto, github or none", f.annotations)
-	case f.update && f.baseline == "":
-		return errors.New("--update needs --baseline")
+	if err := f.check(); err != nil {
+		return err
 	}
 	c.SilenceUsage = true
-	baseline := judge.NewBaseline()
-	if f.baseline != "" {
-		if baseline, err = judge.Read(f.baseline); err != nil {
-			return exitError{exitUnreadable, err}
-		}
+	kind := report.Kind(f.kind)
+	baseline, err := f.readBaseline()
+	if err != nil {
+		return err
 	}
 	f.what.complete(c.Context())
 	run := judge.NewRun(f.what.revision)
@@ -157,6 +154,34 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 		return exitError{exitUnreadable, fmt.Errorf("%d of %d reports could not be read", len(out.Unread), len(files))}
 	}
 	return nil
+}
+
+// check refuses flags that cannot be meant.
+func (f *reportFlags) check() error {
+	_, err := report.ParseKind(f.kind)
+	switch {
+	case err != nil:
+		return fmt.Errorf("--%w", err)
+	case f.output != "text" && f.output != "json":
+		return fmt.Errorf("--output %s: use text or json", f.output)
+	case f.annotations != "auto" && f.annotations != "github" && f.annotations != "none":
+		return fmt.Errorf("--annotations %s: use auto, github or none", f.annotations)
+	case f.update && f.baseline == "":
+		return errors.New("--update needs --baseline")
+	}
+	return nil
+}
+
+// readBaseline is what is known of the runs before; nothing without a file.
+func (f *reportFlags) readBaseline() (*judge.Baseline, error) {
+	if f.baseline == "" {
+		return judge.NewBaseline(), nil
+	}
+	b, err := judge.Read(f.baseline)
+	if err != nil {
+		return nil, exitError{exitUnreadable, err}
+	}
+	return b, nil
 }
 
 func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {

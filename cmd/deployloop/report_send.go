@@ -15,6 +15,8 @@ import (
 	"github.com/deployloop/deployloop/internal/report"
 )
 
+var errNoRevision = errors.New("say which commit was tested: --revision")
+
 // sender tells a deployloop of reports, where one is named.
 type sender struct {
 	endpoint string
@@ -37,7 +39,7 @@ func (s *sender) wanted() bool {
 // files sends reports as one archive. open gives each anew for every attempt.
 func (s *sender) files(ctx context.Context, what ciContext, kind string, names []string, open func(name string) (*os.File, error)) (report.Taken, error) {
 	if what.revision == "" {
-		return report.Taken{}, errors.New("say which commit was tested: --revision")
+		return report.Taken{}, errNoRevision
 	}
 	client, err := cicdclient.New(s.endpoint)
 	if err != nil {

@@ -78,3 +78,24 @@ func TestReportThatCannotBeSent(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, out, "the reports were not sent: "+endpoint+": no (500)")
 }
+
+// In a pull request's workflow the commit is the branch's head, not the merge that
+// GitHub makes for the run.
+func TestContextOfAPullRequest(t *testing.T) {
+	event := filepath.Join(t.TempDir(), "event.json")
+	require.NoError(t, os.WriteFile(event, []byte(`{"pull_request":{"head":{"sha":"bbbbbbb1"},"base":{"sha":"aaaaaaa1"}}}`), 0o600))
+	for name, value := range map[string]string{
+		"GITHUB_EVENT_PATH": event, "GITHUB_EVENT_NAME": "pull_request", "GITHUB_SHA": "ccccccc1", "GITHUB_HEAD_REF": "faster-cart", "CI": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	var x ciContext
+	x.complete(t.Context())
+	require.Equal(t, "bbbbbbb1", x.revision)
+	require.Equal(t, "aaaaaaa1", x.base)
+	require.Equal(t, "faster-cart", x.ref)
+	t.Setenv("GITHUB_EVENT_NAME", "push")
+	x = ciContext{}
+	x.complete(t.Context())
+	require.Equal(t, "ccccccc1", x.revision)
+}

@@ -57,6 +57,7 @@ Without arguments it runs the Collector with a built-in configuration: OTLP on
 		newReportCommand(),
 		newDoctorCommand(),
 		newInitCommand(),
+		newRunCommand(),
 		newDemoServiceCommand(),
 		newDemoCollectorCommand()} {
 		if c.GroupID == "" {

@@ -199,12 +199,15 @@ func NewRun(revision string) *Run {
 	return &Run{Revision: revision, tests: map[string]*attempt{}, measures: map[string]measure{}, covered: map[string][2]int{}, tools: map[string]bool{}}
 }
 
-// ran notes that a tool ran, whether it found something or not.
-func (r *Run) ran(tool string) {
+// Ran notes that a tool ran, whether it found something or not.
+func (r *Run) Ran(tool string) {
 	if len(r.tools) < event.MaxReportNames {
 		r.tools[tool] = true
 	}
 }
+
+// Expect has findings of a tool judged from its first run on.
+func (b *Baseline) Expect(tool string) { b.Tools[tool] = true }
 
 // Key names a test across runs.
 func Key(suite, name string) string { return suite + "\x1f" + name }

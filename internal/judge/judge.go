@@ -45,6 +45,15 @@ func (b *Baseline) Compare(r *Run, base string) Verdict {
 	return v
 }
 
+// Say adds one result to a run that goes on, and tells what it means by now.
+func (b *Baseline) Say(r *Run, t event.TestResult) event.Judgement {
+	j, said := b.sayTest(Key(t.Suite, t.Case), r.addTest(t), r.Revision, b.Runs)
+	if !said {
+		j = event.Judgement{Test: &t}
+	}
+	return j
+}
+
 // Judge tells what the run means against the baseline, and takes it into the
 // baseline.
 func (b *Baseline) Judge(r *Run) Verdict {

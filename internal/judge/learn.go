@@ -72,7 +72,7 @@ func (b *Baseline) learnTest(key string, a *attempt, call event.Call, revision s
 func (b *Baseline) learnFindings(r *Run) {
 	now := map[string]int{}
 	for _, f := range r.findings {
-		r.ran(f.Tool)
+		r.Ran(f.Tool)
 		now[f.Fingerprint]++
 		s := b.Findings[f.Fingerprint]
 		if s == nil {

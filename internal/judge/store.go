@@ -226,7 +226,7 @@ func (s *Store) Report(p event.Report, now time.Time) {
 		return
 	}
 	for _, tool := range p.Tools {
-		r.run.ran(tool)
+		r.run.Ran(tool)
 	}
 }
 

@@ -1,8 +1,6 @@
 package cicdreceiver
 
 import (
-	"crypto/sha256"
-	"fmt"
 	"strings"
 	"time"
 
@@ -160,28 +158,12 @@ func isFailure(result string) bool {
 
 // runTraceID is the trace of a run's attempt; false when the run has no id.
 func runTraceID(run event.PipelineRun) (pcommon.TraceID, bool) {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s%dt", runKey(run), run.Attempt))
-	return pcommon.TraceID(sum[:16]), run.ID != ""
+	return pcommon.TraceID(run.TraceID()), run.ID != ""
 }
 
 // runSpanID is the root span of a run, or a task's.
-func runSpanID(run event.PipelineRun) pcommon.SpanID {
-	if run.TaskID != "" {
-		return spanID("%s-j", run.TaskID)
-	}
-	return spanID("%s%ds", runKey(run), run.Attempt)
-}
-
-// runKey tells apart equal run ids of different systems; GitHub's stand alone, as
-// contrib's receiver has them.
-func runKey(run event.PipelineRun) string {
-	if run.Source == "github" {
-		return run.ID
-	}
-	return run.Source + "/" + run.Repository + "/" + run.ID + "/"
-}
+func runSpanID(run event.PipelineRun) pcommon.SpanID { return pcommon.SpanID(run.SpanID()) }
 
 func spanID(format string, args ...any) pcommon.SpanID {
-	sum := sha256.Sum256(fmt.Appendf(nil, format, args...))
-	return pcommon.SpanID(sum[8:16])
+	return pcommon.SpanID(event.SpanIDOf(format, args...))
 }

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/judge"
+	"github.com/deployloop/deployloop/internal/report"
+)
+
+// runFlags are those of deployloop report, and what concerns the command itself.
+type runFlags struct {
+	reportFlags
+	globs     []string
+	name      string
+	stage     string
+	retries   int
+	flakyPass bool
+	raw       bool
+
+	signals chan os.Signal // nil: the process's own; a test sends its own
+}
+
+// newRunCommand is deployloop run: a build or test step under judgement.
+func newRunCommand() *cobra.Command { return new(runFlags).command() }
+
+func (f *runFlags) command() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "run [flags] -- COMMAND [ARGUMENT...]",
+		Short: "Run a build or test step: its failures as they happen, new ones told from flaky and old ones",
+		Long: `Run a command and say what its results mean. It reads go test output (-json or
+not) as it comes, the reports that --report names, and the places in what
+compilers and linters print. A failing test is told at once; at the end each
+result is judged against the baseline, with the place, the assertion, the stack's
+top, the commit that passed last and the command to run it again.
+
+The command runs as it is, without a shell; its output, signals and exit code are
+kept. It gets TRACEPARENT, so that what it traces is part of this step's span. Of
+go test -json the words of failing tests are shown, as go test itself would, on a
+terminal and in CI; elsewhere, and with --raw, the output passes through as it is.
+
+--retries runs only the failing tests of a go test again, to tell a flaky test
+from a broken one. The exit code stays the command's own, unless --flaky-ok says
+that a step whose every failure was flaky has passed.
+
+Where --endpoint or DEPLOYLOOP_CICD_URL names a deployloop, it is told when the
+step begins, of each failure as it happens, and of all results in the end, so that
+an alert need not wait for the end of a run. Whatever becomes of that, the exit
+code stays.`,
+		Example: `  deployloop run -- go test -json ./...
+  deployloop run --retries 2 --baseline .deployloop/baseline.json -- go test ./...
+  deployloop run --report 'build/test-results/**/*.xml' -- ./gradlew test
+  deployloop run --stage build -- make`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: f.execute,
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.SetInterspersed(false) // what comes after the command is its own
+	flags.StringSliceVar(&f.globs, "report", nil, "`glob` of the reports that the command writes; ** is any depth (repeatable)")
+	flags.IntVar(&f.retries, "retries", 0, "run failing tests again, at most `n` times (go test only)")
+	flags.BoolVar(&f.flakyPass, "flaky-ok", false, "exit with 0 where every failure passed when it was run again")
+	flags.StringVar(&f.name, "name", "", "`name` of the step (default: the command's)")
+	flags.StringVar(&f.stage, "stage", string(event.StageTest), "`stage` of the step: build or test")
+	flags.BoolVar(&f.raw, "raw", false, "pass the output of go test -json through as it is")
+	flags.StringVar(&f.baseline, "baseline", "", "`file` with what is known of the runs before")
+	flags.BoolVar(&f.update, "update", false, "take this run into the baseline file")
+	f.what.flags(c)
+	f.to.flags(c)
+	f.outputFlags(c)
+	return c
+}
+
+const (
+	exitNotStarted = 127 // as shells have it
+	// pollReports is how often reports are looked for while the command runs.
+	pollReports = time.Second
+)
+
+// step is one command under judgement.
+type step struct {
+	*runFlags
+	out     reportOutput
+	known   *judge.Baseline
+	screen  *screen
+	sending *runSender // nil: nobody is told
+	child   event.PipelineRun
+	began   time.Time
+
+	mu     sync.Mutex // of what follows: stdout, stderr and reports are read at once
+	run    *judge.Run
+	failed map[string]event.TestResult // that have not passed since, by key
+	jobs   int                         // failures that are no test's: a build, a package
+	places []event.Finding             // that a compiler or linter named
+}
+
+func (f *runFlags) execute(c *cobra.Command, arguments []string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	switch {
+	case f.stage != string(event.StageTest) && f.stage != string(event.StageBuild):
+		return fmt.Errorf("--stage %s: use build or test", f.stage)
+	case f.retries < 0 || f.retries > 100:
+		return fmt.Errorf("--retries %d: use 0 to 100", f.retries)
+	case f.flakyPass && f.retries == 0:
+		return errors.New("--flaky-ok needs --retries: only a test that was run again can be told to be flaky")
+	}
+	for _, glob := range f.globs {
+		if _, err := filepath.Match(glob, ""); err != nil {
+			return fmt.Errorf("--report %s: %w", glob, err)
+		}
+	}
+	c.SilenceUsage = true
+	baseline, err := f.readBaseline()
+	if err != nil {
+		return err
+	}
+	f.what.complete(c.Context())
+	f.name = cmp.Or(f.name, filepath.Base(arguments[0]))
+	s := &step{
+		runFlags: f, known: baseline, began: time.Now(), run: judge.NewRun(f.what.revision), failed: map[string]event.TestResult{},
+		out: reportOutput{Reports: map[string]report.Summary{}, Unread: map[string]string{}},
+	}
+	s.child = f.pipelineRun(s.began)
+	s.screen = newScreen(c.OutOrStdout(), c.ErrOrStderr())
+	if f.to.wanted() {
+		s.sending = s.newSender(c.Context())
+	}
+	code, err := s.perform(c.Context(), arguments, c.InOrStdin())
+	if err != nil {
+		return exitError{exitNotStarted, err}
+	}
+	return s.conclude(c, code)
+}
+
+// perform runs the command, and its failing tests again.
+func (s *step) perform(ctx context.Context, arguments []string, in io.Reader) (code int, err error) {
+	defer s.screen.close()
+	if s.sending != nil {
+		s.sending.begin(s.child)
+	}
+	polling, stop := context.WithCancel(ctx)
+	var reports sync.WaitGroup
+	if len(s.globs) > 0 {
+		reports.Go(func() { s.followReports(polling) })
+	}
+	code, killed, err := s.start(ctx, arguments, in)
+	stop()
+	reports.Wait()
+	if err != nil {
+		return code, err
+	}
+	s.readReports()
+	for again := 1; again <= s.retries && code != 0 && !killed; again++ {
+		failing := s.failing()
+		commands := goTestAgain(arguments, failing)
+		if len(commands) == 0 {
+			break
+		}
+		s.screen.note(fmt.Sprintf("running %s again (%d of %d)", howMany(len(failing), "failing test"), again, s.retries))
+		for _, command := range commands {
+			if _, killed, err = s.start(ctx, command, nil); err != nil || killed {
+				return code, err
+			}
+		}
+	}
+	return code, nil
+}
+
+// conclude judges what the command left, tells it and gives its exit code.
+func (s *step) conclude(c *cobra.Command, code int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addPlaces(code)
+	if s.what.base != "" && !s.update {
+		s.out.Verdict = s.known.Compare(s.run, s.what.base)
+	} else {
+		s.out.Verdict = s.known.Judge(s.run)
+	}
+	s.out.Worse = s.out.Verdict.Worse()
+	if s.update {
+		if err := s.known.Write(s.baseline); err != nil {
+			s.screen.note("--update: " + err.Error())
+		}
+	}
+	flaky := code != 0 && s.flakyPass && len(s.failed) == 0 && s.jobs == 0 && s.out.Failed > 0
+	if flaky {
+		code = 0
+	}
+	if s.sending != nil {
+		s.child.State, s.child.FinishedAt, s.child.Result = "finished", time.Now().UTC(), "success"
+		if code != 0 {
+			s.child.Result = "failure"
+		}
+		s.out.Sent, s.out.NotSent = s.sending.end(s.child)
+	}
+	if s.run.Size() > 0 || s.output == "json" {
+		if err := s.print(c.OutOrStdout(), c.ErrOrStderr(), s.out); err != nil {
+			return err
+		}
+	} else if s.out.NotSent != "" {
+		s.screen.note("nothing was sent: " + s.out.NotSent)
+	}
+	if code != 0 {
+		return exitError{code: code}
+	}
+	return nil
+}
+
+// take is told of each result as it comes.
+func (s *step) take(i report.Item) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i.Test == nil {
+		s.run.Add(i)
+		return nil
+	}
+	t := *i.Test
+	s.note(t, s.known.Say(s.run, t))
+	if s.sending != nil {
+		s.sending.test(t)
+	}
+	return nil
+}
+
+// maxPlaces bounds the places of one step.
+const maxPlaces = 500
+
+// place is told of each place in what the command prints.
+func (s *step) place(f event.Finding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.places) < maxPlaces {
+		s.places = append(s.places, f)
+	}
+}
+
+// addPlaces makes findings of them where the command failed and no test did: a
+// command that succeeds may print what it likes. s.mu is held.
+func (s *step) addPlaces(code int) {
+	if len(s.failed)+s.jobs > 0 {
+		return
+	}
+	s.run.Ran(s.name)
+	s.known.Expect(s.name) // what a build says without a baseline is new
+	if code == 0 {
+		return
+	}
+	for _, f := range s.places {
+		s.run.Add(report.Item{Finding: &f})
+		if s.sending != nil {
+			s.sending.put(report.Event{Finding: &f}, false)
+		}
+	}
+}
+
+// note keeps what fails, and shows it; s.mu is held.
+func (s *step) note(t event.TestResult, j event.Judgement) {
+	key := judge.Key(t.Suite, t.Case)
+	s.screen.count(t)
+	if !report.Failed(t.Status) {
+		if t.Status == "pass" {
+			delete(s.failed, key)
+		}
+		return
+	}
+	if t.IsJob() {
+		s.jobs++
+	} else {
+		s.failed[key] = t
+	}
+	s.screen.failure(j, s.known.Runs > 0)
+}
+
+// failing lists the tests that have not passed yet, in a fixed order.
+func (s *step) failing() []event.TestResult {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]event.TestResult, 0, len(s.failed))
+	for _, t := range s.failed {
+		list = append(list, t)
+	}
+	slices.SortFunc(list, func(a, b event.TestResult) int {
+		return cmp.Or(cmp.Compare(a.Suite, b.Suite), cmp.Compare(a.Case, b.Case))
+	})
+	return list
+}
+
+// pipelineRun is this step as a job of its pipeline.
+func (f *runFlags) pipelineRun(began time.Time) event.PipelineRun {
+	r := event.PipelineRun{
+		ID: f.what.runID, Pipeline: cmp.Or(os.Getenv("GITHUB_WORKFLOW"), os.Getenv("CI_PROJECT_NAME"), os.Getenv("JOB_NAME"), "local"),
+		Task: f.name, Stage: event.Stage(f.stage), State: "executing", Attempt: 1, Source: "run",
+		Repository: f.what.repository, Ref: f.what.ref, Revision: f.what.revision, StartedAt: began.UTC(),
+	}
+	if n, err := strconv.Atoi(os.Getenv("GITHUB_RUN_ATTEMPT")); err == nil && n > 0 {
+		r.Attempt = n
+	}
+	if os.Getenv("GITHUB_ACTIONS") == "true" {
+		r.Source = "github" // whose runs the receiver knows by these ids
+	}
+	token := make([]byte, 8)
+	_, _ = rand.Read(token) // never fails
+	r.ID = cmp.Or(r.ID, "local-"+hex.EncodeToString(token))
+	r.TaskID = r.ID + "/" + cmp.Or(os.Getenv("GITHUB_JOB"), os.Getenv("CI_JOB_ID"), "step") + "/" + f.name + "/" + hex.EncodeToString(token[:4])
+	return r
+}
+
+// traceParent is the W3C trace context of the step's span.
+func traceParent(r event.PipelineRun) string {
+	trace, span := r.TraceID(), r.SpanID()
+	return "TRACEPARENT=00-" + hex.EncodeToString(trace[:]) + "-" + hex.EncodeToString(span[:]) + "-01"
+}
+
+func howMany(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
