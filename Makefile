@@ -19,6 +19,11 @@ help: ## List the targets
 demo: build ## Play the loop, live: a bad deploy, its alert, the rollback (FAULT=errors|latency|exception|vanished|slow-leak)
 	@bin/deployloop demo $(if $(FAULT),--fault $(FAULT))
 
+.PHONY: demo-stack
+demo-stack: build ## The same with a real Prometheus and Alertmanager beside it: rules fire and clear, dashboards have data
+	@scripts/install-tools.sh prometheus alertmanager
+	@bin/deployloop demo --stack $(if $(FAULT),--fault $(FAULT))
+
 .PHONY: demo-faults
 demo-faults: build ## Play every fault to its end, headless
 	@for fault in errors exception vanished latency slow-leak; do \

@@ -2,6 +2,9 @@ module github.com/deployloop/deployloop
 
 go 1.26.0
 
+// An npm package there brings a Go one.
+ignore ./dashboards/picture/node_modules
+
 require (
 	cloud.google.com/go/auth v0.20.0 // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.2.8 // indirect

@@ -52,6 +52,10 @@ type Variable struct {
 	Query      json.RawMessage
 }
 
+// OneDeployment is the uid of the dashboard that looks at one deployment; the
+// others look at all that is chosen.
+const OneDeployment = "deployloop-deployment"
+
 // Boards are the four dashboards, by title.
 func Boards() ([]Board, error) {
 	names, err := fs.Glob(files, "*.json")

@@ -8,8 +8,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -60,7 +60,7 @@ func newPager(ctx context.Context, url, dir string, log io.Writer) (*pager, erro
 	p.url, p.kind = "http://"+listener.Addr().String(), "no Alertmanager found: the demo receives in its place what one would be told"
 	p.stop = func() { _ = server.Close() }
 
-	program := findAlertmanager()
+	program := findProgram("alertmanager")
 	if program == "" {
 		return p, nil
 	}
@@ -82,7 +82,7 @@ func newPager(ctx context.Context, url, dir string, log io.Writer) (*pager, erro
 	}
 	p.url, p.kind = "http://"+address, "a real Alertmanager"
 	p.stop = func() { child.stop(); _ = server.Close() }
-	if err := p.untilReady(ctx, child); err != nil {
+	if err := untilReady(ctx, "Alertmanager", p.url, child); err != nil {
 		p.stop()
 		return nil, err
 	}
@@ -100,52 +100,15 @@ inhibit_rules:
   - source_matchers: [alertname="DeployRegressed"]
     target_matchers: [alertname="DeployRegression"]
     equal: [service, environment, deployment]
+  - source_matchers: [alertname="DeployRegressed"]
+    target_matchers: [alertname="DeployRegressedOpen"]
+    equal: [service, environment]
 receivers:
   - name: on-call
     webhook_configs:
       - url: %s
         send_resolved: true
 `
-
-// findAlertmanager looks where `make tools` puts it, beside this program's
-// checkout, and on the PATH.
-func findAlertmanager() string {
-	places := []string{".tools/bin/alertmanager"}
-	if self, err := os.Executable(); err == nil {
-		places = append(places, filepath.Join(filepath.Dir(self), "..", ".tools", "bin", "alertmanager"))
-	}
-	for _, p := range places {
-		if info, err := os.Stat(p); err == nil && info.Mode()&0o111 != 0 {
-			if p, err = filepath.Abs(p); err == nil {
-				return p
-			}
-		}
-	}
-	p, err := exec.LookPath("alertmanager")
-	if err != nil {
-		return ""
-	}
-	return p
-}
-
-func (p *pager) untilReady(ctx context.Context, child *process) error {
-	deadline := time.Now().Add(startTimeout)
-	for {
-		answer, err := http.Get(p.url + "/-/ready")
-		if err == nil {
-			_ = answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		if child.ended() || time.Now().After(deadline) {
-			return fmt.Errorf("Alertmanager did not start at %s", p.url)
-		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
-	}
-}
 
 // receive stands in for Alertmanager's POST /api/v2/alerts.
 func (p *pager) receive(w http.ResponseWriter, r *http.Request) {
@@ -194,18 +157,35 @@ func (p *pager) keepPolling(ctx context.Context) {
 	}
 }
 
-func (p *pager) poll(ctx context.Context) error {
+// held is an alert that is open in an Alertmanager, silenced and inhibited ones
+// included.
+type held struct{ Labels, Annotations map[string]string }
+
+func (p *pager) held(ctx context.Context) (alerts []held, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/api/v2/alerts", nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer answer.Body.Close()
-	var alerts []struct{ Labels, Annotations map[string]string }
-	if err := json.NewDecoder(io.LimitReader(answer.Body, 32<<20)).Decode(&alerts); err != nil {
+	return alerts, json.NewDecoder(io.LimitReader(answer.Body, 32<<20)).Decode(&alerts)
+}
+
+// holds says whether an alert of this name is open for a service.
+func (p *pager) holds(ctx context.Context, name, service string) bool {
+	alerts, err := p.held(ctx)
+	if err != nil {
+		return false // an outage shows as an alert that does not come
+	}
+	return slices.ContainsFunc(alerts, func(a held) bool { return a.Labels["alertname"] == name && a.Labels["service"] == service })
+}
+
+func (p *pager) poll(ctx context.Context) error {
+	alerts, err := p.held(ctx)
+	if err != nil {
 		return err
 	}
 	now, firing := time.Now(), map[string]bool{}

@@ -10,12 +10,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/deployloop/deployloop/dashboards"
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/forge"
 )
@@ -27,16 +29,17 @@ type collector struct {
 	otlp    string // address of OTLP/HTTP
 	cicd    string // base URLs
 	page    string
-	secret  string // of the forge's webhooks
+	scraped []string // addresses for Prometheus: the loop's metrics and, with a stack, the Collector's own
+	secret  string   // of the forge's webhooks
 	client  *http.Client
 }
 
 // startCollector keeps its state and configuration in dir. alertmanager is the
-// URL of whom it tells.
-func startCollector(ctx context.Context, dir, repository, alertmanager string, log io.Writer) (*collector, error) {
+// URL of whom it tells; withStack adds what the dashboards and rules ask for.
+func startCollector(ctx context.Context, dir, repository, alertmanager string, withStack bool, log io.Writer) (*collector, error) {
 	addresses := map[string]string{}
 	for name, wanted := range map[string]string{
-		"grpc": "127.0.0.1:4317", "http": "127.0.0.1:4318", "cicd": "127.0.0.1:8088", "page": "127.0.0.1:8090", "metrics": "127.0.0.1:8889",
+		"grpc": "127.0.0.1:4317", "http": "127.0.0.1:4318", "cicd": "127.0.0.1:8088", "page": "127.0.0.1:8090", "metrics": "127.0.0.1:8889", "self": "127.0.0.1:8888",
 	} {
 		address, err := freeAddress(wanted)
 		if err != nil {
@@ -46,18 +49,35 @@ func startCollector(ctx context.Context, dir, repository, alertmanager string, l
 	}
 	secret := rand.Text()
 	type m = map[string]any
+	connectors := m{"anomaly": m{"repositories": []m{{"service": "*", "path": repository}}}}
+	args := []string{"demo-collector", "--config", "default:"}
+	scraped, telemetry := []string{addresses["metrics"]}, m{"level": "none"}
+	if withStack {
+		path := filepath.Join(dir, "dashboards.yaml")
+		if err := os.WriteFile(path, dashboards.CollectorConfig, 0o600); err != nil {
+			return nil, err
+		}
+		args = append(args, "--config", path)
+		connectors["span_metrics"] = m{"metrics_flush_interval": scrapeEvery.String()}
+		own, err := netip.ParseAddrPort(addresses["self"])
+		if err != nil {
+			return nil, err
+		}
+		telemetry = m{"readers": []m{{"pull": m{"exporter": m{"prometheus": m{"host": own.Addr().String(), "port": own.Port()}}}}}}
+		scraped = append(scraped, addresses["self"])
+	}
 	overlay, err := yaml.Marshal(m{
 		"receivers": m{
 			"otlp": m{"protocols": m{"grpc": m{"endpoint": addresses["grpc"]}, "http": m{"endpoint": addresses["http"]}}},
 			"cicd": m{"endpoint": addresses["cicd"], "github": m{"secret": "${env:GITHUB_WEBHOOK_SECRET}"}},
 		},
-		"connectors": m{"anomaly": m{"repositories": []m{{"service": "*", "path": repository}}}},
+		"connectors": connectors,
 		"exporters": m{
 			"prometheus":   m{"endpoint": addresses["metrics"]},
 			"alertmanager": m{"console_url": "http://" + addresses["page"]},
 		},
 		"extensions": m{"console": m{"endpoint": addresses["page"]}},
-		"service":    m{"telemetry": m{"metrics": m{"level": "none"}}},
+		"service":    m{"telemetry": m{"metrics": telemetry}},
 	})
 	if err != nil {
 		return nil, err
@@ -70,7 +90,7 @@ func startCollector(ctx context.Context, dir, repository, alertmanager string, l
 	if err != nil {
 		return nil, err
 	}
-	p, err := start(self, []string{"demo-collector", "--config", "default:", "--config", path}, []string{
+	p, err := start(self, append(args, "--config", path), []string{
 		"DEPLOYLOOP_STATE_DIR=" + filepath.Join(dir, "state"),
 		"DEPLOYLOOP_ALERTMANAGER_URL=" + alertmanager,
 		"GITHUB_WEBHOOK_SECRET=" + secret,
@@ -79,7 +99,7 @@ func startCollector(ctx context.Context, dir, repository, alertmanager string, l
 		return nil, err
 	}
 	c := &collector{
-		process: p, otlp: addresses["http"], cicd: "http://" + addresses["cicd"], page: "http://" + addresses["page"],
+		process: p, otlp: addresses["http"], cicd: "http://" + addresses["cicd"], page: "http://" + addresses["page"], scraped: scraped,
 		secret: secret, client: &http.Client{Timeout: 5 * time.Second},
 	}
 	if err := c.untilReady(ctx); err != nil {

@@ -142,5 +142,10 @@ func (p *play) summarize() {
 	p.figure("deploy → person on call", r.DeployToAlert.String())
 	p.figure("rollback → alert resolved", r.RollbackToResolve.String())
 	p.figure("commit", named)
+	if s := r.Stack; s != nil {
+		p.figure("verdict → Prometheus' rule", s.VerdictToRule.String())
+		p.figure("rollback → rule cleared", s.RollbackToCleared.String())
+		p.figure("queries of dashboards", fmt.Sprintf("%d asked, all with series", s.Queries))
+	}
 	fmt.Fprintln(p.w)
 }

@@ -24,6 +24,7 @@ type Options struct {
 	Fault        shop.Fault
 	Alertmanager string // URL of one to tell; "": start one, or stand in for it
 	Headless     bool   // end when the loop has closed
+	Stack        bool   // a real Prometheus beside it, and a real Alertmanager
 }
 
 // How long each part may take.
@@ -62,6 +63,7 @@ type play struct {
 	repo      *repository
 	pager     *pager
 	collector *collector
+	stack     *stack // nil without Options.Stack
 	cluster   *cluster
 	customers *customers
 	deployer  *deployer
@@ -71,6 +73,11 @@ type play struct {
 // Run plays the loop and tells it on w. The result says what was seen; the
 // error why it could not be played.
 func Run(ctx context.Context, o Options, w io.Writer) (result *Result, err error) {
+	if o.Stack {
+		if err := needPrograms(stackPrograms(o.Alertmanager)); err != nil {
+			return nil, err
+		}
+	}
 	dir, err := os.MkdirTemp("", "deployloop-demo-")
 	if err != nil {
 		return nil, err
@@ -102,15 +109,25 @@ func Run(ctx context.Context, o Options, w io.Writer) (result *Result, err error
 		return nil, err
 	}
 	defer p.deployer.close()
-	if p.collector, err = startCollector(ctx, dir, p.repo.path, p.pager.url, log); err != nil {
+	if p.collector, err = startCollector(ctx, dir, p.repo.path, p.pager.url, o.Stack, log); err != nil {
 		return nil, err
 	}
 	defer p.collector.process.stop()
+	if o.Stack {
+		if p.stack, err = startStack(ctx, dir, p.pager.url, p.collector.scraped, log); err != nil {
+			return nil, err
+		}
+		defer p.stack.process.stop()
+		p.result.Stack = &StackResult{Prometheus: p.stack.url}
+	}
 
 	fmt.Fprintf(w, "\n  page          %s\n  alerts        %s  %s\n  repository    %s  %s\n  log           %s\n",
 		p.p.Link(p.collector.page), p.p.Link(p.pager.url), p.p.Dim(p.pager.kind),
 		p.repo.path, p.p.Dim(fmt.Sprintf("%d commits by %d authors", len(p.repo.commits), authors(p.repo.commits))), logPath)
 	p.result.Alertmanager = p.pager.kind
+	if p.stack != nil {
+		fmt.Fprintf(w, "  prometheus    %s  %s\n", p.p.Link(p.stack.url), p.p.Dim("with rules/deployloop.yaml; Grafana's dashboards are in dashboards/"))
+	}
 
 	p.cluster = newCluster(p.collector.otlp, o.Fault.Name, log)
 	defer p.cluster.stop()
@@ -178,6 +195,9 @@ func (p *play) loop(ctx context.Context) error {
 	if err := p.awaitAlert(ctx, bad.Deployment.ID); err != nil {
 		return err
 	}
+	if err := p.awaitRule(ctx, bad.Deployment.ID); err != nil {
+		return err
+	}
 
 	p.chapter("The rollback")
 	return p.rollBack(ctx, bad.Deployment)
@@ -193,6 +213,9 @@ func (p *play) until(ctx context.Context, d time.Duration, done func() (bool, er
 	for deadline := time.Now().Add(d); time.Now().Before(deadline); {
 		if p.collector.process.ended() {
 			return errors.New("the Collector ended")
+		}
+		if p.stack != nil && p.stack.process.ended() {
+			return errors.New("Prometheus ended")
 		}
 		if who := p.cluster.died(); who != "" {
 			return fmt.Errorf("%s ended", who)
@@ -469,5 +492,5 @@ func (p *play) rollBack(ctx context.Context, bad event.Deployment) error {
 	} else {
 		p.result.GoodSilent = p.result.GoodSilent && len(p.pager.of(p.result.GoodDeployment)) == 0
 	}
-	return nil
+	return p.awaitClear(ctx, begun)
 }

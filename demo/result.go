@@ -62,10 +62,13 @@ type Result struct {
 	VerdictToAlert    Seconds `json:"verdict_to_alert_seconds"`     // 0: the alert came before the demo next asked for the verdict
 	RollbackToResolve Seconds `json:"rollback_to_resolved_seconds"` // from the rollback's begin
 
-	Requests   int64    `json:"requests"`
-	Failed     int64    `json:"requests_failed"`
-	TurnedAway int64    `json:"requests_turned_away"` // by the load's own bound
-	Problems   []string `json:"problems,omitempty"`   // what the loop did not do
+	Requests   int64 `json:"requests"`
+	Failed     int64 `json:"requests_failed"`
+	TurnedAway int64 `json:"requests_turned_away"` // by the load's own bound
+
+	Stack *StackResult `json:"stack,omitempty"` // of the Prometheus beside it
+
+	Problems []string `json:"problems,omitempty"` // what the loop did not do
 }
 
 // check says what the loop had to do and did not.
@@ -84,6 +87,9 @@ func (r *Result) check() {
 	honest := r.Abstained && mayAbstain(r.Fault)
 	missed(!named && !honest, "the commit %s was not named (first suspect %s, abstained %t)",
 		event.ShortRevision(r.Culprit), event.ShortRevision(r.Suspect), r.Abstained)
+	if r.Stack != nil {
+		r.Problems = append(r.Problems, r.Stack.check()...)
+	}
 	r.Passed = len(r.Problems) == 0
 }
 

@@ -14,7 +14,7 @@ import (
 
 func newDemoCommand() *cobra.Command {
 	var fault, alertmanager, output string
-	var headless bool
+	var headless, stack bool
 	var names []string
 	for _, f := range shop.Faults {
 		names = append(names, f.Name)
@@ -27,9 +27,14 @@ load, a git repository, a good deploy and a bad one. The page shows the verdict,
 the commit and the rollback command; then the demo rolls back and the alert ends.
 
 It takes about two minutes, needs no network, and leaves nothing behind.
-An Alertmanager is used if there is one (.tools/bin or PATH, or --alertmanager).`,
+An Alertmanager is used if there is one (.tools/bin or PATH, or --alertmanager).
+
+With --stack a real Prometheus runs beside it: it scrapes the loop, holds the
+shipped rules against it and alerts to the same Alertmanager, so that you can
+see the rules fire and clear, and point a Grafana at it.`,
 		Example: `  deployloop demo
   deployloop demo --fault latency
+  deployloop demo --stack                     # with Prometheus; scripts/install-tools.sh prometheus alertmanager
   deployloop demo --headless --output json    # for scripts: exit code 1 if the loop did not close`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,12 +51,13 @@ An Alertmanager is used if there is one (.tools/bin or PATH, or --alertmanager).
 			default:
 				return fmt.Errorf("--output %q is none of text, json", output)
 			}
-			return playDemo(cmd, demo.Options{Fault: chosen, Alertmanager: alertmanager, Headless: headless}, story, output == "json")
+			return playDemo(cmd, demo.Options{Fault: chosen, Alertmanager: alertmanager, Headless: headless, Stack: stack}, story, output == "json")
 		},
 	}
 	cmd.Flags().StringVar(&fault, "fault", shop.Faults[0].Name, "what goes wrong: "+strings.Join(names, ", "))
 	cmd.Flags().BoolVar(&headless, "headless", false, "end when the loop has closed, with exit code 1 if it did not")
 	cmd.Flags().StringVar(&alertmanager, "alertmanager", "", "tell the Alertmanager at this `URL`")
+	cmd.Flags().BoolVar(&stack, "stack", false, "with a real Prometheus and Alertmanager (PATH or .tools/bin): rules that fire and clear, dashboards that have data")
 	cmd.Flags().StringVar(&output, "output", "text", "text, or json: the measured times on standard output")
 	_ = cmd.RegisterFlagCompletionFunc("fault", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))

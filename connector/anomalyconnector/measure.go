@@ -9,7 +9,6 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/loopmetrics"
-	"github.com/deployloop/deployloop/internal/loopmetrics/loopotlp"
 )
 
 // measure emits the loop's metrics and the detector's own.
@@ -20,7 +19,7 @@ func (m *monitor) measure(now time.Time) {
 	metrics := pmetric.NewMetrics()
 	scope := metrics.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty()
 	scope.Scope().SetName(scopeName)
-	loopotlp.Append(append(m.loop.Collect(now), m.own()...), m.started, now, scope.Metrics())
+	m.written.Append(append(m.loop.Collect(now), m.own()...), now, scope.Metrics())
 	send := func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 		defer cancel()

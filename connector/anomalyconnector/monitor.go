@@ -18,6 +18,7 @@ import (
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
 	"github.com/deployloop/deployloop/internal/loopmetrics"
+	"github.com/deployloop/deployloop/internal/loopmetrics/loopotlp"
 )
 
 // monitor is what the nodes of one component share: one engine, one state.
@@ -63,6 +64,7 @@ type monitor struct {
 	unsaid    unsaid
 	builds    builds
 	loop      *loopmetrics.Tracker
+	written   loopotlp.Writer
 	done      chan func()   // results of background work
 	readers   chan struct{} // slots of commit readers
 	clones    openClones
@@ -139,7 +141,7 @@ func (m *monitor) startUp(ctx context.Context, host component.Host) error {
 		return err
 	}
 	now := m.now()
-	m.started, m.stepped = now, now
+	m.stepped, m.written.Start = now, now
 	m.restore(ctx)
 	m.loop = loopmetrics.NewTracker(m.ledger)
 	m.updates, m.forget = m.ledger.Subscribe(4096)

@@ -46,7 +46,7 @@ func NewReplay(config *Config, start time.Time, infer bool, logger *zap.Logger) 
 	m.now = func() time.Time { return r.now }
 	m.engine, m.began = newEngineAt(&own, start), start.UnixNano()
 	m.loop = loopmetrics.NewTracker(r.ledger)
-	m.started, m.stepped = start, start
+	m.stepped, m.written.Start = start, start
 	m.updates, m.forget = r.ledger.Subscribe(10_000)
 	r.monitor = m
 	return r

@@ -33,7 +33,8 @@ func build() *dashboard.DashboardBuilder {
 			queries:     []query{{expr: share(tests, "failure")}}})).
 		WithPanel(number(card{title: "Running or queued", unit: "short", width: 6, height: 4,
 			description: "Runs that were told of in the last 24 hours and have not finished.",
-			queries:     []query{{expr: "sum(cicd_pipeline_run_active" + cicd + ")"}}})).
+			// Of what is over there is no series.
+			queries: []query{{expr: "sum(cicd_pipeline_run_active" + cicd + ") or 0 * sum(" + runs + ")"}}})).
 		WithRow(dashboard.NewRowBuilder("Runs and tasks")).
 		WithPanel(lines(card{title: "Results by stage", unit: "short", width: 12, height: 8, stacked: true,
 			description: "Finished runs and tasks by stage (build, test, deploy, post-deploy) and result.",

@@ -33,7 +33,7 @@ func loop() *dashboard.DashboardBuilder {
 			description: "From the begin of a rollout to the first telemetry of the new version.",
 			queries:     []query{{expr: quantile("0.5", "", step("deploy_to_first_telemetry"), "$__range")}}})).
 		WithPanel(lines(card{title: "Each step of the loop, median of 6 hours", unit: "s", width: 12, height: 10,
-			description: "Median duration of each step, over a sliding 6 hours. Points are exemplars: one deployment each, with a trace where one is known.",
+			description: "Median duration of each step, over a sliding 6 hours. Points are exemplars: click one of a verdict for a trace.",
 			queries:     []query{{expr: quantile("0.5", "step", latencies+place(), "6h"), legend: "{{step}}", exemplars: true}}})).
 		WithPanel(number(card{title: "Suspects named", unit: "percentunit", width: 6, height: 5, lowIsBad: true, warn: 0.8, alarm: 0.5,
 			description: "Of the regressed deployments, the share for which a commit was named instead of abstaining.",

@@ -1,9 +1,12 @@
 // Package rules checks what rules/ and dashboards/ ask Prometheus for against
-// the code that makes it. What they mean is tested by promtool (make test-rules).
+// the code that makes it, and has promtool test what the rules mean. The oldest
+// promtool and vmalert, which `make test` does not install, follow in
+// `make test-rules`.
 package rules
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -111,20 +114,33 @@ func TestRulesAndDashboardsAskForWhatIsMade(t *testing.T) {
 	assert.Greater(t, asked, 80)
 }
 
-func TestEveryAlertHasARunbookAndATest(t *testing.T) {
+// Each rule is seen in rules/tests, which promtool runs: an alert to fire and to
+// rest, a recording to have a value. Each alert has its page.
+func TestEveryRuleIsTestedAndEveryAlertHasARunbook(t *testing.T) {
 	root := servertest.Root(t)
-	tests, err := os.ReadFile(filepath.Join(root, "rules", "tests", "deployloop_test.yaml"))
-	require.NoError(t, err)
-	var cases struct {
+	type tests struct {
 		Tests []struct {
 			Alerts []struct {
 				Name     string `yaml:"alertname"`
 				Expected []any  `yaml:"exp_alerts"`
 			} `yaml:"alert_rule_test"`
+			Values []struct {
+				Expr    string
+				Samples []any `yaml:"exp_samples"`
+			} `yaml:"promql_expr_test"`
 		}
 	}
-	require.NoError(t, yaml.Unmarshal(tests, &cases))
-	fires, rests := map[string]bool{}, map[string]bool{}
+	var cases tests
+	files, err := filepath.Glob(filepath.Join(root, "rules", "tests", "*_test.yaml"))
+	require.NoError(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var more tests
+		require.NoError(t, yaml.Unmarshal(text, &more))
+		cases.Tests = append(cases.Tests, more.Tests...)
+	}
+	fires, rests, valued := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, c := range cases.Tests {
 		for _, a := range c.Alerts {
 			if len(a.Expected) > 0 {
@@ -133,10 +149,14 @@ func TestEveryAlertHasARunbookAndATest(t *testing.T) {
 				rests[a.Name] = true
 			}
 		}
+		for _, v := range c.Values {
+			valued[v.Expr] = valued[v.Expr] || len(v.Samples) > 0
+		}
 	}
 	var alerts []string
 	for _, r := range shipped(t) {
 		if r.Alert == "" {
+			assert.True(t, valued[r.Record], "%s is never seen to have a value", r.Record)
 			continue
 		}
 		alerts = append(alerts, r.Alert)
@@ -147,4 +167,16 @@ func TestEveryAlertHasARunbookAndATest(t *testing.T) {
 	}
 	slices.Sort(alerts)
 	assert.Equal(t, []string{"AnomalyUnclosed", "DeployRegressedOpen", "ExporterFailing", "FlakyTestsRising", "LoopDeaf", "LoopSlow", "UntrackedChange"}, alerts)
+}
+
+func TestPromtoolAcceptsTheRulesAndTheirTests(t *testing.T) {
+	promtool, root := servertest.Tool(t, "promtool"), servertest.Root(t)
+	for kind, pattern := range map[string]string{"check": "rules/*.yaml", "test": "rules/tests/*_test.yaml"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		out, err := exec.Command(promtool, append([]string{kind, "rules"}, files...)...).CombinedOutput()
+		require.NoError(t, err, "promtool %s rules:\n%s", kind, out)
+		require.Contains(t, string(out), "SUCCESS")
+	}
 }

@@ -3,6 +3,7 @@ package loopotlp
 
 import (
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -12,18 +13,77 @@ import (
 	"github.com/deployloop/deployloop/internal/loopmetrics"
 )
 
-// Append adds the families to metrics, cumulative since start. Families
-// without a point are left out.
-func Append(families []loopmetrics.Family, start, now time.Time, metrics pmetric.MetricSlice) {
+// Writer renders one collection after the other. A gauge's series that is no
+// more is marked so: who keeps a last value, as the prometheus exporter does for
+// minutes, would show what is over as if it were open.
+type Writer struct {
+	Start time.Time // of what is cumulative
+	seen  map[string]seen
+}
+
+// seen is a gauge's series that was told.
+type seen struct {
+	family  loopmetrics.Family // without its points
+	labels  []event.KeyText
+	missing int // collections since it was there
+}
+
+// markedFor is how many collections mark a series as gone: one can be lost.
+const markedFor = 3
+
+// Append adds the families to metrics. Families without a point are left out.
+func (w *Writer) Append(families []loopmetrics.Family, now time.Time, metrics pmetric.MetricSlice) {
+	appendFamilies(families, w.Start, now, metrics)
+	if w.seen == nil {
+		w.seen = map[string]seen{}
+	}
+	for key, s := range w.seen {
+		s.missing++
+		w.seen[key] = s
+	}
+	for _, f := range families {
+		if f.Kind != loopmetrics.Gauge {
+			continue // the others stay
+		}
+		for _, p := range f.Points {
+			key := f.Name
+			for _, l := range p.Labels {
+				key = strings.Join([]string{key, l.Key, l.Text}, "\xff")
+			}
+			w.seen[key] = seen{family: loopmetrics.Family{Name: f.Name, Unit: f.Unit, Description: f.Description}, labels: p.Labels}
+		}
+	}
+	for key, s := range w.seen {
+		switch {
+		case s.missing > markedFor:
+			delete(w.seen, key)
+		case s.missing > 0:
+			// A metric each: the prometheus exporter reads no further in one
+			// once it came upon such a point.
+			m := metrics.AppendEmpty()
+			describe(s.family, m)
+			dp := m.SetEmptyGauge().DataPoints().AppendEmpty()
+			dp.SetTimestamp(pcommon.NewTimestampFromTime(now))
+			dp.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
+			labels(s.labels, dp.Attributes())
+		}
+	}
+}
+
+func describe(f loopmetrics.Family, m pmetric.Metric) {
+	m.SetName(f.Name)
+	m.SetUnit(f.Unit)
+	m.SetDescription(f.Description)
+}
+
+func appendFamilies(families []loopmetrics.Family, start, now time.Time, metrics pmetric.MetricSlice) {
 	from, at := pcommon.NewTimestampFromTime(start), pcommon.NewTimestampFromTime(now)
 	for _, f := range families {
 		if len(f.Points) == 0 {
 			continue
 		}
 		m := metrics.AppendEmpty()
-		m.SetName(f.Name)
-		m.SetUnit(f.Unit)
-		m.SetDescription(f.Description)
+		describe(f, m)
 		switch f.Kind {
 		case loopmetrics.Histogram:
 			h := m.SetEmptyHistogram()

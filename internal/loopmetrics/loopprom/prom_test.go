@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
@@ -78,6 +79,52 @@ func samples(t *testing.T, text io.Reader) map[string]float64 {
 	return out
 }
 
+// prometheusExporter is the Collector's own, with its defaults.
+func prometheusExporter(t *testing.T) (address string, e exporter.Metrics) {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address = free.Addr().String()
+	require.NoError(t, free.Close())
+	factory := prometheusexporter.NewFactory()
+	cfg := factory.CreateDefaultConfig().(*prometheusexporter.Config)
+	cfg.ServerConfig.NetAddr.Endpoint = address
+	e, err = factory.CreateMetrics(t.Context(), exportertest.NewNopSettings(factory.Type()), cfg)
+	require.NoError(t, err)
+	require.NoError(t, e.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(func() { require.NoError(t, e.Shutdown(context.Background())) })
+	return address, e
+}
+
+func scrape(t *testing.T, address string) map[string]float64 {
+	t.Helper()
+	response, err := http.Get("http://" + address + "/metrics")
+	require.NoError(t, err)
+	defer response.Body.Close()
+	return samples(t, response.Body)
+}
+
+// An alert on an open anomaly must end with the anomaly, not when the exporter
+// forgets a value that it has not heard of for five minutes.
+func TestThePrometheusExporterForgetsWhatIsNoMore(t *testing.T) {
+	address, exporter := prometheusExporter(t)
+	w := &loopotlp.Writer{Start: time.Now()}
+	told := func(services ...string) map[string]float64 {
+		open := loopmetrics.Family{Name: "deployloop.anomalies.open", Unit: "{anomaly}", Description: "Anomalies that are open"}
+		for _, s := range services {
+			open.Points = append(open.Points, loopmetrics.Point{Labels: []event.KeyText{{Key: "service", Text: s}}, Value: 1})
+		}
+		metrics := pmetric.NewMetrics()
+		w.Append([]loopmetrics.Family{open}, time.Now(), metrics.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics())
+		require.NoError(t, exporter.ConsumeMetrics(t.Context(), metrics))
+		return scrape(t, address)
+	}
+	require.Len(t, told("cart", "mail", "search"), 3)
+	require.Len(t, told("search"), 1)
+	require.Empty(t, told())
+	require.Len(t, told("cart"), 1)
+}
+
 // The embedded default and the prometheus exporter must be interchangeable:
 // dashboards and rules are written for one set of names.
 func TestTheConsoleAndThePrometheusExporterSayTheSame(t *testing.T) {
@@ -86,25 +133,11 @@ func TestTheConsoleAndThePrometheusExporterSayTheSame(t *testing.T) {
 	var own bytes.Buffer
 	require.NoError(t, Write(&own, families))
 
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := free.Addr().String()
-	require.NoError(t, free.Close())
-	factory := prometheusexporter.NewFactory()
-	cfg := factory.CreateDefaultConfig().(*prometheusexporter.Config)
-	cfg.ServerConfig.NetAddr.Endpoint = address
-	exporter, err := factory.CreateMetrics(t.Context(), exportertest.NewNopSettings(factory.Type()), cfg)
-	require.NoError(t, err)
-	require.NoError(t, exporter.Start(t.Context(), componenttest.NewNopHost()))
-	defer func() { require.NoError(t, exporter.Shutdown(context.Background())) }()
+	address, exporter := prometheusExporter(t)
 	metrics := pmetric.NewMetrics()
-	loopotlp.Append(families, now.Add(-time.Hour), now, metrics.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics())
+	(&loopotlp.Writer{Start: now.Add(-time.Hour)}).Append(families, now, metrics.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics())
 	require.NoError(t, exporter.ConsumeMetrics(t.Context(), metrics))
-	response, err := http.Get("http://" + address + "/metrics")
-	require.NoError(t, err)
-	defer response.Body.Close()
-
-	theirs := samples(t, response.Body)
+	theirs := scrape(t, address)
 	require.Greater(t, len(theirs), len(families))
 	assert.Equal(t, theirs, samples(t, &own))
 }
