@@ -131,6 +131,9 @@ func commentOf(t told, cfg *Config, ofSuspect bool) string {
 		}
 		b.WriteString("**" + heading + ":** " + markdown(suspect) + "\n\n")
 	}
+	if builds := wording.BuildsSentence(v.Builds); builds != "" {
+		b.WriteString("**Tests:** " + markdown(builds) + "\n\n")
+	}
 	if t.closure == nil {
 		writeFixes(&b, v, cfg.honoursWaivers())
 	}

@@ -47,6 +47,7 @@ type teller struct {
 	answered *lru.Cache[string, struct{}]
 
 	mu          sync.Mutex
+	builds      builds
 	deployments map[string]*deployment // by id
 	recent      []string               // of deployments, oldest first
 	order       []string               // those that wait to be told, oldest first
@@ -157,6 +158,13 @@ func (t *teller) consume(ctx context.Context, resource pcommon.Resource, lr plog
 			return
 		}
 		t.note(ctx, v, nil)
+	case event.NameFeedback:
+		f, err := eventotlp.DecodeFeedback(resource, lr)
+		if err != nil {
+			t.count(ctx, "undecodable")
+			return
+		}
+		t.noteBuild(ctx, f)
 	case event.NameAnomaly:
 		a, err := eventotlp.DecodeAnomaly(resource, lr)
 		if err != nil {

@@ -55,6 +55,9 @@ func (t *teller) step(ctx context.Context) (worked bool, err error) {
 		t.settle(ctx, id, have)
 		return true, err
 	}
+	if worked, err := t.tellNextBuild(ctx); worked || err != nil {
+		return true, err
+	}
 	return t.warnNext(ctx)
 }
 

@@ -67,6 +67,9 @@ type Forge interface {
 	// MergedPull is the number of the pull request that brought a commit to
 	// its branch; 0 when there is none.
 	MergedPull(ctx context.Context, repository, revision string) (int64, error)
+	// OpenPull is the number of an open pull request that holds a commit; 0 when
+	// there is none.
+	OpenPull(ctx context.Context, repository, revision string) (int64, error)
 	// OwnComments are the comments of the client's own account whose body
 	// begins with the prefix, oldest first.
 	OwnComments(ctx context.Context, repository string, pull int64, prefix string) ([]Comment, error)

@@ -220,6 +220,28 @@ func (g *giteaForge) MayWrite(ctx context.Context, repository string, author Aut
 	return slices.Contains([]gitea.AccessMode{gitea.AccessModeWrite, gitea.AccessModeAdmin, gitea.AccessModeOwner}, level.Permission), nil
 }
 
+// OpenPull is looked for among the open pull requests that were changed last, by
+// its head.
+func (g *giteaForge) OpenPull(ctx context.Context, repository, revision string) (int64, error) {
+	owner, repo, err := ownerAndName(repository)
+	if err != nil {
+		return 0, err
+	}
+	g.client.SetContext(ctx)
+	list, response, err := g.client.ListRepoPullRequests(owner, repo, gitea.ListPullRequestsOptions{
+		ListOptions: giteaPage(1), State: gitea.StateOpen, Sort: "recentupdate",
+	})
+	if err != nil {
+		return 0, g.failed(response, err)
+	}
+	for _, p := range list {
+		if p.Head != nil && p.Head.Sha == revision {
+			return p.Index, nil
+		}
+	}
+	return 0, nil
+}
+
 func (g *giteaForge) OpenPulls(ctx context.Context, repository string) ([]int64, error) {
 	owner, repo, err := ownerAndName(repository)
 	if err != nil {

@@ -126,6 +126,32 @@ func (g *gitHub) MergedPull(ctx context.Context, repository, revision string) (i
 	return int64(first.GetNumber()), nil
 }
 
+// OpenPull is the open pull request whose head is the commit, else the first that
+// holds it.
+func (g *gitHub) OpenPull(ctx context.Context, repository, revision string) (int64, error) {
+	owner, repo, err := ownerAndName(repository)
+	if err != nil {
+		return 0, err
+	}
+	list, response, err := g.client.PullRequests.ListPullRequestsWithCommit(ctx, owner, repo, revision, &github.ListOptions{PerPage: pageSize})
+	if err != nil {
+		return 0, g.failed(response, err)
+	}
+	number := int64(0)
+	for _, p := range list {
+		if p.GetState() != "open" {
+			continue
+		}
+		if p.GetHead().GetSHA() == revision {
+			return int64(p.GetNumber()), nil
+		}
+		if number == 0 {
+			number = int64(p.GetNumber())
+		}
+	}
+	return number, nil
+}
+
 // identify asks once whose comments are its own. An app's token may not ask;
 // then only comments of bots count.
 func (g *gitHub) identify(ctx context.Context) error {

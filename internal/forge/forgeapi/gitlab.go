@@ -115,6 +115,28 @@ func (g *gitLab) MergedPull(ctx context.Context, repository, revision string) (i
 	}).IID, nil
 }
 
+// OpenPull is the open merge request whose head is the commit, else the first that
+// holds it.
+func (g *gitLab) OpenPull(ctx context.Context, repository, revision string) (int64, error) {
+	list, response, err := g.client.Commits.ListMergeRequestsByCommit(repository, revision, gitlab.WithContext(ctx))
+	if err != nil {
+		return 0, g.failed(response, err)
+	}
+	number := int64(0)
+	for _, m := range list {
+		if m.State != "opened" {
+			continue
+		}
+		if m.SHA == revision {
+			return m.IID, nil
+		}
+		if number == 0 {
+			number = m.IID
+		}
+	}
+	return number, nil
+}
+
 // identify asks once whose comments are its own.
 func (g *gitLab) identify(ctx context.Context) error {
 	if g.me != 0 || g.login != "" {

@@ -1,0 +1,116 @@
+package forgeexporter
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-github/v89/github"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/event/eventotlp"
+)
+
+// pushed are commits of the branch of pull request 31.
+const (
+	pushed = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb1"
+	mended = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb2"
+)
+
+func feedback(revision string, state event.VerdictState, after time.Duration) event.Feedback {
+	f := event.Feedback{
+		ID: event.FeedbackID("acme/shop", "faster-cart", revision), Repository: "acme/shop", Ref: "faster-cart", Revision: revision, Mode: event.Advise,
+		State: state, Tests: 212, StartedAt: start.Add(after), At: start.Add(after),
+	}
+	if state == event.Regressed {
+		f.Judgements = []event.Judgement{{Call: event.NewFailure, LastPass: "a1b2c3d", FirstBad: revision,
+			Test: &event.TestResult{Suite: "acme/cart", Case: "TestTotal", Status: "fail", File: "total_test.go", Line: 14, Message: "want <3>, got @4"}}}
+	}
+	return f
+}
+
+func tellBuild(t *testing.T, e *teller, f event.Feedback) {
+	t.Helper()
+	ld := plog.NewLogs()
+	eventotlp.EncodeFeedback(f, ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty())
+	require.NoError(t, e.ConsumeLogs(t.Context(), ld))
+	require.Eventually(t, func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for _, b := range e.builds.known {
+			if b.pending {
+				return false
+			}
+		}
+		return true
+	}, 10*time.Second, time.Millisecond)
+}
+
+func pullOfBranch(f *fakeGitHub) {
+	open := []*github.PullRequest{{Number: github.Ptr(31), State: github.Ptr("open"), Head: &github.PullRequestBranch{SHA: github.Ptr(pushed)}}}
+	f.pulls[pushed], f.pulls[mended] = open, open
+}
+
+func TestAPullRequestHearsOfItsTests(t *testing.T) {
+	f := newFakeGitHub(t)
+	pullOfBranch(f)
+	e := startTeller(t, f, nil)
+
+	watching := feedback(pushed, event.Watching, 0)
+	watching.Running = true
+	tellBuild(t, e, watching)
+	require.Equal(t, "pending", *f.status(pushed).State)
+	require.Equal(t, "deployloop/builds", *f.status(pushed).Context)
+	calls := f.callCount()
+	watching.Tests, watching.At = 300, watching.At.Add(time.Second)
+	tellBuild(t, e, watching)
+	require.Equal(t, calls, f.callCount(), "a count that moves is no news")
+	require.Empty(t, f.bodies(31))
+
+	bad := feedback(pushed, event.Regressed, 0)
+	bad.Running, bad.At = true, bad.At.Add(2*time.Second)
+	tellBuild(t, e, bad)
+	require.Equal(t, "failure", *f.status(pushed).State, "while the run goes on")
+	require.Len(t, f.bodies(31), 1)
+	body := f.bodies(31)[0]
+	for _, want := range []string{"### 1 new failure", "TestTotal", "`a1b2c3d`", "`go test -count=1 -run '^TestTotal$' acme/cart`", "/changes/" + pushed} {
+		require.Contains(t, body, want)
+	}
+	require.NotContains(t, body, "<3>")
+	require.NotContains(t, body, "@4")
+
+	// A restart, and another replica, find what was said.
+	calls = f.callCount()
+	again := startTeller(t, f, nil)
+	tellBuild(t, again, bad)
+	require.Len(t, f.bodies(31), 1)
+	require.Equal(t, body, f.bodies(31)[0])
+	require.Greater(t, f.callCount(), calls)
+
+	bad.Running, bad.At = false, bad.At.Add(time.Minute)
+	bad.Production = []event.ProductionEffect{{Deployment: "d1", Service: "checkout", Environment: "production", State: event.Regressed, Summary: "errors rose", At: start}}
+	tellBuild(t, e, bad)
+	require.Contains(t, f.bodies(31)[0], "**In production:** checkout got worse in production")
+
+	tellBuild(t, e, feedback(mended, event.Healthy, time.Hour))
+	require.Equal(t, "success", *f.status(mended).State)
+	require.Len(t, f.bodies(31), 1, "edited in place")
+	require.Contains(t, f.bodies(31)[0], "nothing new; 212 tests")
+	tellBuild(t, e, feedback(pushed, event.Regressed, 0)) // a late heartbeat of the commit before
+	require.Contains(t, f.bodies(31)[0], "nothing new")
+}
+
+func TestBuildsThatAreFineAreSilent(t *testing.T) {
+	f := newFakeGitHub(t)
+	pullOfBranch(f)
+	e := startTeller(t, f, nil)
+	tellBuild(t, e, feedback(pushed, event.Healthy, 0))
+	require.Equal(t, "success", *f.status(pushed).State)
+	require.Empty(t, f.bodies(31))
+
+	shadow := feedback(mended, event.Regressed, time.Minute)
+	shadow.Mode = event.Shadow
+	tellBuild(t, e, shadow)
+	require.Empty(t, f.bodies(31), "shadow speaks to the page only")
+}
