@@ -159,11 +159,14 @@ func announce(ctx context.Context, w io.Writer) {
   %s Alertmanager  %s
   [x] mode          advise
 
+  %s
+
 `,
 		p.Bold("deployloop"), buildVersion(),
 		p.Link("http://"+defaultConsole), defaultOTLPGRPC, defaultOTLPHTTP, defaultCICD, defaultMetrics, os.Getenv(envStateDir),
 		p.Dim("to close the loop"),
-		defaultOTLPHTTP, checkbox(os.Getenv(envAlertmanager) != ""), alertmanager)
+		defaultOTLPHTTP, checkbox(os.Getenv(envAlertmanager) != ""), alertmanager,
+		p.Dim("deployloop doctor tests every link; deployloop init writes a configuration of your own"))
 }
 
 func checkbox(done bool) string {

@@ -236,16 +236,29 @@ func (s *doctorSetup) forges(ctx context.Context) (list []doctor.Check) {
 			list = append(list, noClient("forge "+e.config.Forge, shown, key, err))
 			continue
 		}
-		var repositories []string
-		for _, r := range e.config.Repositories {
-			if path := e.config.RepositoryPath(r.Repository); path != "" && !slices.Contains(repositories, path) {
-				repositories = append(repositories, path)
-			}
-		}
-		list = append(list, doctor.ForgeAccess(doctor.Forge{Key: key, Kind: e.config.Forge, URL: doctor.Shown(shown), API: api, Comments: e.config.Comments, Repositories: repositories}))
+		list = append(list, doctor.ForgeAccess(doctor.Forge{Key: key, Kind: e.config.Forge, URL: doctor.Shown(shown), API: api, Comments: e.config.Comments,
+			Repositories: func(ctx context.Context) []string { return s.repositories(ctx, e.config) }}))
 	}
 	if len(list) == 0 {
 		list = append(list, doctor.Said("forge", "", doctor.Skip("none is configured", `exporters: {forge: {forge: github, token: "${env:GITHUB_TOKEN}"}}`)))
+	}
+	return list
+}
+
+// repositories of a forge: those that its exporter names, and those that
+// deployments named.
+func (s *doctorSetup) repositories(ctx context.Context, config *forgeexporter.Config) (list []string) {
+	var named []string
+	for _, r := range config.Repositories {
+		named = append(named, r.Repository)
+	}
+	if console, ok := s.console(); ok {
+		named = append(named, doctor.DeployedRepositories(ctx, console)...)
+	}
+	for _, name := range named {
+		if path := config.RepositoryPath(name); path != "" && !slices.Contains(list, path) {
+			list = append(list, path)
+		}
 	}
 	return list
 }

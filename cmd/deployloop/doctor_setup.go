@@ -84,7 +84,13 @@ func (s *doctorSetup) close() {
 	}
 }
 
-// telemetry of components that doctor makes: none.
+func (s *doctorSetup) closeLater(end func()) {
+	s.mu.Lock()
+	s.idle = append(s.idle, end)
+	s.mu.Unlock()
+}
+
+// telemetryOff is that of components which doctor makes: none.
 func telemetryOff() component.TelemetrySettings {
 	return component.TelemetrySettings{
 		Logger: zap.NewNop(), TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(), Resource: pcommon.NewResource(),
@@ -130,7 +136,7 @@ func (s *doctorSetup) client(ctx context.Context, config *confighttp.ClientConfi
 	if err != nil {
 		return nil, err
 	}
-	s.idle = append(s.idle, client.CloseIdleConnections)
+	s.closeLater(client.CloseIdleConnections)
 	return s.clocks.Watch(server, client), nil
 }
 
@@ -160,7 +166,7 @@ func (s *doctorSetup) own(key, kind string, config confighttp.ServerConfig) doct
 			return dialOwn(ctx, config.NetAddr)
 		},
 	}
-	s.idle = append(s.idle, transport.CloseIdleConnections)
+	s.closeLater(transport.CloseIdleConnections)
 	base := "http://"
 	if config.TLS.HasValue() {
 		base = "https://"

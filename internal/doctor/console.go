@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,6 +69,21 @@ func (s Server) askConsole(ctx context.Context, path string, query url.Values, i
 		return s.wrong(got)
 	}
 	return Finding{}
+}
+
+// DeployedRepositories are those that the latest deployments name; none where
+// the console cannot be asked, which its own check tells.
+func DeployedRepositories(ctx context.Context, s Server) (list []string) {
+	var answer struct{ Deployments []event.Deployment }
+	if f := s.askConsole(ctx, "api/v1/deployments", url.Values{"limit": {"200"}}, &answer); f.Cause != "" {
+		return nil
+	}
+	for _, d := range answer.Deployments {
+		if d.Repository != "" && !slices.Contains(list, d.Repository) {
+			list = append(list, d.Repository)
+		}
+	}
+	return list
 }
 
 // coverage is what the console's coverage report says of one service.

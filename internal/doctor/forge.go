@@ -14,12 +14,13 @@ import (
 
 // Forge is one that verdicts are told to.
 type Forge struct {
-	Key          string // of the exporter in the configuration
-	Kind         string // github, gitlab, gitea
-	URL          string // as shown
-	API          forgeapi.Forge
-	Comments     bool
-	Repositories []string // owner/name
+	Key      string         // of the exporter in the configuration
+	Kind     string         // github, gitlab, gitea
+	URL      string         // as shown
+	API      forgeapi.Forge // used by one goroutine at a time
+	Comments bool
+	// Repositories are those to try it on, owner/name.
+	Repositories func(context.Context) []string
 }
 
 // neededScopes of tokens that have some; one of each line's is enough.
@@ -31,6 +32,9 @@ var neededScopes = map[string]struct {
 	"gitlab": {[]string{"api"}, []string{"api"}, "give the token the scope api and the role Developer of the project"},
 	"gitea":  {nil, nil, "give the token the scopes write:repository, write:issue and read:user"},
 }
+
+// maxRepositories bounds those that a token is tried on.
+const maxRepositories = 10
 
 // nobody is a commit that no repository has.
 const nobody = "0000000000000000000000000000000000000000"
@@ -58,11 +62,12 @@ func ForgeAccess(f Forge) Check {
 				return []Finding{Fail(CauseNoPermission, fmt.Sprintf("the token of %s lacks the scope %s; it has %s", who, missing[0], listed(account.Scopes)), f.scopesFix())}
 			}
 		}
-		if len(f.Repositories) == 0 {
+		repositories := f.Repositories(ctx)
+		if len(repositories) == 0 {
 			return []Finding{ok("the token is that of %s; no repository is known to try it on", who)}
 		}
 		var found []Finding
-		for _, repository := range f.Repositories {
+		for _, repository := range repositories[:min(len(repositories), maxRepositories)] {
 			one := f.tryRepository(ctx, repository, account)
 			if one.Cause == "" {
 				one = ok("%s may tell verdicts there", who)

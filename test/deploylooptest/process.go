@@ -109,11 +109,7 @@ func Start(t testing.TB, options Options) *Loop {
 		program: Program(t), configs: args,
 		env: append(os.Environ(), "DEPLOYLOOP_STATE_DIR="+filepath.Join(dir, "state"), "DEPLOYLOOP_ALERTMANAGER_URL="+options.Alertmanager),
 	}
-	l.Process = servertest.Run(t, "deployloop", func() *exec.Cmd {
-		c := exec.Command(l.program, l.configs...)
-		c.Env = l.env
-		return c
-	}, func() bool {
+	l.Process = servertest.Run(t, "deployloop", l.serve, func() bool {
 		for _, url := range []string{l.OTLP, l.CICD, l.Console} {
 			response, err := http.Get(url + "/") // any answer is one of a listener
 			if err != nil {
@@ -139,6 +135,23 @@ func (l *Loop) Command(overlay string, arguments ...string) (stdout, stderr stri
 	}
 	return Run(l.t, l.program, l.env, arguments...)
 }
+
+// Lay starts the stopped process again with one more configuration laid over its
+// own, and waits until ready says so.
+func (l *Loop) Lay(path string, ready func() bool) {
+	l.t.Helper()
+	l.configs = append(l.configs, "--config", path)
+	l.Process = servertest.Run(l.t, "deployloop", l.serve, ready)
+}
+
+func (l *Loop) serve() *exec.Cmd {
+	c := exec.Command(l.program, l.configs...)
+	c.Env = l.env
+	return c
+}
+
+// Env sets a variable for the commands that follow.
+func (l *Loop) Env(pair string) { l.env = append(l.env, pair) }
 
 // Bare is Command without a configuration.
 func (l *Loop) Bare(arguments ...string) (stdout, stderr string, code int) {

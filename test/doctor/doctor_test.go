@@ -3,8 +3,15 @@
 package doctor
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -177,6 +184,10 @@ func TestBrokenSetups(t *testing.T) {
 
 	refusing := answering(t, http.StatusBadRequest, `{"code":602,"message":"maximum number of alerts reached"}`)
 	late := skewed(t, am.URL, 10*time.Minute)
+	guarded, secure := passing(t, am.URL, "mei", "it is"), httptest.NewTLSServer(proxyTo(t, am.URL))
+	t.Cleanup(secure.Close)
+	authority := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600))
 	grafana := newGrafana(t)
 	github := newGitHub(t)
 	prometheus := prometheustest.Start(t, prometheustest.Options{Every: time.Second})
@@ -222,6 +233,17 @@ service: {pipelines: {metrics/loop: {receivers: [anomaly], exporters: [prometheu
 			wrong: []string{"failure alertmanager wrong_server"}, says: "is no Alertmanager"},
 		"Alertmanager whose clock is ahead": {overlay: alertmanager(late), code: 1,
 			wrong: []string{"failure clocks clock_skew"}, says: "10m0s ahead"},
+		"Alertmanager behind authentication": {overlay: alertmanager(guarded), code: 1,
+			wrong: []string{"failure alertmanager unauthenticated"}, says: "exporters::alertmanager::auth"},
+		"Alertmanager behind authentication, authenticated": {overlay: fmt.Sprintf(`
+exporters: {alertmanager: {endpoints: [{endpoint: %s, auth: {authenticator: basicauth/client}}]}}
+extensions: {basicauth/client: {client_auth: {username: mei, password: "it is"}}}
+service: {extensions: [file_storage, ledger, console, basicauth/client]}`, guarded), wrong: []string{}},
+		"an authenticator that is not there": {overlay: "exporters: {alertmanager: {endpoints: [{endpoint: " + guarded + ", auth: {authenticator: basicauth}}]}}", code: 1,
+			wrong: []string{"failure alertmanager config_invalid"}, says: "basicauth"},
+		"Alertmanager by TLS whose authority is not known": {overlay: alertmanager(secure.URL), code: 1,
+			wrong: []string{"failure alertmanager tls"}, says: "ca_file"},
+		"Alertmanager by TLS": {overlay: fmt.Sprintf("exporters: {alertmanager: {endpoints: [{endpoint: %s, tls: {ca_file: %s}}]}}", secure.URL, authority), wrong: []string{}},
 		"bad Grafana token": {overlay: annotations("nonsense"), code: 1,
 			wrong: []string{"failure grafana unauthenticated"}, says: "exporters::grafana_annotation::token"},
 		"Grafana without write permission": {overlay: annotations("viewer"), code: 1,
@@ -377,12 +399,18 @@ func answering(t *testing.T, status int, body string) string {
 	return server.URL
 }
 
-// skewed passes everything to a server, and has its clock ahead.
-func skewed(t *testing.T, to string, ahead time.Duration) string {
+// proxyTo passes everything to a server.
+func proxyTo(t *testing.T, to string) *httputil.ReverseProxy {
 	target, err := url.Parse(to)
 	require.NoError(t, err)
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.Transport = &http.Transport{DisableKeepAlives: true}
+	return proxy
+}
+
+// skewed passes everything to a server, and has its clock ahead.
+func skewed(t *testing.T, to string, ahead time.Duration) string {
+	proxy := proxyTo(t, to)
 	proxy.ModifyResponse = func(r *http.Response) error {
 		r.Header.Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
 		return nil
@@ -390,4 +418,73 @@ func skewed(t *testing.T, to string, ahead time.Duration) string {
 	server := httptest.NewServer(proxy)
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// passing passes to a server what authenticates itself.
+func passing(t *testing.T, to, user, password string) string {
+	proxy := proxyTo(t, to)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if u, p, _ := r.BasicAuth(); u != user || p != password {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// Listeners with TLS and authentication of their own are reached, and what
+// cannot be looked at without credentials is said.
+func TestGuardedSetup(t *testing.T) {
+	dir := t.TempDir()
+	certificate, key := selfSigned(t, dir)
+	tls := fmt.Sprintf("tls: {cert_file: %s, key_file: %s}", certificate, key)
+	loop := deploylooptest.Start(t, deploylooptest.Options{Heartbeat: 30 * time.Second})
+	loop.Stop()
+	overlay := fmt.Sprintf(`
+receivers:
+  otlp: {protocols: {grpc: {%[1]s, auth: {authenticator: bearertokenauth}}, http: {%[1]s}}}
+  cicd: {%[1]s, auth: {authenticator: bearertokenauth}}
+extensions:
+  console: {%[1]s, auth: {authenticator: basicauth/server}}
+  basicauth/server: {htpasswd: {inline: "mei:secret"}}
+  bearertokenauth: {token: a-token-of-this-test}
+service: {extensions: [file_storage, ledger, console, basicauth/server, bearertokenauth]}
+`, tls)
+	path := filepath.Join(dir, "guarded.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(overlay), 0o600))
+	loop.Lay(path, func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(loop.Console, "http://"))
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	})
+	r, code := run(t, loop, "")
+	assert.Equal(t, 0, code)
+	assert.Equal(t, []string{"warning configuration nobody_told", "warning console unauthenticated", "warning services unauthenticated"}, r.wrong(), "%+v", r.Findings)
+	require.Len(t, r.of("cicd"), 1)
+	assert.Equal(t, doctor.Skipped, r.of("cicd")[0].Status)
+	assert.Equal(t, "is there, and refuses who has no credentials (doctor has none)", r.of("otlp/grpc")[0].What)
+	assert.Equal(t, doctor.OK, r.of("otlp/http")[0].Status)
+
+	loop.Env("DEPLOYLOOP_CICD_TOKEN=a-token-of-this-test")
+	r, _ = run(t, loop, "")
+	assert.Equal(t, "takes deployments", r.of("cicd")[0].What)
+}
+
+// selfSigned makes a certificate that no authority knows.
+func selfSigned(t *testing.T, dir string) (certificate, key string) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"deploys.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &private.PublicKey, private)
+	require.NoError(t, err)
+	raw, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), 0o600))
+	return certificate, key
 }
