@@ -34,12 +34,13 @@ const (
 	CauseClockSkew        Cause = "clock_skew"
 
 	// Of the running deployloop.
-	CauseOverloaded       Cause = "overloaded"
-	CauseSignalNotTaken   Cause = "signal_not_taken"
-	CauseSecretDiffers    Cause = "secret_differs"
-	CauseUnsignedAccepted Cause = "unsigned_accepted"
-	CauseConfigDiffers    Cause = "config_differs"
-	CauseVersionDiffers   Cause = "version_differs"
+	CauseOverloaded        Cause = "overloaded"
+	CauseSignalNotTaken    Cause = "signal_not_taken"
+	CauseSecretDiffers     Cause = "secret_differs"
+	CauseUnsignedAccepted  Cause = "unsigned_accepted"
+	CauseDeliveriesRefused Cause = "deliveries_refused"
+	CauseConfigDiffers     Cause = "config_differs"
+	CauseVersionDiffers    Cause = "version_differs"
 
 	// Of one service.
 	CauseNoTelemetry      Cause = "no_telemetry"

@@ -5,11 +5,15 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/forge"
 )
 
 // Receiver looks whether the cicd receiver is there and takes deployments. It
@@ -127,12 +131,37 @@ func (s Server) testWebhook(ctx context.Context, source, secret string) Finding 
 		return Fail(CauseUnsignedAccepted, fmt.Sprintf("a ping of %s without its secret was not refused (%d): anybody who reaches it can post", source, got.status),
 			fmt.Sprintf("start deployloop with this configuration, in which %s is set", key))
 	}
-	return ok("takes a ping with the secret, and none without")
+	return s.heard(ctx, source, key)
+}
+
+// heard looks what became of the source's own deliveries: a wrong secret on its
+// side shows there, and only there.
+func (s Server) heard(ctx context.Context, source, key string) Finding {
+	const holds = "takes a ping with the secret, and none without"
+	got, err := s.call(ctx, http.MethodGet, "v1/deliveries", nil, nil)
+	if err != nil {
+		return s.unreachable(err)
+	}
+	var by map[string]forge.Heard
+	if got.status != http.StatusOK || json.Unmarshal(got.body, &by) != nil {
+		return ok(holds) // it wants credentials for that
+	}
+	is := by[source]
+	fix := fmt.Sprintf("enter the secret that %s is read from in the webhook of %s, and redeliver", key, source)
+	switch {
+	case is.Refused > 0 && is.Taken == 0:
+		return Fail(CauseDeliveriesRefused, fmt.Sprintf("none of the %d deliveries of %s had this secret: it has another", is.Refused, source), fix)
+	case is.LastRefused.After(is.LastTaken):
+		return Warn(CauseDeliveriesRefused, fmt.Sprintf("the last delivery of %s, at %s, had not this secret (%d refused, %d taken)", source, is.LastRefused.Format(time.RFC3339), is.Refused, is.Taken), fix)
+	case is.Taken == 0:
+		return ok("%s; no delivery since the start", holds)
+	}
+	return ok("%s; the last delivery came at %s", holds, is.LastTaken.Format(time.RFC3339))
 }
 
 // ping sends what says nothing about a change; secret "" sends it unproven.
 func (s Server) ping(ctx context.Context, h hook, secret string) (answer, error) {
-	header := http.Header{"Content-Type": {"application/json"}}
+	header := http.Header{"Content-Type": {"application/json"}, forge.HeaderProbe: {"doctor"}}
 	for name, value := range h.header {
 		header.Set(name, value)
 	}

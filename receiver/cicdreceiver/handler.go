@@ -25,6 +25,7 @@ const helpText = `deployloop cicd receiver
   POST /webhooks/flagger
   POST /webhooks/spinnaker
   POST /cdevents            CDEvents over CloudEvents
+  GET  /v1/deliveries       how many of each source were taken and refused; what deployloop doctor asks
 `
 
 // answer is what a request gets: a status, one line, and how it is counted.
@@ -64,6 +65,10 @@ func (r *cicdReceiver) handler() http.Handler {
 		switch {
 		case path == "" && (req.Method == http.MethodGet || req.Method == http.MethodHead):
 			respond(w, http.StatusOK, helpText)
+			return
+		case path == heardPath && req.Method == http.MethodGet:
+			endpoint.source = "deliveries"
+			r.finish(w, req, endpoint, r.tellHeard(req))
 			return
 		case !known:
 			endpoint.source = "none"
@@ -145,6 +150,9 @@ func (r *cicdReceiver) admitBeforeBody(req *http.Request, endpoint route) *answe
 
 func (r *cicdReceiver) finish(w http.ResponseWriter, req *http.Request, endpoint route, a answer) {
 	r.counts.request(req.Context(), endpoint.source, a.outcome)
+	if _, isWebhook := r.cfg.Secrets()[endpoint.source]; isWebhook {
+		r.heard.note(req, endpoint.source, a.outcome, r.now().UTC())
+	}
 	if a.status >= 400 {
 		r.logger.Debug("request refused", zap.String("source", endpoint.source), zap.Int("status", a.status), zap.String("reason", a.reason))
 	}

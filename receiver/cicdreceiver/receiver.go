@@ -36,6 +36,7 @@ type cicdReceiver struct {
 	authenticator extensionauth.Server // nil without auth
 	seen          *deliveries
 	memory        *runMemory
+	heard         heard
 	counts        *selfMetrics
 	runs          *runMetrics
 

@@ -320,6 +320,44 @@ service: {pipelines: {traces: {exporters: [anomaly, otlp_http/backend]}}}`, wron
 	assert.Empty(t, alerts)
 }
 
+// A webhook whose secret is wrong on the sender's side shows by its deliveries;
+// doctor's own pings do not count.
+func TestRefusedDeliveries(t *testing.T) {
+	loop := deploylooptest.Start(t, deploylooptest.Options{Heartbeat: 30 * time.Second})
+	webhook := func() doctor.Finding {
+		r, _ := run(t, loop, "", "--skip", "configuration")
+		require.Len(t, r.of("webhook github"), 1)
+		return r.of("webhook github")[0]
+	}
+	assert.Contains(t, webhook().What, "no delivery since the start")
+	wrong := func() {
+		request, err := http.NewRequest(http.MethodPost, loop.CICD+"/webhooks/github", strings.NewReader(`{}`))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("X-GitHub-Event", "push")
+		request.Header.Set("X-Hub-Signature-256", "sha256="+strings.Repeat("00", 32))
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusUnauthorized, response.StatusCode)
+	}
+	wrong()
+	f := webhook()
+	assert.Equal(t, doctor.Failure, f.Status)
+	assert.Equal(t, doctor.CauseDeliveriesRefused, f.Cause)
+	assert.Contains(t, f.What, "none of the 1 deliveries of github")
+
+	loop.Webhook("push", map[string]any{"ref": "refs/heads/main", "after": strings.Repeat("ab", 20), "repository": map[string]any{"full_name": "acme/shop"},
+		"commits": []map[string]any{{"id": strings.Repeat("ab", 20), "message": "Add totals", "timestamp": time.Now().Format(time.RFC3339)}}})
+	f = webhook()
+	assert.Equal(t, doctor.OK, f.Status, "%+v", f)
+	assert.Contains(t, f.What, "the last delivery came at")
+	wrong()
+	f = webhook()
+	assert.Equal(t, doctor.Warning, f.Status, "%+v", f)
+	assert.Equal(t, doctor.CauseDeliveriesRefused, f.Cause)
+}
+
 // What services lack, and a deployloop that does not run.
 func TestBrokenServices(t *testing.T) {
 	loop := deploylooptest.Start(t, deploylooptest.Options{Heartbeat: 30 * time.Second})

@@ -51,6 +51,6 @@ func TestInitStartDoctor(t *testing.T) {
 	assert.Empty(t, r.wrong(), "%+v", r.Findings)
 	for _, source := range setup.Sources {
 		require.Len(t, r.of("webhook "+source), 1)
-		assert.Equal(t, "takes a ping with the secret, and none without", r.of("webhook " + source)[0].What, source)
+		assert.Equal(t, "takes a ping with the secret, and none without; no delivery since the start", r.of("webhook " + source)[0].What, source)
 	}
 }
