@@ -67,6 +67,10 @@ bench-peers: ## Measure the hot paths beside contrib's span_metrics on the same 
 scorecard: ## Measure the detection engine and write docs/scorecard.md (its small form is in `make test`)
 	@scripts/scorecard.sh
 
+.PHONY: cost
+cost: ## Measure what detection costs in time and memory, and write docs/cost.md
+	@go run ./test/cost -out docs/cost.md
+
 .PHONY: suspects
 suspects: ## Measure the ranking of commits, cross-validated by repository
 	@go run ./test/suspects

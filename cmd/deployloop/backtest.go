@@ -33,13 +33,14 @@ type backtestFlags struct {
 	evidence                string // folder
 	progress                bool
 	memory                  int // MiB
+	history                 historyFlags
 }
 
 // newBacktestCommand plays recorded telemetry through the detector.
 func newBacktestCommand() *cobra.Command {
 	var f backtestFlags
 	c := &cobra.Command{
-		Use:   "backtest --telemetry FILE [FILE...]",
+		Use:   "backtest {--telemetry FILE [FILE...] | --prometheus URL}",
 		Short: "Judge deployments in recorded telemetry",
 		Long: `Play recorded telemetry through the same engine that runs live, on the clock of
 the telemetry itself, as fast as the machine allows.
@@ -48,6 +49,12 @@ Telemetry is OTLP JSON, one request a line, as the Collector's file exporter
 writes it: traces, metrics and logs in any mix, plain, .gz or .zst, "-" for
 standard input. It is put in order of event time first, so the order and the
 split of the files do not matter, and the same input gives the same bytes.
+
+--prometheus reads the history that a Prometheus (or what speaks its API) holds
+instead, or beside files: the duration histograms of OpenTelemetry's HTTP, RPC
+and messaging conventions and of span_metrics, or the metrics that --series
+names. Labels that name the service and its version are found by their usual
+names, in target_info too; --label tells others.
 
 Deployments are inferred from the first telemetry of a new version, or told by
 --deploys: one JSON object a line with service, environment, revision,
@@ -60,7 +67,10 @@ last line of each deployment (final: true) is its last verdict. With --evidence
 each deployment's evidence document is written too, for deployloop explain.`,
 		Example: `  deployloop backtest --telemetry traces.jsonl logs.jsonl.gz
   deployloop backtest --telemetry telemetry.jsonl --deploys deploys.jsonl --output json
-  zstd -dc archive/*.zst | deployloop backtest --telemetry - --config collector.yaml`,
+  zstd -dc archive/*.zst | deployloop backtest --telemetry - --config collector.yaml
+  deployloop backtest --prometheus http://localhost:9090 --since 30d
+  deployloop backtest --prometheus https://metrics.example.com --token-file token --since 7d \
+      --series 'http_request_duration_seconds{namespace="shop"}' --label version=image_tag`,
 		SilenceUsage: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			f.telemetry = append(f.telemetry, args...)
@@ -70,6 +80,7 @@ each deployment's evidence document is written too, for deployloop explain.`,
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.StringSliceVar(&f.telemetry, "telemetry", nil, "OTLP JSON lines: a `file`, or - for standard input; repeat for more")
+	f.history.register(flags)
 	flags.StringVar(&f.deploys, "deploys", "", "`file` with the deployments, one JSON object a line (default: infer them)")
 	flags.StringVar(&f.config, "config", "", "`file` with the anomaly connector's settings, alone or in a Collector's configuration")
 	flags.StringVarP(&f.output, "output", "o", "text", "`format` of what is printed: text or json")
@@ -81,8 +92,8 @@ each deployment's evidence document is written too, for deployloop explain.`,
 }
 
 func (f *backtestFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
-	if len(f.telemetry) == 0 {
-		return errors.New("--telemetry: name at least one file, or - for standard input")
+	if len(f.telemetry) == 0 && f.history.url == "" {
+		return errors.New("nothing to play: name files by --telemetry (- is standard input), or a server by --prometheus")
 	}
 	if f.output != "text" && f.output != "json" {
 		return fmt.Errorf("--output %s: use text or json", f.output)
@@ -101,11 +112,20 @@ func (f *backtestFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr
 		}
 	}
 	meter := newProgressMeter(stderr, f.progress)
+	history, err := f.history.open(time.Now(), meter)
+	if err != nil {
+		return err
+	}
 	input, err := backtest.Read(ctx, f.telemetry, stdin, f.memory<<20, meter.read)
 	if err != nil {
 		return err
 	}
 	defer input.Close()
+	if history != nil {
+		if err := history.Read(ctx, input.Add); err != nil {
+			return fmt.Errorf("--prometheus: %w", err)
+		}
+	}
 
 	buffered := bufio.NewWriterSize(stdout, 64<<10)
 	encoder := json.NewEncoder(buffered)

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
 // maxLine bounds one line, in bytes.
@@ -98,6 +99,22 @@ func Read(ctx context.Context, files []string, stdin io.Reader, memory int, prog
 		return nil, err
 	}
 	return in, nil
+}
+
+// Add takes metrics that no file holds, as those that Prometheus recorded.
+func (in *Input) Add(md pmetric.Metrics) error {
+	c := cutter{}
+	c.metrics(md)
+	if c.err != nil {
+		return c.err
+	}
+	in.Skipped.Untimed += c.untimed
+	for _, b := range c.out {
+		if err := in.sorted.add(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close removes temporary files.

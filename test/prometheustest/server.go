@@ -33,6 +33,8 @@ type Options struct {
 	Every   time.Duration // scrape interval
 	// RemoteWrite has it take remote writes.
 	RemoteWrite bool
+	// OTLP has it take OTLP metrics at /api/v1/otlp.
+	OTLP bool
 }
 
 // Start runs a Prometheus until the test ends.
@@ -44,9 +46,12 @@ func Start(t testing.TB, o Options) *Server {
 		hosts = append(hosts, strings.TrimPrefix(target, "http://"))
 	}
 	type m = map[string]any
+	if o.Every == 0 {
+		o.Every = time.Minute
+	}
 	config, err := yaml.Marshal(m{
 		"global":         m{"scrape_interval": o.Every.String(), "scrape_timeout": o.Every.String()},
-		"scrape_configs": []m{{"job_name": "deployloop", "static_configs": []m{{"targets": hosts}}}},
+		"scrape_configs": []m{{"job_name": "deployloop", "static_configs": []m{{"targets": append([]string{}, hosts...)}}}},
 	})
 	require.NoError(t, err)
 	path := filepath.Join(dir, "prometheus.yml")
@@ -63,6 +68,9 @@ func Start(t testing.TB, o Options) *Server {
 			"--web.listen-address=" + address, "--enable-feature=exemplar-storage"}
 		if o.RemoteWrite {
 			arguments = append(arguments, "--web.enable-remote-write-receiver")
+		}
+		if o.OTLP {
+			arguments = append(arguments, "--web.enable-otlp-receiver")
 		}
 		return exec.Command(program, arguments...)
 	}, func() bool { return servertest.Answers(s.URL + "/-/ready") })
