@@ -100,33 +100,29 @@ func BenchmarkHistogramPoint(b *testing.B) {
 }
 
 func BenchmarkFailedSpanWithException(b *testing.B) {
-	n := newNode(connectortest.NewNopSettings(Type), createDefaultConfig(), pipeline.SignalTraces, nil, nil)
-	defer func() { require.NoError(b, n.Shutdown(context.Background())) }()
 	const size = 1000
 	td := ptrace.NewTraces()
 	r := td.ResourceSpans().AppendEmpty()
 	r.Resource().Attributes().PutStr("service.name", "checkout")
 	spans := r.ScopeSpans().AppendEmpty().Spans()
-	now := pcommon.NewTimestampFromTime(time.Now())
 	for i := range size {
 		span := spans.AppendEmpty()
 		span.SetName("POST /cart/checkout")
 		span.SetKind(ptrace.SpanKindServer)
 		span.SetTraceID(pcommon.TraceID{15: byte(i), 14: byte(i >> 8)})
-		span.SetStartTimestamp(now)
-		span.SetEndTimestamp(now)
 		span.Status().SetCode(ptrace.StatusCodeError)
 		e := span.Events().AppendEmpty()
 		e.SetName("exception")
-		e.SetTimestamp(now)
 		e.Attributes().PutStr("exception.type", "TypeError")
 		e.Attributes().PutStr("exception.stacktrace", "TypeError: total is undefined\n    at Cart.total (/app/cart/total.ts:88:12)\n    at checkout (/app/src/checkout.ts:14:3)\n")
 	}
-	require.NoError(b, n.ConsumeTraces(context.Background(), td))
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if i%size == 0 {
-			_ = n.ConsumeTraces(context.Background(), td)
+	stamp := func() {
+		now := pcommon.NewTimestampFromTime(time.Now())
+		for _, span := range spans.All() {
+			span.SetStartTimestamp(now)
+			span.SetEndTimestamp(now)
+			span.Events().At(0).SetTimestamp(now)
 		}
 	}
+	perItem(b, pipeline.SignalTraces, size, stamp, func(n *node) { _ = n.ConsumeTraces(b.Context(), td) })
 }

@@ -106,6 +106,7 @@ type Limits struct {
 	Watches           int           `mapstructure:"watches"`            // open and lately ended
 	Symptoms          int           `mapstructure:"symptoms"`           // alerts of one deployment besides the roll-up
 	CPU               float64       `mapstructure:"cpu"`                // cores that reading telemetry may use; beyond, it sheds
+	Memory            int           `mapstructure:"memory_mib"`         // MiB that the engine may hold; beyond, it sheds; 0: no limit
 	CommitWorkers     int           `mapstructure:"commit_workers"`     // ranges read at once
 	CommitTimeout     time.Duration `mapstructure:"commit_timeout"`     // of one range
 	Commits           int           `mapstructure:"commits"`            // of one range
@@ -124,7 +125,7 @@ func createDefaultConfig() component.Config {
 		Builds:                    Builds{Branches: []string{"main", "master", "trunk"}, Quiet: 30 * time.Second},
 		Limits: Limits{
 			Services: 2000, Sources: 500, Operations: 200, Patterns: 2000, Templates: 10_000, Series: 5000, Watches: 500, Symptoms: 8,
-			CPU: 0.5, CommitWorkers: 2, CommitTimeout: 20 * time.Second, Commits: 500, SuspicionPatience: time.Second,
+			CPU: 0.5, Memory: 512, CommitWorkers: 2, CommitTimeout: 20 * time.Second, Commits: 500, SuspicionPatience: time.Second,
 		},
 	}
 }
@@ -226,6 +227,9 @@ func (c *Config) Validate() error {
 	}
 	if !(l.CPU > 0) {
 		bad("limits::cpu: %v must be above 0 cores", l.CPU)
+	}
+	if l.Memory != 0 && l.Memory < 16 {
+		bad("limits::memory_mib: %d must be at least 16, or 0 for no limit", l.Memory)
 	}
 	if l.CommitTimeout <= 0 || l.SuspicionPatience < 0 {
 		bad("limits: commit_timeout must be above 0 and suspicion_patience not negative")

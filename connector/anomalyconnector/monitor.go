@@ -107,7 +107,7 @@ func engineConfig(c *Config, start time.Time) detect.Config {
 		Services: map[string]detect.ServiceConfig{},
 		Limits: detect.Limits{
 			Services: c.Limits.Services, Sources: c.Limits.Sources, Operations: c.Limits.Operations,
-			Patterns: c.Limits.Patterns, Watches: c.Limits.Watches,
+			Patterns: c.Limits.Patterns, Watches: c.Limits.Watches, Memory: int64(c.Limits.Memory) << 20,
 		},
 	}
 	out.Placebos = detect.PlaceboConfig{Window: c.Placebos.Window, Indicators: c.Placebos.Indicators}

@@ -34,10 +34,10 @@ type Replay struct {
 // NewReplay begins at start. infer says that deployments are inferred from the
 // telemetry, as the deploy_marker processor does, rather than told by Deploy.
 // The settings that concern a live collector (ledger, storage, heartbeat and
-// the CPU limit) have no effect.
+// the limits of CPU and memory) have no effect.
 func NewReplay(config *Config, start time.Time, infer bool, logger *zap.Logger) *Replay {
 	own := *config
-	own.Storage, own.Heartbeat, own.Limits.CPU = nil, math.MaxInt64, math.Inf(1)
+	own.Storage, own.Heartbeat, own.Limits.CPU, own.Limits.Memory = nil, math.MaxInt64, math.Inf(1), 0
 	r := &Replay{ledger: ledger.New(ledger.Limits{Retention: 100 * 365 * 24 * time.Hour}), infer: infer, now: start}
 	set := connector.Settings{ID: component.NewID(Type)}
 	set.Logger = logger

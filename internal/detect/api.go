@@ -81,6 +81,7 @@ type Limits struct {
 	Patterns   int           // exception fingerprints plus log templates of a service, default 2000
 	Watches    int           // open and lately ended ones, default 500
 	SourceIdle time.Duration // default 5m
+	Memory     int64         // bytes that the engine may hold, as it estimates; 0: no limit. Beyond, see pressure
 }
 
 // Origin is who produced telemetry: one instance of one version of a service.
@@ -158,6 +159,7 @@ func (r Recovery) Recovered() bool { return r.Within }
 type Status struct {
 	Services, Sources, Operations, Patterns int
 	Watches, OpenWatches, Indicators        int
+	Memory                                  int64     // bytes held, estimated at most ten seconds ago
 	Watermark                               time.Time // event time up to which all seconds are closed
 	Losses                                  []event.Loss
 	Placebos                                PlaceboStatus

@@ -63,6 +63,9 @@ func (e *Engine) Tick(now time.Time) []event.Verdict {
 			w.endSecond(sec)
 		}
 		e.runPlacebos(sec)
+		if sec%memoryInterval == 0 {
+			e.relieve(services)
+		}
 	}
 	at := e.clock.wall(e.clock.now)
 	var out []event.Verdict

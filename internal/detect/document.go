@@ -13,7 +13,7 @@ import (
 
 // DocumentSchema names the form of a Document; docs/evidence.schema.json
 // describes it.
-const DocumentSchema = "deployloop/evidence/1"
+const DocumentSchema = "deployloop/evidence/2"
 
 // Document is all that a verdict stands on: settings, windows, counts,
 // statistics and thresholds. Recompute derives the verdict anew from its
@@ -113,26 +113,26 @@ type IndicatorPart struct {
 	Nats     float64        `json:"nats"`  // ln E
 	Cleared  bool           `json:"cleared"`
 	Critical bool           `json:"critical"`
-	Noise    float64        `json:"noise"` // σ of the rate that fades with the window
-	Drift    float64        `json:"drift"` // σ between then and now
 	Levels   []LevelPart    `json:"levels"`
 }
 
 // LevelPart is the evidence on one definition of the event.
 type LevelPart struct {
-	Event     string         `json:"event"`     // "failed requests", "requests > 250ms", …
-	Harm      string         `json:"harm"`      // higher | lower: which way the rate gets worse
-	Spread    float64        `json:"spread"`    // σ between instances
-	Base      event.Count    `json:"history"`   // of the control's past
-	Bounds    [2]float64     `json:"bounds"`    // of the past rate, lower and upper; 0: none
-	Tested    Tested         `json:"tested"`    // sums of the steps
-	Window    Tested         `json:"window"`    // since the estimated onset
-	Phi       float64        `json:"phi"`       // over-dispersion of the counts in that window
-	Nats      float64        `json:"nats"`      // ln E, tempered by phi
-	Recorded  bool           `json:"recorded"`  // the steps are all that was tested
-	FirstLate bool           `json:"lump"`      // the first step stands for all before the record began
-	Steps     []Step         `json:"steps"`     // oldest first
-	Tolerance *TolerancePart `json:"tolerance"` // where healthy asks
+	Event     string         `json:"event"`   // "failed requests", "requests > 250ms", …
+	Harm      string         `json:"harm"`    // higher | lower: which way the rate gets worse
+	Base      event.Count    `json:"history"` // of the control's past
+	Bounds    [2]float64     `json:"bounds"`  // of the past rate, lower and upper; 0: none
+	Tested    Tested         `json:"tested"`  // sums of the steps
+	Window    Tested         `json:"window"`  // since the estimated onset
+	Seconds   float64        `json:"window_seconds"`
+	Heaviest  float64        `json:"window_heaviest"` // weight of an item in that window
+	Dispersed Dispersion     `json:"dispersion"`      // what phi and the bounds follow from
+	Phi       float64        `json:"phi"`             // over-dispersion of the counts in that window
+	Nats      float64        `json:"nats"`            // ln E, tempered by phi
+	Recorded  bool           `json:"recorded"`        // the steps are all that was tested
+	FirstLate bool           `json:"lump"`            // the first step stands for all before the record began
+	Steps     []Step         `json:"steps"`           // oldest first
+	Tolerance *TolerancePart `json:"tolerance"`       // where healthy asks
 }
 
 // TolerancePart is the test of "worse than tolerated".
@@ -252,11 +252,12 @@ func (w *watch) parts(d *Document, sec int64) {
 	sort.SliceStable(listed, func(a, b int) bool { return weight(listed[a]) > weight(listed[b]) })
 	listed = listed[:min(len(listed), maxParts)]
 	in := map[*indicator]bool{}
+	bar := w.listBar()
 	for _, i := range listed {
 		in[i] = true
-		d.Indicators = append(d.Indicators, w.part(i, sec, critical[i]))
+		d.Indicators = append(d.Indicators, w.part(i, sec, critical[i], bar))
 	}
-	d.Rest.Unrecorded = w.rec.refused
+	d.Rest.Unrecorded, d.Rest.Share = w.rec.refused, w.forgone
 	for _, i := range w.indicators {
 		if in[i] || len(i.levels) == 0 || i.cleared {
 			continue
@@ -270,8 +271,8 @@ func (w *watch) parts(d *Document, sec int64) {
 
 var classNames = [classes]string{"golden", "novelty", "tail", "callers"}
 
-func (w *watch) part(i *indicator, sec int64, critical bool) IndicatorPart {
-	shown, ok := w.show(i, w.state == event.Regressed && i == w.leader)
+func (w *watch) part(i *indicator, sec int64, critical bool, bar float64) IndicatorPart {
+	shown, ok := w.show(i, !i.cleared && (i.nats >= bar || w.state == event.Regressed && i == w.leader))
 	if !ok {
 		shown = event.Evidence{Signal: i.signal, Unit: "1", Nats: i.nats}
 		if i.op >= 0 {
@@ -282,8 +283,7 @@ func (w *watch) part(i *indicator, sec int64, critical bool) IndicatorPart {
 	for _, x := range []*float64{&shown.Before, &shown.After, &shown.Ratio, &shown.Interval[0], &shown.Interval[1], &shown.Nats, &shown.Threshold} {
 		*x = real(*x)
 	}
-	p := IndicatorPart{Shown: shown, Class: classNames[i.class], Share: i.share, Nats: real(i.nats), Cleared: i.cleared, Critical: critical,
-		Noise: i.noise, Drift: i.drift}
+	p := IndicatorPart{Shown: shown, Class: classNames[i.class], Share: i.share, Nats: real(i.nats), Cleared: i.cleared, Critical: critical}
 	for k := range i.levels {
 		p.Levels = append(p.Levels, w.levelPart(i, k, sec, critical))
 	}
@@ -292,10 +292,18 @@ func (w *watch) part(i *indicator, sec int64, critical bool) IndicatorPart {
 
 func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPart {
 	l := &i.levels[k]
-	p := LevelPart{Event: i.eventText(w, k), Harm: "higher", Spread: float64(l.persist), Base: l.base,
+	p := LevelPart{Event: i.eventText(w, k), Harm: "higher", Base: l.base, Dispersed: i.dispersion(w, l, true),
 		Bounds: [2]float64{real(l.lower), real(l.upper)}, Phi: 1, Steps: []Step{}}
 	if math.IsInf(l.upper, 1) {
 		p.Bounds[1] = 0
+	}
+	p.Dispersed.Seconds = w.base.Seconds
+	switch {
+	case i.gauge != nil:
+		p.Dispersed.Clusters = i.gauge.clusters()
+		_, _, p.Dispersed.Instances = i.gauge.gauge.base(i.gauge.bounds[k])
+	case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
+		p.Dispersed.Seconds = l.base.Exposure
 	}
 	if l.side == lower {
 		p.Harm = "lower"
@@ -303,7 +311,8 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 	if l.harm.ticks > 0 {
 		p.Nats, p.Phi = i.levelNats(w, l, sec)
 		t := l.harm.leading()
-		p.Tested, p.Window = tested(l.harm.total), tested(t.window())
+		win := t.window()
+		p.Tested, p.Window, p.Heaviest, p.Seconds = tested(l.harm.total), tested(win), win.heavy, float64(sec-l.harm.last(t))
 	}
 	switch {
 	case l.rec != nil:

@@ -19,6 +19,9 @@ type Engine struct {
 	oldest atomic.Int64 // event time (ns) before which an item is too late
 	newest atomic.Int64 // the last second that may be counted yet
 
+	held     atomic.Int64 // bytes, see memory
+	pressure atomic.Int32 // what is shed for want of memory
+
 	mu       sync.RWMutex // guards the registry
 	services map[serviceKey]*service
 	order    []*service // by first sight
@@ -131,7 +134,7 @@ func (e *Engine) serviceOf(name, environment string) *service {
 	if found = e.services[key]; found != nil {
 		return found
 	}
-	if len(e.services) >= e.cfg.Limits.Services && !e.evictService() {
+	if (len(e.services) >= e.cfg.Limits.Services || e.sheds(shedAll)) && !e.evictService() {
 		key = serviceKey{overflowService, ""}
 		if found = e.services[key]; found != nil {
 			return found
@@ -176,7 +179,7 @@ func (e *Engine) Refuse(o Origin, name string, n uint64) {
 func (e *Engine) Status() Status {
 	e.work.Lock()
 	defer e.work.Unlock()
-	st := Status{Watermark: e.clock.timeOf(e.open.Load())}
+	st := Status{Memory: e.held.Load(), Watermark: e.clock.timeOf(e.open.Load())}
 	total := map[string]uint64{}
 	for _, s := range e.list() {
 		st.Services++

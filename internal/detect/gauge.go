@@ -120,6 +120,8 @@ func (s *service) gauge(from *Source, key gaugeKey, x Sample) {
 	switch {
 	case len(s.gauges.pending) >= gaugePending:
 		lost = "gauge_samples_over_limit"
+	case g == nil && s.engine.sheds(shedNames):
+		lost = lossMemoryGauges
 	case g == nil && len(s.gauges.order) >= maxGauges:
 		lost = "other_gauges"
 	case g == nil:
@@ -444,8 +446,12 @@ func (w *watch) observeGauges(sec int64, samples []gaugeSample) {
 
 // inflation is the design effect of samples that come in clusters, an instance each.
 func (t *gaugeTest) inflation(c counts) float64 {
-	perPod := c.wc / math.Max(float64(len(t.pods)), 1)
-	return 1 + math.Max(perPod-1, 0)*t.icc
+	d := Dispersion{Clusters: t.clusters()}
+	return d.phi(c, 0)
+}
+
+func (t *gaugeTest) clusters() *cluster {
+	return &cluster{Correlation: t.icc, Pods: float64(len(t.pods))}
 }
 
 // levelOf is the index of one of an indicator's levels.

@@ -227,8 +227,7 @@ func (l *level) setBase(x, w, noise, seconds, alpha float64, past spread) {
 		l.upper, l.lower = math.Inf(1), 0
 		return
 	}
-	phi := 1 + x*math.Max(noise*noise*fade(seconds), past.at(seconds))
-	l.upper, l.lower = upperRate(x, w, phi, alpha/2), lowerRate(x, w, phi, alpha/2)
+	l.lower, l.upper = bounds(l.base, pastPhi(x, noise, seconds, l.past), alpha)
 }
 
 // controlRate is an estimate of the control's rate, concurrent before history.
@@ -392,53 +391,13 @@ func toleranceNats(ratio, rise *steady, phi float64) float64 {
 	return logAddExp(a, rise.tempered(phi)) - math.Ln2
 }
 
-// inflation is φ for counts over so many seconds: the Pearson ratio of the new
-// cohort's count given the control, when rates are noisy. Noise fades with the
-// window's length, differences between instances do not. Beside a concurrent
-// control the noise is a prior; history shows its own, bursts and drift and
-// all, which then holds for what was expected from history.
+// inflation is φ for counts over so many seconds.
 func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, instances bool) float64 {
-	design := math.Max(1, c.heavy)
-	if i.firstEver {
-		return design
-	}
-	if i.gauge != nil {
+	if i.gauge != nil && !i.firstEver {
 		return i.gauge.inflation(c)
 	}
-	paired := 0.
-	if p := c.wc - c.wh; c.ws > 0 && p > 0 {
-		paired = (c.xs + 1) / c.ws * p * c.ws / (c.ws + p)
-	}
-	lasting := 0.
-	if instances {
-		lasting = float64(l.persist) * float64(l.persist) * (1/math.Max(w.newSources, 1) + 1/math.Max(w.controlSources(c), 1))
-		if c.wh > 0 {
-			lasting += i.drift * i.drift
-		}
-	}
-	v := i.beyondMargin(l, i.noise*i.noise*fade(seconds)+lasting)
-	phi := design * (1 + (paired+c.eh)*v)
-	if c.eh > 0 {
-		// Sampled events come in clumps of their weight: history shows that too.
-		// The noise is that of history's rate; the bound on the rate is apart.
-		past := i.beyondMargin(l, l.past.at(seconds)+lasting)
-		phi = math.Max(phi, 1+paired*v+math.Max(c.eh*v, c.wh*l.base.Events/l.base.Exposure*past))
-	}
-	return phi
-}
-
-// marginSigmas is how many standard deviations of noise a margin holds.
-const marginSigmas = 5
-
-// beyondMargin is what is left of a relative variance when the margin took its
-// part. It does for shares of the requests that must fall to a third: noise
-// that could not bring them near needs no further allowance.
-func (i *indicator) beyondMargin(l *level, v float64) float64 {
-	if i.signal != event.SignalThroughput || i.op < 0 && i.pattern < 0 {
-		return v
-	}
-	s := math.Max(math.Sqrt(v)-math.Log(l.margin)/marginSigmas, 0)
-	return s * s
+	d := i.dispersion(w, l, instances)
+	return d.phi(c, seconds)
 }
 
 // weigh brings the indicator's evidence up to date.

@@ -21,6 +21,9 @@ const (
 	lossDuration
 	lossOperations
 	lossPatterns
+	lossMemoryTail
+	lossMemoryTemplates
+	lossMemoryNames
 	lossCount
 
 	lostItems = lossLateCounted // names below this are items lost
@@ -29,6 +32,7 @@ const (
 var lossNames = [lossCount]string{
 	"late", "clock_ahead", "invalid_weight", "sources_over_limit", "services_over_limit",
 	"late_counted", "weight_capped", "invalid_duration", "other_operations", "other_patterns",
+	"memory_new_inner_work_and_quiet_lines", "memory_new_log_templates", "memory_new_operations",
 }
 
 // maxLossNames bounds the names that Refuse may bring.

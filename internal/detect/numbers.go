@@ -211,7 +211,7 @@ func (w *watch) walk(n *numbers) {
 	for _, x := range []*int64{&w.opened, &w.started, &w.ready, &w.endedAt, &w.lastNew, &w.lastOld, &w.lastItem, &w.gap, &w.regressedAt, &w.healthyAt} {
 		n.int64(x)
 	}
-	for _, x := range []*float64{&w.newSources, &w.oldSources, &w.paceNew, &w.paceOld, &w.weights, &w.squares, &w.newTotal, &w.oldTotal, &w.lineTotal, &w.nats, &w.peak, &w.slope} {
+	for _, x := range []*float64{&w.newSources, &w.oldSources, &w.paceNew, &w.paceOld, &w.weights, &w.squares, &w.newTotal, &w.oldTotal, &w.lineTotal, &w.nats, &w.peak, &w.slope, &w.forgone} {
 		n.float(x)
 	}
 	n.uint64(&w.items)

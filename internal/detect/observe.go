@@ -375,7 +375,7 @@ func (w *watch) stepPatterns(sec int64, concurrent bool) {
 // weighAll brings the deployment's evidence up to date: the weighted mean of
 // its indicators' E, which is an e-process whatever their dependence.
 func (w *watch) weighAll(sec int64) {
-	sum, left := 0., 1.
+	sum, left := 0., 1-w.forgone
 	was := w.leader
 	w.leader = nil
 	top := math.Inf(-1)

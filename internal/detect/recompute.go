@@ -60,6 +60,7 @@ func (d *Document) Recompute() Recomputation {
 	if least := math.Log(1 / alpha); !(d.Verdict.Threshold >= least) {
 		wrong("the threshold of %.2f nats is below ln(1/α) = %.2f", d.Verdict.Threshold, least)
 	}
+	d.recomputeList(wrong)
 	sum, left, low := 0., 1., 0. // low: what is proved
 	within, criticals := true, 0
 	for k := range d.Indicators {
@@ -187,6 +188,9 @@ func (p *IndicatorPart) recompute(d *Document, wrong func(string, ...any)) Recom
 			x.Verified, nats[k] = false, l.Nats
 			continue
 		}
+		l.rederive(alphaOf(d), func(format string, args ...any) {
+			wrong("%s, %s: "+format, append([]any{p.name(), l.Event}, args...)...)
+		})
 		e, exact, err := l.recompute(p.Shown.FirstEver)
 		if err != "" {
 			wrong("%s, %s: %s", p.name(), l.Event, err)
@@ -219,6 +223,67 @@ func (p *IndicatorPart) recompute(d *Document, wrong func(string, ...any)) Recom
 		x.Nats = p.Nats
 	}
 	return x
+}
+
+func alphaOf(d *Document) float64 { return d.Settings.FalseAlarms / 1000 }
+
+// recomputeList derives which indicators are called harmful (e-BH). Where
+// some with evidence are not listed it cannot.
+func (d *Document) recomputeList(wrong func(string, ...any)) {
+	if d.Rest.Strongest > 0 {
+		return
+	}
+	var nats []float64
+	leader := math.Inf(-1)
+	for k := range d.Indicators {
+		if p := &d.Indicators[k]; !p.Cleared {
+			nats = append(nats, p.Nats)
+			leader = math.Max(leader, p.Nats+math.Log(p.Share))
+		}
+	}
+	bar := eBH(nats, len(nats)+d.Rest.Indicators)
+	for k := range d.Indicators {
+		p := &d.Indicators[k]
+		harm := !p.Cleared && (p.Nats >= bar || d.Verdict.State == event.Regressed && p.Nats+math.Log(p.Share) >= leader)
+		if p.Shown.New.Exposure > 0 && harm != p.Shown.Harm {
+			wrong("%s: harm is %v by the evidence of all, and %v in the document", p.name(), harm, p.Shown.Harm)
+		}
+	}
+}
+
+// rederive derives φ, and the bounds of the past rate, from what they follow from.
+func (l *LevelPart) rederive(alpha float64, wrong func(string, ...any)) {
+	d := l.Dispersed
+	d.base, d.instanced = l.Base, true
+	same := func(a, b float64) bool { return math.Abs(a-b) <= 1e-6*math.Max(math.Abs(a), math.Abs(b))+1e-12 }
+	if l.Tested.NewExposure > 0 || l.Tested.BoundExposure > 0 {
+		w := l.Window
+		phi := d.phi(counts{w.NewEvents, w.NewExposure, w.OldEvents, w.OldExposure, w.BoundExposure, w.BoundMean, l.Heaviest}, l.Seconds)
+		if !same(phi, l.Phi) {
+			wrong("phi is %.4g from the window's counts, %.4g in the document", phi, l.Phi)
+		}
+	}
+	if l.Base.Exposure <= 0 {
+		return
+	}
+	past := pastPhi(l.Base.Events, d.Noise, d.Seconds, d.Past)
+	if d.Clusters != nil {
+		past = 1 + (l.Base.Exposure/math.Max(d.Instances, 1)-1)*d.Clusters.Correlation
+	}
+	low, up := bounds(l.Base, past, alpha)
+	if !same(low, l.Bounds[0]) || !same(up, l.Bounds[1]) {
+		wrong("the past rate's bounds are %.4g and %.4g from its counts, %.4g and %.4g in the document", low, up, l.Bounds[0], l.Bounds[1])
+	}
+	for _, s := range l.Steps {
+		mean := l.Bounds[1] * s.Margin * s.Exposure
+		if l.Harm == "lower" {
+			mean = l.Bounds[0] / s.Margin * s.Exposure
+		}
+		if s.Ticks == 1 && s.Exposure > 0 && math.Abs(mean-s.Mean) > 1e-4*mean+1e-9 {
+			wrong("the bound allows %.4g events in the step at %d s, the document says %.4g", mean, s.At, s.Mean)
+			return
+		}
+	}
 }
 
 // recompute replays the tests of a level. exact: none were taken together.

@@ -170,8 +170,21 @@ func TestAnAlteredDocumentDoesNotAgree(t *testing.T) {
 		"more evidence":               func(d *Document) { d.Verdict.Nats += 5 },
 		"more evidence of indicators": func(d *Document) { leading(d).Nats += 5; d.Indicators[0].Nats += 5 },
 		"evidence out of nowhere":     func(d *Document) { d.Rest.Evidence += 1e4; d.Verdict.Nats = math.Log(math.Exp(d.Verdict.Nats) + 1e4) },
-		"called healthy":              func(d *Document) { d.Verdict.State = event.Healthy },
-		"called watching":             func(d *Document) { d.Verdict.State = event.Watching },
+		"a noisier service":           func(d *Document) { leading(d).Dispersed.Noise = 2 },
+		"a phi of its own":            func(d *Document) { leading(d).Phi *= 1.0001; leading(d).Heaviest = 1 },
+		"a longer window":             func(d *Document) { leading(d).Seconds += 100 },
+		"a worse past":                func(d *Document) { leading(d).Base.Events *= 2 },
+		"a wider bound":               func(d *Document) { leading(d).Bounds[1] *= 1.5 },
+		"one more called harmful": func(d *Document) {
+			for k := range d.Indicators {
+				if p := &d.Indicators[k]; !p.Shown.Harm && p.Shown.New.Exposure > 0 {
+					p.Shown.Harm = true
+					return
+				}
+			}
+		},
+		"called healthy":  func(d *Document) { d.Verdict.State = event.Healthy },
+		"called watching": func(d *Document) { d.Verdict.State = event.Watching },
 	} {
 		d, _ := through(t, regressed)
 		alter(d)

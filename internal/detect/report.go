@@ -127,21 +127,7 @@ func (w *watch) evidence() []event.Evidence {
 	for _, i := range w.criticals() {
 		critical[i] = true
 	}
-	// e-BH on the present E: the largest k with E_(k) ≥ K/(k·q).
-	var nats []float64
-	for _, i := range w.indicators {
-		if len(i.levels) > 0 && !i.cleared {
-			nats = append(nats, i.nats)
-		}
-	}
-	sort.Sort(sort.Reverse(sort.Float64Slice(nats)))
-	bar := math.Inf(1)
-	for k := len(nats); k >= 1; k-- {
-		if nats[k-1] >= math.Log(float64(len(nats))/(float64(k)*listFDR)) {
-			bar = nats[k-1]
-			break
-		}
-	}
+	bar := w.listBar()
 	var out []event.Evidence
 	for _, i := range w.indicators {
 		proved := w.state == event.Regressed && w.proof == nil && i == w.leader
@@ -157,6 +143,29 @@ func (w *watch) evidence() []event.Evidence {
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Nats > out[j].Nats })
 	return out[:min(len(out), maxEvidence)]
+}
+
+// listBar is the evidence from which an indicator is listed as harmful.
+func (w *watch) listBar() float64 {
+	var nats []float64
+	for _, i := range w.indicators {
+		if len(i.levels) > 0 && !i.cleared {
+			nats = append(nats, i.nats)
+		}
+	}
+	return eBH(nats, len(nats))
+}
+
+// eBH is e-BH's bar on the present E of so many indicators, of which those with
+// any evidence are given: the largest k with E_(k) ≥ K/(k·q).
+func eBH(nats []float64, all int) float64 {
+	sort.Sort(sort.Reverse(sort.Float64Slice(nats)))
+	for k := len(nats); k >= 1; k-- {
+		if nats[k-1] >= math.Log(float64(all)/(float64(k)*listFDR)) {
+			return nats[k-1]
+		}
+	}
+	return math.Inf(1)
 }
 
 // show is one indicator as a person reads it.

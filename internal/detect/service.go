@@ -135,41 +135,52 @@ func newService(e *Engine, key serviceKey) *service {
 	return s
 }
 
-// operation registers a name, within the cap. What is counted aside takes at
-// most half of it.
-func (s *service) operation(name string, aside Aside) (int32, *operation) {
+// operation registers a name, within the cap; else it says why not. What is
+// counted aside takes at most half of it, and is of the long tail.
+func (s *service) operation(name string, aside Aside) (index int32, o *operation, loss int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if index, ok := s.opIndex[name]; ok {
-		return index, s.ops[index]
+		return index, s.ops[index], 0
 	}
-	limit := s.engine.cfg.Limits.Operations
-	if len(s.ops) > limit || aside.Kind != NotAside && s.asides >= limit/2 {
-		return otherIndex, s.ops[otherIndex]
+	limit, tail := s.engine.cfg.Limits.Operations, aside.Kind != NotAside
+	switch {
+	case len(s.ops) > limit || tail && s.asides >= limit/2:
+		return otherIndex, s.ops[otherIndex], lossOperations
+	case tail && s.engine.sheds(shedTail):
+		return otherIndex, s.ops[otherIndex], lossMemoryTail
+	case s.engine.sheds(shedNames):
+		return otherIndex, s.ops[otherIndex], lossMemoryNames
 	}
-	o := &operation{name: clip(name, maxText), index: int32(len(s.ops)), aside: aside}
-	if aside.Kind != NotAside {
+	o = &operation{name: clip(name, maxText), index: int32(len(s.ops)), aside: aside}
+	if tail {
 		s.asides++
 	}
 	s.ops = append(s.ops, o)
 	s.opIndex[o.name] = o.index
-	return o.index, o
+	return o.index, o, 0
 }
 
-// pattern registers a pattern, within the cap.
-func (s *service) pattern(key patternKey, make func() *pattern) int32 {
+// pattern registers a pattern, within the cap; else it says why not. tail says
+// that it is of the long tail, which is shed first.
+func (s *service) pattern(key patternKey, tail bool, make func() *pattern) (index int32, loss int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if index, ok := s.patIndex[key]; ok {
-		return index
+		return index, 0
 	}
-	if len(s.patterns) > s.engine.cfg.Limits.Patterns {
-		return otherIndex
+	switch {
+	case len(s.patterns) > s.engine.cfg.Limits.Patterns:
+		return otherIndex, lossPatterns
+	case tail && s.engine.sheds(shedTail):
+		return otherIndex, lossMemoryTail
+	case key.kind == kindLog && s.engine.sheds(shedTemplates):
+		return otherIndex, lossMemoryTemplates
 	}
-	index := int32(len(s.patterns))
+	index = int32(len(s.patterns))
 	s.patterns = append(s.patterns, make())
 	s.patIndex[key] = index
-	return index
+	return index, 0
 }
 
 // source finds or makes the source of an origin, within the cap.
@@ -180,7 +191,10 @@ func (s *service) source(o Origin) *Source {
 	if found := s.sourceMap[key]; found != nil {
 		return found
 	}
-	if len(s.sources) >= s.engine.cfg.Limits.Sources || s.key.name == overflowService {
+	if full := s.engine.sheds(shedAll); full || len(s.sources) >= s.engine.cfg.Limits.Sources || s.key.name == overflowService {
+		if full {
+			s.losses.add(lossMemorySources, 1)
+		}
 		if s.overflow == nil {
 			s.overflow = newSource(s, Origin{Service: o.Service, Environment: o.Environment, Instance: "over the limit"})
 		}

@@ -258,7 +258,7 @@ func (s *service) load(st serviceState) {
 		s.operation(name, aside)
 	}
 	for _, p := range st.Patterns {
-		index := s.pattern(patternKey{kindOf(p.Kind), p.ID}, func() *pattern {
+		index, _ := s.pattern(patternKey{kindOf(p.Kind), p.ID}, false, func() *pattern {
 			return &pattern{kind: p.Kind, id: p.ID, typ: p.Type, message: p.Message, template: p.Template, operation: p.Operation,
 				frames: p.Frames, severity: p.Severity, harm: p.Harm, firstAt: p.FirstAt}
 		})

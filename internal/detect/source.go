@@ -264,7 +264,7 @@ func (s *Source) Exception(x Exception, ex Exampler) {
 	key := patternKey{kindException, x.Fingerprint}
 	index := s.lastPat
 	if key != s.lastKey {
-		index = s.pattern(key, func() *pattern {
+		index = s.pattern(key, false, func() *pattern {
 			return &pattern{kind: event.SignalException, id: x.Fingerprint, typ: clip(x.Type, maxText), message: clip(x.Message, maxMessage),
 				operation: clip(x.Operation, maxText), frames: append([]event.Frame(nil), x.Frames[:min(len(x.Frames), maxFrames)]...),
 				harm: true, firstAt: x.At}
@@ -286,7 +286,7 @@ func (s *Source) Log(l LogLine, ex Exampler) {
 	key := patternKey{kindLog, l.Template}
 	index := s.lastPat
 	if key != s.lastKey {
-		index = s.pattern(key, func() *pattern {
+		index = s.pattern(key, l.Severity < shownSeverity, func() *pattern {
 			return &pattern{kind: event.SignalLog, id: l.Template, template: clip(l.Text, maxText), severity: l.Severity,
 				harm: l.Severity >= harmfulSeverity, firstAt: l.At}
 		})
@@ -307,7 +307,7 @@ func (s *Source) Work(x Work) {
 	key := patternKey{kindWork, xxhash.Sum64String(x.Name)}
 	index := s.lastPat
 	if key != s.lastKey {
-		index = s.pattern(key, func() *pattern {
+		index = s.pattern(key, true, func() *pattern {
 			return &pattern{kind: signalWork, id: key.id, operation: clip(x.Name, maxText), firstAt: x.End}
 		})
 	}
@@ -365,10 +365,11 @@ func (s *Source) register(name string, aside Aside) int32 {
 	index, ok := s.opIndex[name]
 	if !ok {
 		var o *operation
-		index, o = s.service.operation(name, aside)
+		var loss int
+		index, o, loss = s.service.operation(name, aside)
 		if index == otherIndex {
 			// Not cached, so that a flood of names costs no memory here.
-			s.losses[lossOperations]++
+			s.losses[loss]++
 			s.lastName, s.lastOp = "", -1
 			s.grow(index, o)
 			return index
@@ -392,12 +393,13 @@ func (s *Source) grow(index int32, o *operation) {
 }
 
 // pattern finds the index of a pattern by key; the lock is held.
-func (s *Source) pattern(key patternKey, make func() *pattern) int32 {
+func (s *Source) pattern(key patternKey, tail bool, make func() *pattern) int32 {
 	index, ok := s.patIndex[key]
 	if !ok {
-		index = s.service.pattern(key, make)
+		var loss int
+		index, loss = s.service.pattern(key, tail, make)
 		if index == otherIndex {
-			s.losses[lossPatterns]++
+			s.losses[loss]++
 		} else {
 			s.patIndex[key] = index
 		}

@@ -60,6 +60,7 @@ type watch struct {
 	byOp       map[int32]*opIndicators
 	byPattern  map[int32]*indicator
 	counts     [classes]int
+	forgone    float64 // shares of indicators that were let go of
 	byGauge    map[*gauge]*indicator
 	// gaugeSamples of the new cohort, and callers', that were tested.
 	gaugeSamples float64
@@ -464,12 +465,4 @@ func (w *watch) seconds(ticks int32) float64 {
 	}
 	watched := float64(w.engine.open.Load() - w.ready)
 	return math.Max(math.Min(float64(ticks)*float64(w.service.stride), watched), float64(ticks))
-}
-
-// controlSources is how many instances the control has.
-func (w *watch) controlSources(c counts) float64 {
-	if c.ws > 0 {
-		return w.oldSources
-	}
-	return float64(w.base.Sources)
 }

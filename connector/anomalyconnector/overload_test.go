@@ -1,0 +1,98 @@
+package anomalyconnector
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// flood sends, for one instance, a second of what is not golden: inner spans
+// and log lines of every severity.
+func (b *bench) flood(version, instance string) {
+	at := pcommon.NewTimestampFromTime(b.now)
+	describe := func(a pcommon.Map) {
+		a.PutStr("service.name", "checkout")
+		a.PutStr("service.version", version)
+		a.PutStr("service.instance.id", instance)
+		a.PutStr("deployment.environment.name", "production")
+	}
+	td, ld := ptrace.NewTraces(), plog.NewLogs()
+	spans, lines := td.ResourceSpans().AppendEmpty(), ld.ResourceLogs().AppendEmpty()
+	describe(spans.Resource().Attributes())
+	describe(lines.Resource().Attributes())
+	inner, records := spans.ScopeSpans().AppendEmpty().Spans(), lines.ScopeLogs().AppendEmpty().LogRecords()
+	for i := range 300 {
+		span := inner.AppendEmpty()
+		span.SetKind(ptrace.SpanKindClient)
+		span.SetParentSpanID(pcommon.SpanID{1})
+		span.SetName(fmt.Sprintf("query %d", i%50))
+		span.SetStartTimestamp(at)
+		span.SetEndTimestamp(at)
+		record := records.AppendEmpty()
+		record.SetTimestamp(at)
+		record.SetSeverityNumber([]plog.SeverityNumber{9, 13, 17}[i%3])
+		record.Body().SetStr(fmt.Sprintf("shelf %d holds %d of item %x", i%20, i, i*7919))
+	}
+	require.NoError(b.t, b.traces.ConsumeTraces(context.Background(), td))
+	require.NoError(b.t, b.logs.ConsumeLogs(context.Background(), ld))
+}
+
+// Under more telemetry than the processor's budget is for, all that can be shed
+// is shed and named in the verdict, and a bad deployment is still called by its
+// errors, as soon as without the flood.
+func TestGoldenSignalsSurviveOverload(t *testing.T) {
+	verdictAt := func(cores float64, flood bool) (v event.Verdict, seconds int, level int32) {
+		b := newBench(t, func(c *Config) { c.Limits.CPU = cores })
+		one := func(fresh bool) []load {
+			loads := []load{{version: "1.41.2", instance: "a", rate: 60, errors: .01}, {version: "1.41.2", instance: "b", rate: 60, errors: .01}}
+			if fresh {
+				loads = append(loads, load{version: "1.41.3", instance: "c", rate: 40, errors: .25})
+			}
+			return loads
+		}
+		second := func(fresh bool) {
+			if flood {
+				b.flood("1.41.2", "a")
+				if fresh {
+					b.flood("1.41.3", "c")
+				}
+			}
+			b.second(one(fresh)...)
+		}
+		for range 60 {
+			second(false)
+		}
+		d, _ := b.ledger.RecordDeployment(event.Deployment{Service: "checkout", Environment: "production", Version: "1.41.3", PreviousVersion: "1.41.2",
+			Status: event.DeploymentStarted, StartedAt: b.now})
+		for seconds = 1; seconds <= 60; seconds++ {
+			second(true)
+			if v, _ = b.m.engine.Verdict(d.ID); v.State == event.Regressed {
+				break
+			}
+		}
+		return v, seconds, b.m.meter.level.Load()
+	}
+	calm, expected, level := verdictAt(1e9, false)
+	require.Equal(t, event.Regressed, calm.State)
+	require.Equal(t, shedNothing, level)
+
+	// A budget that any work exceeds: this is the worst case, on any machine.
+	v, seconds, level := verdictAt(1e-9, true)
+	require.Equal(t, shedLogs, level)
+	require.Equal(t, event.Regressed, v.State, v.Detail)
+	require.Equal(t, event.SignalErrors, v.Evidence[0].Signal)
+	require.Equal(t, expected, seconds, "as soon as without the flood")
+	lost := map[string]uint64{}
+	for _, l := range v.Losses {
+		lost[l.Name] = l.Count
+	}
+	require.GreaterOrEqual(t, lost[lossShedWork], uint64(300*seconds))
+	require.GreaterOrEqual(t, lost[lossShedLogs], uint64(300*seconds))
+}

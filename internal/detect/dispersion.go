@@ -1,0 +1,107 @@
+package detect
+
+import (
+	"math"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// Dispersion is what φ, the over-dispersion of a level's counts, is reckoned
+// from, beside the counts of a window and its length. It is part of the
+// document, so that φ and the bounds of the past rate can be derived anew.
+type Dispersion struct {
+	Noise        float64  `json:"noise"`  // σ of the rate, which fades with the window
+	Drift        float64  `json:"drift"`  // σ between then and now, against history
+	Spread       float64  `json:"spread"` // σ between instances
+	NewInstances float64  `json:"new_instances"`
+	OldInstances float64  `json:"old_instances"`            // serving beside the new ones
+	Instances    float64  `json:"history_instances"`        // in history
+	Past         *spread  `json:"history_spread,omitempty"` // relative variance of the past rate over 1, 2, 4 … 512 s
+	Seconds      float64  `json:"history_seconds"`
+	Margin       float64  `json:"margin"`             // m that noise need not reach beyond, of shares that vanish; 0: does not count
+	FirstEver    bool     `json:"first_ever"`         // only weights matter
+	Clusters     *cluster `json:"clusters,omitempty"` // of a gauge: nothing else matters
+
+	base      event.Count // of the control's past
+	instanced bool        // instances differ: in the test of harm, not in tolerances
+}
+
+// cluster says how samples of one instance hang together.
+type cluster struct {
+	Correlation float64 `json:"correlation"`   // of samples of one instance
+	Pods        float64 `json:"new_instances"` // that sent samples
+}
+
+// dispersion is what φ of a level is reckoned from.
+func (i *indicator) dispersion(w *watch, l *level, instances bool) Dispersion {
+	d := Dispersion{Noise: i.noise, Drift: i.drift, Spread: float64(l.persist), NewInstances: w.newSources, OldInstances: w.oldSources,
+		Instances: float64(w.base.Sources), Past: l.past, FirstEver: i.firstEver, instanced: instances, base: l.base}
+	if i.signal == event.SignalThroughput && (i.op >= 0 || i.pattern >= 0) {
+		d.Margin = l.margin
+	}
+	return d
+}
+
+// phi is the Pearson ratio of the new cohort's count in a window of so many
+// seconds, given the control, when rates are noisy. Noise fades with the
+// window's length, differences between instances do not. Beside a concurrent
+// control the noise is a prior; history shows its own, bursts and drift and
+// all, which then holds for what was expected from history.
+func (d *Dispersion) phi(c counts, seconds float64) float64 {
+	design := math.Max(1, c.heavy)
+	if d.FirstEver {
+		return design
+	}
+	if d.Clusters != nil {
+		perPod := c.wc / math.Max(d.Clusters.Pods, 1)
+		return 1 + math.Max(perPod-1, 0)*d.Clusters.Correlation
+	}
+	paired := 0.
+	if p := c.wc - c.wh; c.ws > 0 && p > 0 {
+		paired = (c.xs + 1) / c.ws * p * c.ws / (c.ws + p)
+	}
+	lasting := 0.
+	if d.instanced {
+		old := d.Instances
+		if c.ws > 0 {
+			old = d.OldInstances
+		}
+		lasting = d.Spread * d.Spread * (1/math.Max(d.NewInstances, 1) + 1/math.Max(old, 1))
+		if c.wh > 0 {
+			lasting += d.Drift * d.Drift
+		}
+	}
+	v := d.beyondMargin(d.Noise*d.Noise*fade(seconds) + lasting)
+	phi := design * (1 + (paired+c.eh)*v)
+	if c.eh > 0 {
+		// Sampled events come in clumps of their weight: history shows that too.
+		// The noise is that of history's rate; the bound on the rate is apart.
+		past := d.beyondMargin(d.Past.at(seconds) + lasting)
+		phi = math.Max(phi, 1+paired*v+math.Max(c.eh*v, c.wh*d.base.Events/d.base.Exposure*past))
+	}
+	return phi
+}
+
+// marginSigmas is how many standard deviations of noise a margin holds.
+const marginSigmas = 5
+
+// beyondMargin is what is left of a relative variance when the margin took its
+// part. It does for shares of the requests that must fall to a third: noise
+// that could not bring them near needs no further allowance.
+func (d *Dispersion) beyondMargin(v float64) float64 {
+	if d.Margin == 0 {
+		return v
+	}
+	s := math.Max(math.Sqrt(v)-math.Log(d.Margin)/marginSigmas, 0)
+	return s * s
+}
+
+// bounds are those of a past rate at α/2, from so noisy a history.
+func bounds(base event.Count, phi, alpha float64) (lower, upper float64) {
+	return lowerRate(base.Events, base.Exposure, phi, alpha/2), upperRate(base.Events, base.Exposure, phi, alpha/2)
+}
+
+// pastPhi is the over-dispersion of the history's count.
+func pastPhi(events, noise, seconds float64, past *spread) float64 {
+	return 1 + events*math.Max(noise*noise*fade(seconds), past.at(seconds))
+}
