@@ -14,7 +14,7 @@ type pressure int32
 
 const (
 	atEase        pressure = iota
-	shedTail               // of 70 %: new kinds of inner work, new log templates below WARN
+	shedTail               // of 70 %: placebos, new kinds of inner work, new log templates below WARN
 	shedTemplates          // of 80 %: all new log templates
 	shedNames              // of 90 %: new operations count with "other", new gauges not at all
 	shedAll                // of 100 %: new services and instances; watches let go of what is watched for vanishing
@@ -64,17 +64,25 @@ func (e *Engine) memory(services []*service) int64 {
 		for _, source := range sources { // its totals belong to Tick
 			sum += sourceSize + int64(len(source.opTotal))*sourceOpSize + int64(len(source.patTotal))*sourcePatSize
 		}
+		for _, w := range s.placebos {
+			sum += w.memory()
+		}
 	}
 	for _, w := range e.queue {
-		sum += watchSize + int64(len(w.pairs))*int64(unsafe.Sizeof(pair{})) + int64(len(w.hits))*watchPatSize
-		if w.fresh != nil {
-			sum += int64(len(w.fresh.Ops)) * historyOpSize
-		}
-		for _, i := range w.indicators {
-			sum += indicatorSize + int64(len(i.levels))*levelSize
-			if i.signal == event.SignalErrors || i.test != nil {
-				sum += toleranceSize
-			}
+		sum += w.memory()
+	}
+	return sum
+}
+
+func (w *watch) memory() int64 {
+	sum := watchSize + int64(len(w.pairs))*int64(unsafe.Sizeof(pair{})) + int64(len(w.hits))*watchPatSize
+	if w.fresh != nil {
+		sum += int64(len(w.fresh.Ops)) * historyOpSize
+	}
+	for _, i := range w.indicators {
+		sum += indicatorSize + int64(len(i.levels))*levelSize
+		if i.signal == event.SignalErrors || i.test != nil {
+			sum += toleranceSize
 		}
 	}
 	return sum
@@ -94,6 +102,9 @@ func (e *Engine) relieve(services []*service) {
 		}
 	}
 	e.pressure.Store(int32(step))
+	for step >= shedTail && len(e.placebos.running) > 0 {
+		e.dropPlacebos(e.placebos.running[0])
+	}
 	if step < shedAll {
 		return
 	}

@@ -107,7 +107,7 @@ func (e *Engine) runPlacebos(sec int64) {
 	for _, s := range over {
 		e.endPlacebos(s, sec)
 	}
-	if sec%placeboEvery == 0 && !e.placebos.paused && e.placebos.budget > 0 {
+	if sec%placeboEvery == 0 && !e.placebos.paused && e.placebos.budget > 0 && !e.sheds(shedTail) {
 		e.openPlacebos(sec)
 	}
 }

@@ -186,7 +186,7 @@ func report(engine, connector map[string]measured, c compared) (string, error) {
 // why says what stands behind the lines that fall short.
 const why = `## What falls short, and why
 
-An open indicator keeps, for each of its eight ratios, the mixture over starts (64 B), and for four of them where the change may have begun, what was counted since, and the onset's confidence set (352 B); its control's bounds and sums; and a watch keeps the new version's own history, so that it can become the new normal. Half a kilobyte would need fewer trackers, which costs onset precision; 256 B would need the onset to be searched anew from stored seconds when there is evidence. All services at once under watch is not what a collector meets: ` + "`limits::watches`" + ` is 500, and ` + "`limits::memory`" + ` bounds what they take.
+An open indicator keeps, for each of its eight ratios, the mixture over starts (64 B), and for four of them where the change may have begun, what was counted since, and the onset's confidence set (352 B); its control's bounds and sums; and a watch keeps the new version's own history, so that it can become the new normal. Half a kilobyte would need fewer trackers, which costs onset precision; 256 B would need the onset to be searched anew from stored seconds when there is evidence. All services at once under watch is not what a collector meets: ` + "`limits::watches`" + ` is 500, and ` + "`limits::memory_mib`" + ` bounds what they take.
 
 An update is eight likelihood ratios and four onsets; most of the rest is the exponential of each ratio and, once a second, the indicator's weight in the deployment's evidence.
 `
