@@ -27,7 +27,8 @@ const (
 // Function is the name inside its module or package ("(*Cart).Total",
 // "Cart.total"), Module the package, namespace or crate. Line is 1-based, 0
 // when unknown. Chained exceptions keep the order of the text, except in
-// Python, which prints the innermost last and is turned round as a whole.
+// Python, which prints the innermost last and is turned round as a whole. Of a
+// dump of goroutines only the first one's frames are given.
 func ParseStack(text string) []event.Frame {
 	if len(text) > maxStackBytes {
 		half := maxStackBytes / 2
@@ -43,6 +44,9 @@ func ParseStack(text string) []event.Frame {
 		if len(line) > maxStackLine || line == "" {
 			previous = ""
 			continue
+		}
+		if len(frames) > 0 && goroutineHead(line) {
+			break // a dump of all goroutines: the first one is it, the others come and go
 		}
 		if f, ok := pythonFrame(line); ok {
 			if len(python) >= MaxFrames { // the innermost are the last
@@ -113,6 +117,11 @@ var (
 	rustNumber = regexp.MustCompile(`^\s*\d+:\s+(?:0x[0-9a-f]+ - )?(.+)$`)
 	rustHash   = regexp.MustCompile(`::h[0-9a-f]{16}$`)
 )
+
+// goroutineHead: "goroutine 34 [chan receive, 2 minutes]:".
+func goroutineHead(line string) bool {
+	return strings.HasPrefix(line, "goroutine ") && strings.HasSuffix(line, "]:")
+}
 
 func pythonFrame(line string) (event.Frame, bool) {
 	if !strings.Contains(line, `File "`) {
