@@ -29,6 +29,8 @@ type Config struct {
 	FalseAlarmsPer1000Deploys float64 `mapstructure:"false_alarms_per_1000_deploys"`
 	// MinEffect is what counts as worse at all.
 	MinEffect MinEffect `mapstructure:"min_effect"`
+	// SLO is what the impact is measured with.
+	SLO SLO `mapstructure:"slo"`
 	// Gauges names the gauges to watch and which way is worse.
 	Gauges []GaugeConfig `mapstructure:"gauges"`
 	// Overrides change settings for some services; the first match wins.
@@ -46,6 +48,12 @@ type Config struct {
 	Limits Limits `mapstructure:"limits"`
 
 	_ struct{}
+}
+
+// SLO says how many requests shall succeed. No verdict rests on it.
+type SLO struct {
+	Objective float64       `mapstructure:"objective"` // share of requests
+	Window    time.Duration `mapstructure:"window"`
 }
 
 // MinEffect are the smallest effects that are harm.
@@ -75,6 +83,7 @@ type Override struct {
 	Signals   []event.Signal  `mapstructure:"signals"` // that may show harm; empty: all
 	MinEffect MinEffect       `mapstructure:"min_effect"`
 	Watch     []time.Duration `mapstructure:"watch"`
+	Objective float64         `mapstructure:"objective"` // of slo
 }
 
 // Repository says where the commits of a service are.
@@ -121,6 +130,7 @@ func createDefaultConfig() component.Config {
 		FalseAlarmsPer1000Deploys: 1,
 		MinEffect:                 MinEffect{ErrorRatio: 0.001, RateRatio: 1.1},
 		Placebos:                  Placebos{Enabled: true, Window: 10 * time.Minute, Indicators: 2000},
+		SLO:                       SLO{Objective: 0.999, Window: 30 * 24 * time.Hour},
 		Heartbeat:                 30 * time.Second,
 		Builds:                    Builds{Branches: []string{"main", "master", "trunk"}, Quiet: 30 * time.Second},
 		Limits: Limits{
@@ -157,6 +167,12 @@ func (c *Config) Validate() error {
 	}
 	if !(c.MinEffect.RateRatio > 1 && c.MinEffect.RateRatio <= 100) {
 		bad("min_effect::rate_ratio: %v is outside (1, 100]; 1.1 is a tenth more", c.MinEffect.RateRatio)
+	}
+	if !(c.SLO.Objective > 0 && c.SLO.Objective < 1) {
+		bad("slo::objective: %v is outside (0, 1); 0.999 lets one request of a thousand fail", c.SLO.Objective)
+	}
+	if c.SLO.Window < 24*time.Hour || c.SLO.Window > 366*24*time.Hour {
+		bad("slo::window: %v is outside 24h to 8784h", c.SLO.Window)
 	}
 	if c.Heartbeat < time.Second || c.Heartbeat > 10*time.Minute {
 		bad("heartbeat: %v is outside 1s to 10m", c.Heartbeat)
@@ -197,6 +213,9 @@ func (c *Config) Validate() error {
 		}
 		if o.MinEffect.ErrorRatio < 0 || o.MinEffect.ErrorRatio >= 1 || o.MinEffect.RateRatio != 0 && !(o.MinEffect.RateRatio > 1) {
 			bad("overrides[%d]::min_effect: error_ratio must lie in (0, 1) and rate_ratio above 1", i)
+		}
+		if o.Objective < 0 || o.Objective >= 1 {
+			bad("overrides[%d]::objective: %v is outside (0, 1); 0.999 lets one request of a thousand fail", i, o.Objective)
 		}
 		checkWatch(bad, fmt.Sprintf("overrides[%d]::watch", i), o.Watch)
 	}

@@ -104,6 +104,7 @@ func engineConfig(c *Config, start time.Time) detect.Config {
 	out := detect.Config{
 		Start: start, FalseAlarms: c.FalseAlarmsPer1000Deploys, Watches: c.Watch,
 		MinErrorRatio: c.MinEffect.ErrorRatio, MinRateRatio: c.MinEffect.RateRatio,
+		Objective: c.SLO.Objective, ObjectiveWindow: c.SLO.Window,
 		Services: map[string]detect.ServiceConfig{},
 		Limits: detect.Limits{
 			Services: c.Limits.Services, Sources: c.Limits.Sources, Operations: c.Limits.Operations,
@@ -118,6 +119,7 @@ func engineConfig(c *Config, start time.Time) detect.Config {
 		if _, ok := out.Services[o.Service]; !ok { // the first match wins
 			out.Services[o.Service] = detect.ServiceConfig{
 				Watches: o.Watch, Signals: o.Signals, MinErrorRatio: o.MinEffect.ErrorRatio, MinRateRatio: o.MinEffect.RateRatio,
+				Objective: o.Objective,
 			}
 		}
 	}

@@ -57,6 +57,11 @@ type Config struct {
 	// Refresh is how often Tick repeats the verdict of an open watch that did
 	// not change materially (default 10s).
 	Refresh time.Duration
+	// Objective is the share of requests that shall succeed, over ObjectiveWindow
+	// (default .999 over 30 days): what a deployment's errors burn of the rest is
+	// told as impact. No verdict rests on it.
+	Objective       float64
+	ObjectiveWindow time.Duration
 	// Services overrides a service's settings; the key is the service's name.
 	Services map[string]ServiceConfig
 	// Placebos bounds the watches of deployments that never were.
@@ -69,6 +74,7 @@ type Config struct {
 type ServiceConfig struct {
 	Watches                     []time.Duration
 	MinErrorRatio, MinRateRatio float64
+	Objective                   float64
 	// Signals are the signals that may show harm (nil: all).
 	Signals []event.Signal
 }

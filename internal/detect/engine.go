@@ -63,6 +63,10 @@ func New(cfg Config) *Engine {
 		cfg.FalseAlarms = 1
 	}
 	cfg.FalseAlarms = math.Min(cfg.FalseAlarms, 500)
+	if !(cfg.Objective > 0 && cfg.Objective < 1) {
+		cfg.Objective = .999
+	}
+	def(&cfg.ObjectiveWindow, 30*24*time.Hour, 366*24*time.Hour)
 	if !(cfg.MinErrorRatio > 0) {
 		cfg.MinErrorRatio = .001
 	}

@@ -62,6 +62,9 @@ func (w *watch) convicted(v *event.Verdict) {
 	p.Impact.Requests = math.Max(p.Impact.Requests, v.Impact.Requests)
 	p.Impact.Share = math.Max(p.Impact.Share, v.Impact.Share)
 	p.Impact.Users = math.Max(p.Impact.Users, v.Impact.Users)
+	if v.Impact.Budget > p.Impact.Budget {
+		p.Impact.Budget, p.Impact.Objective, p.Impact.Window = v.Impact.Budget, v.Impact.Objective, v.Impact.Window
+	}
 	v.Impact = p.Impact
 }
 

@@ -372,6 +372,9 @@ func (w *watch) impact() event.Impact {
 	if l.total.wc > 0 {
 		out.Share = out.Requests / l.total.wc
 	}
+	if i == w.errors {
+		w.burn(&out)
+	}
 	out.Requests = math.Round(out.Requests)
 	users := hyperloglog.New()
 	found := false
@@ -392,6 +395,26 @@ func (w *watch) impact() event.Impact {
 		out.Users = float64(users.Estimate())
 	}
 	return out
+}
+
+// burn tells what share of the error budget the failed requests are: of those
+// that may fail in the objective's window at the pace before the deployment.
+func (w *watch) burn(out *event.Impact) {
+	c := &w.engine.cfg
+	objective := c.Objective
+	if own := c.Services[w.d.Service].Objective; own > 0 && own < 1 {
+		objective = own
+	}
+	pace := 0.
+	if w.base.Seconds > 0 {
+		pace = w.base.Requests / w.base.Seconds
+	}
+	if elapsed := float64(w.engine.open.Load() - w.ready); pace == 0 && w.ready != 0 && elapsed > 0 {
+		pace = (w.newTotal + w.oldTotal) / elapsed
+	}
+	if allowed := (1 - objective) * pace * c.ObjectiveWindow.Seconds(); allowed > 0 && out.Requests > 0 {
+		out.Budget, out.Objective, out.Window = out.Requests/allowed, objective, c.ObjectiveWindow
+	}
 }
 
 // followUsers begins to count the distinct users whose requests fail.

@@ -224,6 +224,12 @@ type Impact struct {
 	Requests float64 `json:"requests,omitempty"` // failed or slow requests beyond the control's rate
 	Share    float64 `json:"share,omitempty"`    // of the new cohort's requests
 	Users    float64 `json:"users,omitempty"`    // distinct user.id, enduser.id or session.id, estimated
+	// Budget is the share of the error budget that the failed requests beyond
+	// the control's rate burned: of what Objective allows to fail in Window at
+	// the service's pace before.
+	Budget    float64       `json:"budget,omitempty"`
+	Objective float64       `json:"objective,omitempty"`
+	Window    time.Duration `json:"budget_window,omitempty"` // ns
 }
 
 // Loss names telemetry that was not used, so that a verdict can say so.

@@ -293,5 +293,9 @@ func ImpactLine(i event.Impact) string {
 	if users == "" && requests == "" {
 		return ""
 	}
-	return "about " + join(" and ", users, requests) + " so far"
+	text := "about " + join(" and ", users, requests) + " so far"
+	if days := i.Window.Hours() / 24; i.Budget >= .0005 && finite(i.Budget) && days >= 1 && i.Objective > 0 && i.Objective < 1 {
+		text += ", " + Percent(i.Budget) + " of the error budget of " + Count(days) + " days (" + Percent(i.Objective) + ")"
+	}
+	return text
 }

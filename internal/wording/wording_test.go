@@ -353,6 +353,7 @@ func TestSentencesOfAnAlert(t *testing.T) {
 		"fix forward, a merge":     {FixForward(&merge), "git revert -m 1 " + badRevision},
 		"fix forward, not certain": {FixForward(&abstained), "git log -p a1b2c3d..9f2c1ab   # no single commit is certain"},
 		"impact":                   {ImpactLine(v.Impact), "about 310 users and 1,240 requests (4.6% of the new version's) so far"},
+		"a budget":                 {ImpactLine(event.Impact{Requests: 1240, Budget: .031, Objective: .999, Window: 720 * time.Hour}), "about 1,240 requests so far, 3.1% of the error budget of 30 days (99.9%)"},
 		"a failure without words":  {ErrorName(event.RelatedError{Fingerprint: "failed POST /cart/checkout", Operation: "POST /cart/checkout"}), "POST /cart/checkout failed"},
 		"no impact":                {ImpactLine(event.Impact{}), ""},
 		"headline":                 {Headline(v), "checkout got worse in production"},
