@@ -95,6 +95,7 @@ type source struct {
 	patterns *patterns // of the service
 	names    names
 	example  example // reused: the engine asks it only for the few it keeps
+	callees  callees
 	metrics  map[metricKey]*metric
 	budget   *seriesBudget // of the service
 	deltas   deltas

@@ -87,7 +87,13 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 				}
 				s.engine.Request(request, &s.example)
 			case level < shedWork:
-				s.engine.Work(detect.Work{Name: op.name, End: int64(span.EndTimestamp()), Weight: w})
+				end := int64(span.EndTimestamp())
+				s.engine.Work(detect.Work{Name: op.name, End: end, Weight: w})
+				if kind == ptrace.SpanKindClient {
+					if name := s.callees.of(span.Attributes()); name != "" {
+						s.engine.Call(detect.Call{Callee: name, End: end, Duration: end - int64(span.StartTimestamp()), Failed: failed(span), Weight: w})
+					}
+				}
 			default:
 				shed++
 			}

@@ -94,6 +94,7 @@ type Limits struct {
 type Origin struct {
 	Service, Environment, Version, Revision, Instance string
 	StartedAt                                         time.Time // instance start when known (process.creation.time, k8s pod start)
+	Caller                                            string    // it is no instance, but this other service's view of them
 }
 
 // Exampler builds what can be shown of an observation. The engine calls it

@@ -21,6 +21,12 @@ func (w *watch) cohortOf(s *Source) cohort {
 	if w.placebo != nil {
 		return w.placebo.cohortOf(s)
 	}
+	if s.origin.Caller != "" { // sees all instances: compared with what it saw before
+		if w.ready == 0 {
+			return cohortApart
+		}
+		return cohortNew
+	}
 	c := w.members[s]
 	if c != cohortUnknown {
 		return c

@@ -170,7 +170,9 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 	slot.ops, slot.seen, slot.weight, slot.squares, slot.heaviest = slot.ops[:0], slot.seen[:0], 0, 0, 0
 	s.losses.addFixed(&source.losses)
 	source.losses, source.items = [lossCount]uint64{}, 0
-	k.speakers = append(k.speakers, talk)
+	if source.origin.Caller == "" {
+		k.speakers = append(k.speakers, talk)
+	}
 	for i := range source.kept {
 		s.keep(source, &source.kept[i])
 	}

@@ -37,8 +37,22 @@ func (w *watch) endSecond(sec int64) {
 
 func (w *watch) decide(sec int64) {
 	w.followMoves(sec)
+	if w.nats < w.threshold {
+		w.suspended = 0
+	}
 	for w.state != event.Regressed && w.nats >= w.threshold && w.leader != nil {
-		if reason, detail := w.exoneration(w.leader); reason != "" {
+		reason, detail := w.exoneration(w.leader)
+		if reason == "" {
+			var wait bool
+			reason, detail, wait = w.upstream(w.leader)
+			if w.suspended == 0 {
+				w.suspended = sec
+			}
+			if wait && sec-w.suspended < patience {
+				break
+			}
+		}
+		if reason != "" {
 			w.leader.cleared = true
 			w.set(event.Exonerated, reason, detail)
 			w.weighAll(sec)
@@ -184,55 +198,15 @@ func (w *watch) exoneration(i *indicator) (event.Reason, string) {
 	if i.op >= 0 && int(i.op) < len(w.base.Ops) && w.base.Ops[i.op].Recent != nil {
 		r = w.base.Ops[i.op].Recent
 	}
-	const pastBins = 30
-	if r.Filled < pastBins/2 {
-		return "", ""
-	}
-	// The rate in the older half is what was normal; then G_t over the bins.
-	var n, x float64
-	bin, past := 0, r.Filled/2
-	r.course(func(dn, dx float64) {
-		if bin < past {
-			n, x = n+dn, x+dx
-		}
-		bin++
-	})
-	if n == 0 {
-		return "", ""
-	}
-	bound := upperRate(x, n, 1+x*priorNoise*priorNoise, w.alpha/2)
 	l := &i.levels[0]
-	if now := l.total; lowerRate(now.xc, now.wc, 1+now.xc*priorNoise*priorNoise, w.alpha/2) <= l.margin*bound {
+	m, ok := riseOf(r, l.margin, w.alpha, false)
+	if now := l.total; !ok || lowerRate(now.xc, now.wc, 1+now.xc*priorNoise*priorNoise, w.alpha/2) <= l.margin*m.bound {
 		return "", ""
 	}
-	s, low, last := 0., 0., 0
-	bin = 0
-	var course []float64
-	lasts := 0 // bins of harm up to the deployment: a burst that was over is none of this one
-	r.course(func(dn, dx float64) {
-		d := dx*math.Ln2 - l.margin*bound*dn
-		if s += d; d > 0 {
-			lasts++
-		} else if dn > 0 { // where metrics tell, most bins are empty
-			lasts = 0
-		}
-		course = append(course, s)
-		if s <= low {
-			low, last = s, bin
-		}
-		bin++
-	})
-	for at, v := range course {
-		if v <= low+onsetNats {
-			last = max(last, at)
-		}
-	}
-	gain := s - low
-	phi := 1 + bound*n/float64(past)*float64(r.Filled-last)*2*priorNoise*priorNoise
-	if gain/phi < affectedNats || last >= r.Filled-1 || lasts < 2 {
+	if m.last >= r.Filled-1 || m.lasts < 2 {
 		return "", ""
 	}
-	before := int64(r.Filled-1-last) * binSeconds
+	before := int64(r.Filled-1-m.last) * binSeconds
 	return event.ReasonBeganBefore, fmt.Sprintf("errors rose by %s at the latest, %s before the first instance of the new version was seen",
 		w.engine.clock.timeOf(w.opened-before).Format("15:04:05Z"), time.Duration(before)*time.Second)
 }

@@ -55,7 +55,7 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 	w.indicators = append(w.indicators, i)
 	persist := float32(priorInstance)
 	if op >= 0 {
-		if i.aside = w.operationAt(op).aside.Kind; i.aside != NotAside {
+		if i.aside = w.operationAt(op).aside.Kind; i.aside == AsideShare || i.aside == AsideRate {
 			i.noise, i.drift, persist = patternNoise, patternNoise/2, patternNoise/2
 		}
 	}
@@ -277,6 +277,7 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 		c.xc += i.carry
 		i.carry = 0
 	}
+	concurrent = concurrent && i.aside != AsideCaller
 	i.refresh(l, w.minRatio)
 	l.total.add(c)
 	c, ok := l.pair(c, concurrent && !i.firstEver)

@@ -117,6 +117,9 @@ func (u *undoing) observe(w *watch, sec int64) {
 				break
 			}
 			s := pick(&w.pairs[i.op])
+			if i.aside == AsideCaller { // sees whoever serves
+				s = &w.pairs[i.op].new
+			}
 			switch i.signal {
 			case event.SignalThroughput:
 				x, n = s.n, all.n

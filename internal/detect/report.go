@@ -5,6 +5,7 @@ import (
 	"math"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/axiomhq/hyperloglog"
@@ -211,7 +212,9 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		e.Unit, e.Detail = "1/s", "an instance"
 	}
 	if i.op >= 0 {
-		e.Operation = w.operationAt(i.op).name
+		if e.Operation = w.operationAt(i.op).name; i.aside == AsideCaller {
+			e.Operation, e.Detail = "", strings.TrimSpace(e.Operation+" "+e.Detail)
+		}
 	}
 	if i.pattern >= 0 {
 		p := w.patternAt(i.pattern)

@@ -79,6 +79,7 @@ type Source struct {
 	users         *hyperloglog.Sketch
 	keepUsers     bool  // it is in the new cohort of an open watch
 	firstItem     int64 // event time of its first item, 0: none yet
+	callees       map[string]calleeSource
 	interval      int64 // seconds between its metrics' points
 	tallied       int64 // second of the last of them, 0: none
 

@@ -41,6 +41,10 @@ const (
 	AsideShare
 	// AsideRate: Failed events in N seconds of an instance.
 	AsideRate
+	// AsideCallee: calls to another service, by this one. AsideCaller: calls to
+	// this service, as another one sees them; these are golden.
+	AsideCallee
+	AsideCaller
 )
 
 // Family is a kind of requests that spans and metrics both tell of.

@@ -70,6 +70,7 @@ type watch struct {
 	detail      string
 	checkpoint  time.Duration
 	regressedAt int64
+	suspended   int64 // second in which a conviction first waited, or came; 0: none did
 	healthyAt   int64
 	nats        float64
 	peak        float64
@@ -308,6 +309,9 @@ func (w *watch) spread(index int32, isPattern bool) bool {
 	defer w.service.mu.Unlock()
 	total, top, speakers := 0., 0., 0
 	for _, s := range w.service.sources {
+		if s.origin.Caller != "" {
+			continue
+		}
 		n, busy := 0., false
 		for _, t := range s.opTotal {
 			busy = busy || t > 0
@@ -346,7 +350,11 @@ func (w *watch) opIndicators(op int32) *opIndicators {
 	if found == nil || found.errors == nil {
 		found = &opIndicators{}
 		c := classGolden
-		if w.operationAt(op).aside.Kind != NotAside {
+		switch w.operationAt(op).aside.Kind {
+		case NotAside:
+		case AsideCaller:
+			c = classCallers
+		default:
 			c = classTail
 		}
 		found.latency = w.newIndicator(event.SignalLatency, op, -1, c)

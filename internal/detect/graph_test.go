@@ -1,0 +1,122 @@
+package detect
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// A shop of three services: web and mobile call payments, payments calls its
+// data base. Each failed call fails the caller's request.
+type shop struct {
+	*sim
+	web, mobile, payments *Source
+	perSecond             int
+	now                   func(sec int64) (dbFails, webFails float64) // shares, from a second of the test on
+}
+
+func (x *shop) source(service, version string) *Source {
+	return x.e.Source(Origin{Service: service, Environment: "prod", Version: version, Instance: service + "-" + version})
+}
+
+func (x *shop) play(seconds int) {
+	for range seconds {
+		db, own := x.now(x.sec - simStart)
+		end := x.sec*second + second/2
+		for range x.perSecond {
+			for _, caller := range []*Source{x.web, x.mobile} {
+				lost := x.rng.Float64() < db+.002
+				x.payments.Call(Call{Callee: "payments-db", End: end, Duration: 1e6, Failed: lost})
+				x.payments.Request(Request{Operation: "POST /pay", End: end, Duration: 2e6, Failed: lost}, nil)
+				mine := caller == x.web && x.rng.Float64() < own
+				caller.Call(Call{Callee: "payments", End: end, Duration: 3e6, Failed: lost || mine})
+				caller.Request(Request{Operation: "POST /order", End: end, Duration: 4e6, Failed: lost || mine || x.rng.Float64() < .002}, nil)
+			}
+		}
+		x.tick()
+	}
+}
+
+func newShop(seed uint64) *shop {
+	x := &shop{sim: newSim(seed, Config{Watches: []time.Duration{time.Minute, 5 * time.Minute}}), perSecond: 20}
+	x.web, x.mobile, x.payments = x.source("web", "1"), x.source("mobile", "1"), x.source("payments", "1")
+	x.now = func(int64) (float64, float64) { return 0, 0 }
+	return x
+}
+
+// deployed puts version 2 of a service in place of version 1.
+func (x *shop) deployed(service string, source **Source) {
+	*source = x.source(service, "2")
+	x.e.Watch(event.Deployment{ID: service, Service: service, Environment: "prod", Version: "2", PreviousVersion: "1", StartedAt: time.Unix(x.sec, 0)}, event.Advise)
+}
+
+// The data base goes bad while web happens to be deployed: mobile suffers, too,
+// and the first to move is named over two hops.
+func TestUpstreamMovedFirst(t *testing.T) {
+	for seed := range uint64(5) {
+		x := newShop(seed)
+		x.play(400)
+		x.deployed("web", &x.web)
+		x.now = func(sec int64) (float64, float64) {
+			if sec >= 460 {
+				return .3, 0
+			}
+			return 0, 0
+		}
+		x.play(120)
+		v, ok := x.e.Verdict("web")
+		require.True(t, ok)
+		require.Equal(t, event.Exonerated, v.State, "seed %d: %s", seed, v.Detail)
+		require.Equal(t, event.ReasonUpstreamFirst, v.Reason)
+		require.Contains(t, v.Detail, "First to move: payments-db.")
+		require.Contains(t, v.Detail, "it went bad for mobile too")
+	}
+}
+
+// A new version that makes its own calls fail is not exonerated: nobody else suffers.
+func TestCallsThatOnlyTheNewVersionBreaks(t *testing.T) {
+	for seed := range uint64(5) {
+		x := newShop(seed)
+		x.play(400)
+		x.deployed("web", &x.web)
+		x.now = func(int64) (float64, float64) { return 0, .2 }
+		x.play(60)
+		v, _ := x.e.Verdict("web")
+		require.Equal(t, event.Regressed, v.State, "seed %d: %s", seed, v.Detail)
+	}
+}
+
+// What callers see of a service counts for its deployment, even where its own
+// spans say that all is well.
+func TestCallersSpeakForACallee(t *testing.T) {
+	for seed := range uint64(5) {
+		x := newShop(seed)
+		x.play(400)
+		x.deployed("payments", &x.payments)
+		x.now = func(int64) (float64, float64) { return 0, .2 } // web cannot read the answers any more
+		x.play(60)
+		v, _ := x.e.Verdict("payments")
+		require.Equal(t, event.Regressed, v.State, "seed %d: %s", seed, v.Detail)
+		require.Contains(t, v.Detail, "errors as seen by web")
+		require.Zero(t, v.Evidence[0].Operation)
+	}
+}
+
+// The deployment upstream is the culprit, not the caller's that came before.
+func TestUpstreamsOwnDeploymentIsBlamed(t *testing.T) {
+	x := newShop(1)
+	x.play(400)
+	x.deployed("web", &x.web)
+	x.play(45)
+	x.deployed("payments", &x.payments)
+	x.now = func(int64) (float64, float64) { return .4, 0 }
+	x.play(60)
+	v, _ := x.e.Verdict("payments")
+	require.Equal(t, event.Regressed, v.State, v.Detail)
+	v, _ = x.e.Verdict("web")
+	require.Equal(t, event.Exonerated, v.State, v.Detail)
+	require.Equal(t, event.ReasonUpstreamFirst, v.Reason)
+}
