@@ -25,6 +25,7 @@ import (
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
 	"github.com/deployloop/deployloop/internal/ledger/ledgerhost/ledgerhosttest"
+	"github.com/deployloop/deployloop/test/grafanatest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,13 +52,13 @@ func logsOf(t *testing.T, verdicts ...event.Verdict) plog.Logs {
 	return ld
 }
 
-func startExporter(t *testing.T, s *contractServer, change func(*Config, *exporter.Settings)) exporter.Logs {
+func startExporter(t *testing.T, s *grafanatest.Server, change func(*Config, *exporter.Settings)) exporter.Logs {
 	return startExporterIn(t, componenttest.NewNopHost(), s, change)
 }
 
-func startExporterIn(t *testing.T, host component.Host, s *contractServer, change func(*Config, *exporter.Settings)) exporter.Logs {
+func startExporterIn(t *testing.T, host component.Host, s *grafanatest.Server, change func(*Config, *exporter.Settings)) exporter.Logs {
 	cfg := createDefaultConfig().(*Config)
-	cfg.Endpoint, cfg.Token, cfg.ConsoleURL = s.URL+"/grafana", testToken, "http://127.0.0.1:8090"
+	cfg.Endpoint, cfg.Token, cfg.ConsoleURL = s.URL+"/grafana", grafanatest.Token, "http://127.0.0.1:8090"
 	cfg.RequestsPerSecond, cfg.RetryInterval, cfg.MaxRetryInterval = 10_000, 5*time.Millisecond, 20*time.Millisecond
 	set := exportertest.NewNopSettings(Type)
 	if change != nil {
@@ -77,13 +78,13 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestOneAnnotationFollowsTheVerdict(t *testing.T) {
-	s := newContractServer(t)
+	s := grafanatest.Start(t, "/grafana")
 	e := startExporter(t, s, nil)
 	for _, state := range []event.VerdictState{event.Watching, event.Regressed, event.Regressed, event.Healthy} {
 		require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", state))))
-		eventually(t, string(state), func() bool { return s.verdictOf("d1") == string(state) })
+		eventually(t, string(state), func() bool { return s.Verdict("d1") == string(state) })
 	}
-	list := s.of("d1")
+	list := s.Of("d1")
 	require.Len(t, list, 1)
 	assert.Equal(t, start.UnixMilli(), list[0].Time)
 	assert.Equal(t, start.Add(time.Minute).UnixMilli(), list[0].TimeEnd)
@@ -93,55 +94,54 @@ func TestOneAnnotationFollowsTheVerdict(t *testing.T) {
 
 // The ledger learns when people could first see a verdict.
 func TestTheLedgerHearsWhenItWasWritten(t *testing.T) {
-	s, host := newContractServer(t), ledgerhosttest.New()
+	s, host := grafanatest.Start(t, "/grafana"), ledgerhosttest.New()
 	v := verdict("d1", event.Regressed)
 	v.Deployment, _ = host.RecordDeployment(v.Deployment)
-	s.away.Store(true)
+	s.Away.Store(true)
 	e := startExporterIn(t, host, s, nil)
 	began := time.Now()
 	require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, v)))
-	eventually(t, "it tried", func() bool { return s.calls.Load() > 2 })
+	eventually(t, "it tried", func() bool { return s.Calls.Load() > 2 })
 	require.Empty(t, host.Tellings(v.Deployment.ID), "not before it is there")
-	s.away.Store(false)
+	s.Away.Store(false)
 	eventually(t, "told", func() bool { return len(host.Tellings(v.Deployment.ID)) == 1 })
 	told := host.Tellings(v.Deployment.ID)[0]
-	assert.Equal(t, string(event.Regressed), s.verdictOf(v.Deployment.ID))
+	assert.Equal(t, string(event.Regressed), s.Verdict(v.Deployment.ID))
 	assert.Equal(t, event.ChannelGrafana, told.Channel)
 	assert.Equal(t, event.Regressed, told.Verdict)
 	assert.WithinRange(t, told.At, began, time.Now())
 }
 
 func TestUnchangedHeartbeatsCostNoCall(t *testing.T) {
-	s := newContractServer(t)
+	s := grafanatest.Start(t, "/grafana")
 	e := startExporter(t, s, nil)
 	require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", event.Regressed))))
-	eventually(t, "written", func() bool { return s.verdictOf("d1") == "regressed" })
+	eventually(t, "written", func() bool { return s.Verdict("d1") == "regressed" })
 	require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d2", event.Healthy))))
-	eventually(t, "the writer is idle", func() bool { return s.verdictOf("d2") == "healthy" && s.calls.Load() == 6 })
+	eventually(t, "the writer is idle", func() bool { return s.Verdict("d2") == "healthy" && s.Calls.Load() == 6 })
 	for range 100 {
 		require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", event.Regressed), verdict("d2", event.Healthy))))
 	}
 	require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d3", event.Healthy))))
-	eventually(t, "d3 is written after them", func() bool { return s.verdictOf("d3") == "healthy" })
-	assert.LessOrEqual(t, s.calls.Load(), int64(9), "find, create and find for each of three, nothing for the heartbeats")
+	eventually(t, "d3 is written after them", func() bool { return s.Verdict("d3") == "healthy" })
+	assert.LessOrEqual(t, s.Calls.Load(), int64(9), "find, create and find for each of three, nothing for the heartbeats")
 }
 
 func TestRestartFindsItAgain(t *testing.T) {
-	s := newContractServer(t)
+	s := grafanatest.Start(t, "/grafana")
 	first := startExporter(t, s, nil)
 	require.NoError(t, first.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", event.Watching))))
-	eventually(t, "written", func() bool { return s.verdictOf("d1") == "watching" })
+	eventually(t, "written", func() bool { return s.Verdict("d1") == "watching" })
 	require.NoError(t, first.Shutdown(t.Context()))
 	second := startExporter(t, s, nil)
 	require.NoError(t, second.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", event.Regressed))))
-	eventually(t, "updated in place", func() bool { return s.verdictOf("d1") == "regressed" })
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	assert.Equal(t, int64(1), s.lastID, "not twice for a moment")
+	eventually(t, "updated in place", func() bool { return s.Verdict("d1") == "regressed" })
+	require.Len(t, s.All(), 1)
+	assert.Equal(t, int64(1), s.All()[0].ID, "not twice for a moment")
 }
 
 func TestTwoReplicasWriteOnce(t *testing.T) {
-	s := newContractServer(t)
+	s := grafanatest.Start(t, "/grafana")
 	replicas := []exporter.Logs{startExporter(t, s, nil), startExporter(t, s, nil)}
 	for beat := range 3 {
 		state := []event.VerdictState{event.Watching, event.Regressed, event.Healthy}[beat]
@@ -155,37 +155,37 @@ func TestTwoReplicasWriteOnce(t *testing.T) {
 	}
 	for i := range 40 {
 		id := fmt.Sprintf("d%02d", i)
-		eventually(t, id, func() bool { return s.verdictOf(id) == "healthy" })
+		eventually(t, id, func() bool { return s.Verdict(id) == "healthy" })
 	}
 }
 
 func TestGrafanaAwayThenBack(t *testing.T) {
-	s := newContractServer(t)
+	s := grafanatest.Start(t, "/grafana")
 	e := startExporter(t, s, nil)
-	s.away.Store(true)
+	s.Away.Store(true)
 	for i := range 20 {
 		for _, state := range []event.VerdictState{event.Watching, event.Regressed} {
 			require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict(fmt.Sprintf("d%02d", i), state))))
 		}
 	}
-	eventually(t, "it keeps trying", func() bool { return s.calls.Load() > 5 })
-	s.away.Store(false)
+	eventually(t, "it keeps trying", func() bool { return s.Calls.Load() > 5 })
+	s.Away.Store(false)
 	for i := range 20 {
 		id := fmt.Sprintf("d%02d", i)
-		eventually(t, id+" is there once, with its latest verdict", func() bool { return s.verdictOf(id) == "regressed" })
+		eventually(t, id+" is there once, with its latest verdict", func() bool { return s.Verdict(id) == "regressed" })
 	}
 }
 
 func TestLostAnswerIsFoundByItsTag(t *testing.T) {
-	s := newContractServer(t)
-	s.loseAnswer.Store(true)
+	s := grafanatest.Start(t, "/grafana")
+	s.LoseAnswer.Store(true)
 	e := startExporter(t, s, nil)
 	require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", event.Regressed), verdict("d2", event.Healthy))))
-	eventually(t, "both", func() bool { return s.verdictOf("d1") == "regressed" && s.verdictOf("d2") == "healthy" })
+	eventually(t, "both", func() bool { return s.Verdict("d1") == "regressed" && s.Verdict("d2") == "healthy" })
 }
 
 func TestRefusalIsPermanentAndNamesTheFix(t *testing.T) {
-	s := newContractServer(t)
+	s := grafanatest.Start(t, "/grafana")
 	core, logs := observer.New(zap.ErrorLevel)
 	e := startExporter(t, s, func(cfg *Config, set *exporter.Settings) {
 		cfg.Token = "wrong"
@@ -197,19 +197,19 @@ func TestRefusalIsPermanentAndNamesTheFix(t *testing.T) {
 	for range 50 {
 		require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", event.Regressed))))
 	}
-	assert.Equal(t, int64(1), s.calls.Load(), "the same refused annotation is not tried at every heartbeat")
+	assert.Equal(t, int64(1), s.Calls.Load(), "the same refused annotation is not tried at every heartbeat")
 }
 
 func TestPendingIsBounded(t *testing.T) {
-	s := newContractServer(t)
-	s.away.Store(true)
+	s := grafanatest.Start(t, "/grafana")
+	s.Away.Store(true)
 	e := startExporter(t, s, func(cfg *Config, _ *exporter.Settings) { cfg.MaxPending = 10 })
 	for i := range 100 {
 		require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict(fmt.Sprintf("d%02d", i), event.Healthy))))
 	}
-	s.away.Store(false)
-	eventually(t, "the newest are written", func() bool { return s.verdictOf("d99") == "healthy" && s.verdictOf("d90") == "healthy" })
-	assert.Empty(t, s.of("d50"))
+	s.Away.Store(false)
+	eventually(t, "the newest are written", func() bool { return s.Verdict("d99") == "healthy" && s.Verdict("d90") == "healthy" })
+	assert.Empty(t, s.Of("d50"))
 }
 
 func TestOutsideTextIsEscaped(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/collector/exporter/exportertest"
 
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/test/grafanatest"
 )
 
 // inProcess is an authenticator whose transport needs no network, so that a test
@@ -29,7 +30,7 @@ import (
 type inProcess struct {
 	component.StartFunc
 	component.ShutdownFunc
-	server *contractServer
+	server *grafanatest.Server
 
 	mu    sync.Mutex
 	down  bool // nobody listens
@@ -47,7 +48,7 @@ func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("connection refused")
 	}
 	recorder := httptest.NewRecorder()
-	p.server.handler.ServeHTTP(recorder, r)
+	p.server.Handler.ServeHTTP(recorder, r)
 	response := recorder.Result()
 	response.Request = r
 	return response, nil
@@ -80,7 +81,7 @@ func newReplica(t *testing.T, network *inProcess, change func(*Config)) exporter
 	t.Helper()
 	id := component.MustNewID("in_process")
 	cfg := createDefaultConfig().(*Config)
-	cfg.Endpoint, cfg.Token = "http://grafana.example/grafana", testToken
+	cfg.Endpoint, cfg.Token = "http://grafana.example/grafana", grafanatest.Token
 	cfg.Auth = configoptional.Some(configauth.Config{AuthenticatorID: id})
 	if change != nil {
 		change(cfg)
@@ -96,7 +97,7 @@ func newReplica(t *testing.T, network *inProcess, change func(*Config)) exporter
 // each deployment has one annotation, with its latest verdict.
 func TestGrafanaAwayForTenMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newContract(t)
+		s := grafanatest.New(t, "/grafana")
 		networks := []*inProcess{{server: s}, {server: s}}
 		replicas := []exporter.Logs{newReplica(t, networks[0], nil), newReplica(t, networks[1], nil)}
 		states := map[string]event.VerdictState{}
@@ -122,14 +123,14 @@ func TestGrafanaAwayForTenMinutes(t *testing.T) {
 			for _, n := range networks {
 				n.set(refused)
 			}
-			s.away.Store(unavailable)
-			s.busy.Store(busy)
+			s.Away.Store(unavailable)
+			s.Busy.Store(busy)
 		}
 		deploy(0, 20, event.Watching)
 		live(time.Minute)
-		require.Equal(t, "watching", s.verdictOf("d19"))
+		require.Equal(t, "watching", s.Verdict("d19"))
 
-		s.loseAnswer.Store(true) // the last that it stored, it did not confirm
+		s.LoseAnswer.Store(true) // the last that it stored, it did not confirm
 		deploy(20, 21, event.Watching)
 		live(30 * time.Second)
 		gone := time.Now()
@@ -158,9 +159,9 @@ func TestGrafanaAwayForTenMinutes(t *testing.T) {
 		live(2 * time.Minute)
 
 		for id, state := range states {
-			assert.Equal(t, string(state), s.verdictOf(id), "%s: once, with its latest verdict", id)
+			assert.Equal(t, string(state), s.Verdict(id), "%s: once, with its latest verdict", id)
 		}
-		assert.Len(t, s.stored, len(states))
+		assert.Len(t, s.All(), len(states))
 		for i, n := range networks {
 			for at := began; at.Before(time.Now()); at = at.Add(100 * time.Millisecond) {
 				assert.LessOrEqual(t, n.between(at, at.Add(time.Second)), 6, "five a second, and the first: replica %d at %v", i, at.Sub(began))
@@ -175,14 +176,14 @@ func TestGrafanaAwayForTenMinutes(t *testing.T) {
 // One annotation that Grafana stumbles over does not keep the others out.
 func TestOneThatFailsDoesNotBlockTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newContract(t)
-		s.stumbleOver = "d0"
+		s := grafanatest.New(t, "/grafana")
+		s.StumbleOver = "d0"
 		e := newReplica(t, &inProcess{server: s}, nil)
 		require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d0", event.Healthy), verdict("d1", event.Healthy), verdict("d2", event.Healthy))))
 		time.Sleep(10 * time.Second)
-		assert.Equal(t, "healthy", s.verdictOf("d1"))
-		assert.Equal(t, "healthy", s.verdictOf("d2"))
-		assert.Empty(t, s.of("d0"))
+		assert.Equal(t, "healthy", s.Verdict("d1"))
+		assert.Equal(t, "healthy", s.Verdict("d2"))
+		assert.Empty(t, s.Of("d0"))
 		require.NoError(t, e.Shutdown(context.Background()))
 	})
 }
@@ -190,35 +191,35 @@ func TestOneThatFailsDoesNotBlockTheOthers(t *testing.T) {
 // A token may be given its right later: a refusal stands for ten minutes.
 func TestARefusalIsTriedAgainInTenMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newContract(t)
-		s.token = "another"
+		s := grafanatest.New(t, "/grafana")
+		s.Good = "another"
 		e := newReplica(t, &inProcess{server: s}, nil)
 		for range 25 { // twelve and a half minutes of heartbeats
 			require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", event.Regressed))))
 			time.Sleep(30 * time.Second)
 		}
-		assert.Equal(t, int64(2), s.calls.Load())
-		s.token = testToken
+		assert.Equal(t, int64(2), s.Calls.Load())
+		s.Good = grafanatest.Token
 		time.Sleep(refusedFor)
 		require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", event.Regressed))))
 		synctest.Wait()
 		time.Sleep(time.Second)
-		assert.Equal(t, "regressed", s.verdictOf("d1"))
+		assert.Equal(t, "regressed", s.Verdict("d1"))
 		require.NoError(t, e.Shutdown(context.Background()))
 	})
 }
 
 func TestABusyGrafanaIsLeftAloneForAsLongAsItAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newContract(t)
-		s.busy.Store(true)
+		s := grafanatest.New(t, "/grafana")
+		s.Busy.Store(true)
 		e := newReplica(t, &inProcess{server: s}, nil)
 		require.NoError(t, e.ConsumeLogs(t.Context(), logsOf(t, verdict("d1", event.Regressed))))
 		time.Sleep(29 * time.Second)
-		assert.Equal(t, int64(1), s.calls.Load())
-		s.busy.Store(false)
+		assert.Equal(t, int64(1), s.Calls.Load())
+		s.Busy.Store(false)
 		time.Sleep(5 * time.Second)
-		assert.Equal(t, "regressed", s.verdictOf("d1"))
+		assert.Equal(t, "regressed", s.Verdict("d1"))
 		require.NoError(t, e.Shutdown(context.Background()))
 	})
 }

@@ -1,4 +1,6 @@
-package grafanaannotationexporter
+// Package grafanatest holds annotations as Grafana's HTTP API does, for tests: no
+// Grafana server can be run in them.
+package grafanatest
 
 import (
 	"encoding/json"
@@ -16,53 +18,56 @@ import (
 	"github.com/grafana/grafana-openapi-client-go/models"
 )
 
-// contractServer holds annotations as Grafana's HTTP API documents it: requests
+// Server holds annotations as Grafana's HTTP API documents it: requests
 // are read into the types that Grafana's own OpenAPI contract generates,
 // unknown fields and parameters are refused, answers are those types.
-type contractServer struct {
+type Server struct {
 	*httptest.Server
-	handler http.Handler
-	t       *testing.T
+	Handler http.Handler
+	t       testing.TB
 
-	away       atomic.Bool // 503 to everything
-	busy       atomic.Bool // 429 to everything, for half a minute
-	loseAnswer atomic.Bool // the next create is stored, its answer is lost
-	calls      atomic.Int64
+	Away       atomic.Bool // 503 to everything
+	Busy       atomic.Bool // 429 to everything, for half a minute
+	LoseAnswer atomic.Bool // the next create is stored, its answer is lost
+	Calls      atomic.Int64
 
-	stumbleOver string // the deployment at which each create fails
-	token       string // the one that is good
+	StumbleOver string // the deployment at which each create fails
+	Good        string // the token that is taken
 
 	mu     sync.Mutex
 	lastID int64
 	stored []*models.Annotation
 }
 
-const testToken = "glsa_test"
+// Token is the one that is taken at first.
+const Token = "glsa_test"
 
-func newContractServer(t *testing.T) *contractServer {
-	s := newContract(t)
-	s.Server = httptest.NewServer(s.handler)
+// Start serves the API under a path ("" for none) until the test ends.
+func Start(t testing.TB, path string) *Server {
+	t.Helper()
+	s := New(t, path)
+	s.Server = httptest.NewServer(s.Handler)
 	t.Cleanup(s.Close)
 	return s
 }
 
-// newContract has no listener: see inProcess.
-func newContract(t *testing.T) *contractServer {
-	s := &contractServer{t: t, token: testToken}
+// New has no listener, only a Handler.
+func New(t testing.TB, path string) *Server {
+	s := &Server{t: t, Good: Token}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /grafana/api/annotations", s.list)
-	mux.HandleFunc("POST /grafana/api/annotations", s.create)
-	mux.HandleFunc("PATCH /grafana/api/annotations/{id}", s.patch)
-	mux.HandleFunc("DELETE /grafana/api/annotations/{id}", s.remove)
-	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.calls.Add(1)
+	mux.HandleFunc("GET "+path+"/api/annotations", s.list)
+	mux.HandleFunc("POST "+path+"/api/annotations", s.create)
+	mux.HandleFunc("PATCH "+path+"/api/annotations/{id}", s.patch)
+	mux.HandleFunc("DELETE "+path+"/api/annotations/{id}", s.remove)
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.Calls.Add(1)
 		switch {
-		case s.away.Load():
+		case s.Away.Load():
 			s.answer(w, http.StatusServiceUnavailable, map[string]string{"message": "away"})
-		case s.busy.Load():
+		case s.Busy.Load():
 			w.Header().Set("Retry-After", "30")
 			s.answer(w, http.StatusTooManyRequests, map[string]string{"message": "too many requests"})
-		case r.Header.Get("Authorization") != "Bearer "+s.token:
+		case r.Header.Get("Authorization") != "Bearer "+s.Good:
 			s.answer(w, http.StatusUnauthorized, map[string]string{"message": "Invalid API key"})
 		default:
 			mux.ServeHTTP(w, r)
@@ -71,14 +76,14 @@ func newContract(t *testing.T) *contractServer {
 	return s
 }
 
-func (s *contractServer) answer(w http.ResponseWriter, status int, body any) {
+func (s *Server) answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
 }
 
 // strict reads a body as the contract has it.
-func (s *contractServer) strict(w http.ResponseWriter, r *http.Request, into any) bool {
+func (s *Server) strict(w http.ResponseWriter, r *http.Request, into any) bool {
 	decoder := json.NewDecoder(io.LimitReader(r.Body, 1<<20))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(into)
@@ -93,7 +98,7 @@ func (s *contractServer) strict(w http.ResponseWriter, r *http.Request, into any
 	return true
 }
 
-func (s *contractServer) list(w http.ResponseWriter, r *http.Request) {
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	for name := range query {
 		if !slices.Contains([]string{"from", "to", "limit", "alertId", "dashboardUID", "panelId", "userId", "type", "tags", "matchAny"}, name) {
@@ -116,12 +121,12 @@ func (s *contractServer) list(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, http.StatusOK, found)
 }
 
-func (s *contractServer) create(w http.ResponseWriter, r *http.Request) {
+func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 	var cmd models.PostAnnotationsCmd
 	if !s.strict(w, r, &cmd) {
 		return
 	}
-	if s.stumbleOver != "" && slices.Contains(cmd.Tags, "deployment:"+s.stumbleOver) {
+	if s.StumbleOver != "" && slices.Contains(cmd.Tags, "deployment:"+s.StumbleOver) {
 		s.answer(w, http.StatusInternalServerError, map[string]string{"message": "database is locked"})
 		return
 	}
@@ -130,7 +135,7 @@ func (s *contractServer) create(w http.ResponseWriter, r *http.Request) {
 	id := s.lastID
 	s.stored = append(s.stored, &models.Annotation{ID: id, Tags: cmd.Tags, Text: *cmd.Text, Time: cmd.Time, TimeEnd: cmd.TimeEnd})
 	s.mu.Unlock()
-	if s.loseAnswer.CompareAndSwap(true, false) {
+	if s.LoseAnswer.CompareAndSwap(true, false) {
 		s.answer(w, http.StatusBadGateway, map[string]string{"message": "the proxy lost the answer"})
 		return
 	}
@@ -138,12 +143,12 @@ func (s *contractServer) create(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, http.StatusOK, models.PostAnnotationOKBody{ID: &id, Message: &message})
 }
 
-func (s *contractServer) at(r *http.Request) int {
+func (s *Server) at(r *http.Request) int {
 	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	return slices.IndexFunc(s.stored, func(a *models.Annotation) bool { return a.ID == id })
 }
 
-func (s *contractServer) patch(w http.ResponseWriter, r *http.Request) {
+func (s *Server) patch(w http.ResponseWriter, r *http.Request) {
 	var cmd models.PatchAnnotationsCmd
 	if !s.strict(w, r, &cmd) {
 		return
@@ -160,7 +165,7 @@ func (s *contractServer) patch(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, http.StatusOK, models.SuccessResponseBody{Message: "Annotation patched"})
 }
 
-func (s *contractServer) remove(w http.ResponseWriter, r *http.Request) {
+func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.at(r)
@@ -172,8 +177,8 @@ func (s *contractServer) remove(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, http.StatusOK, models.SuccessResponseBody{Message: "Annotation deleted"})
 }
 
-// of lists what is stored for a deployment.
-func (s *contractServer) of(deployment string) []models.Annotation {
+// Of lists what is stored for a deployment.
+func (s *Server) Of(deployment string) []models.Annotation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []models.Annotation
@@ -185,8 +190,9 @@ func (s *contractServer) of(deployment string) []models.Annotation {
 	return out
 }
 
-func (s *contractServer) verdictOf(deployment string) string {
-	list := s.of(deployment)
+// Verdict is what the one annotation of a deployment says; "" without one.
+func (s *Server) Verdict(deployment string) string {
+	list := s.Of(deployment)
 	if len(list) != 1 {
 		return ""
 	}
@@ -196,4 +202,15 @@ func (s *contractServer) verdictOf(deployment string) string {
 		}
 	}
 	return ""
+}
+
+// All lists what is stored, the oldest first.
+func (s *Server) All() []models.Annotation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]models.Annotation, 0, len(s.stored))
+	for _, a := range s.stored {
+		out = append(out, *a)
+	}
+	return out
 }
