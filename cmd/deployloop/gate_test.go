@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -92,6 +93,29 @@ func TestGateExits(t *testing.T) {
 		})
 	}
 
+	// Every mode with every --on-inconclusive, with and without --respect-mode.
+	t.Run("in every mode", func(t *testing.T) {
+		policies := map[string]int{"wait": exitUndecided, "fail": exitRegressed, "pass": 0}
+		for _, mode := range []string{"shadow", "advise", "gate"} {
+			for policy, onInconclusive := range policies {
+				for verdict, want := range map[string]int{
+					"watching": exitUndecided, "healthy": 0, "exonerated": 0, "regressed": exitRegressed, "inconclusive": onInconclusive,
+				} {
+					for _, respect := range []bool{false, true} {
+						if respect && mode != "gate" {
+							want = 0
+						}
+						url, _ := gateServer(t, answer(verdict, mode))
+						_, _, code, err := runCommand(t, newGateCommand(), append(ask, "--endpoint", url, "--on-inconclusive", policy, fmt.Sprintf("--respect-mode=%t", respect))...)
+						require.Equal(t, want, code, "%s in %s, %s, respected %t: %v", verdict, mode, policy, respect, err)
+					}
+				}
+				url, _ := gateServer(t, answer("inconclusive", ""))
+				_, _, code, _ := runCommand(t, newGateCommand(), append(ask, "--endpoint", url, "--on-inconclusive", policy, "--respect-mode")...)
+				require.Equal(t, exitUndecided, code, "what nobody knows has no mode, and never passes")
+			}
+		}
+	})
 	t.Run("waits", func(t *testing.T) {
 		url, asked := gateServer(t, answer("inconclusive", ""), answer("watching", "gate"), answer("regressed", "gate"))
 		out, progress, code, err := runCommand(t, newGateCommand(), append(ask, "--endpoint", url, "--wait", "20s", "--every", "1s", "--output", "json")...)

@@ -107,6 +107,54 @@ func TestGateDecides(t *testing.T) {
 	}
 }
 
+// Every mode with every on_inconclusive and on_unavailable, at Argo Rollouts'
+// and at Flagger's three questions: only a gated service is ever held up, and
+// only proof rolls back.
+func TestGateInEveryMode(t *testing.T) {
+	decisions := []decision{decisionFail, decisionPass, decisionWait}
+	status := func(yes bool) int {
+		if yes {
+			return http.StatusOK
+		}
+		return http.StatusConflict
+	}
+	for _, mode := range []event.Mode{event.Shadow, event.Advise, event.Gate} {
+		l := judged(t, mode)
+		for _, onInconclusive := range decisions {
+			for _, onUnavailable := range decisions {
+				h := handler(t, l, func(c *Config) { c.Gate.OnInconclusive, c.Gate.OnUnavailable = onInconclusive, onUnavailable })
+				gated := map[event.VerdictState]decision{
+					event.Watching: decisionWait, event.Healthy: decisionPass, event.Exonerated: decisionPass,
+					event.Regressed: decisionFail, event.Inconclusive: onInconclusive,
+				}
+				for state, want := range gated {
+					if mode != event.Gate {
+						want = decisionPass
+					}
+					checkGate(t, h, string(state), want, map[string]int{
+						"rollout": status(want != decisionFail), "confirm-promotion": status(want == decisionPass),
+						"rollback": status(mode == event.Gate && state == event.Regressed),
+					})
+				}
+				// What nobody knows has no mode.
+				checkGate(t, h, "unknown", onUnavailable, map[string]int{
+					"rollout": status(onUnavailable != decisionFail), "confirm-promotion": status(onUnavailable == decisionPass), "rollback": status(false),
+				})
+			}
+		}
+	}
+}
+
+func checkGate(t *testing.T, h http.Handler, version string, want decision, hooks map[string]int) {
+	t.Helper()
+	a := argo(t, h, fmt.Sprintf("service=s-%s&environment=production&version=%s", version, version))
+	require.Equal(t, want, a.Decision, version)
+	for hook, status := range hooks {
+		got, body := flagger(h, hook, fmt.Sprintf(`{"name":"s-%s","namespace":"production","phase":"Progressing","metadata":{"version":%q}}`, version, version))
+		require.Equal(t, status, got, "%s of %s: %s", hook, version, body)
+	}
+}
+
 func TestGateAnswerForArgo(t *testing.T) {
 	h := handler(t, judged(t, event.Gate), func(c *Config) { c.PublicURL = "https://deploys.example/" })
 	w := get(t, h, "/gate/argo?service=s-watching&version=watching")
