@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
@@ -136,14 +135,13 @@ func (s *site) gateDeployment(q gateQuestion) (d event.Deployment, why string) {
 func (q gateQuestion) names(d event.Deployment) bool {
 	agreed := false
 	if q.Version != "" && d.Version != "" {
-		if q.Version != d.Version {
+		if !event.SameVersion(q.Version, d.Version) {
 			return false
 		}
 		agreed = true
 	}
 	if q.Revision != "" && d.Revision != "" {
-		a, b := strings.ToLower(q.Revision), strings.ToLower(d.Revision)
-		if a != b && (min(len(a), len(b)) < 7 || !strings.HasPrefix(a, b) && !strings.HasPrefix(b, a)) {
+		if !event.SameRevision(q.Revision, d.Revision) {
 			return false
 		}
 		agreed = true

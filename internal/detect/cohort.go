@@ -76,19 +76,19 @@ func (w *watch) isNew(s *Source) bool {
 // versionTells says whether version or revision tell the sides apart, and if so
 // whether this is the new one.
 func versionTells(d *event.Deployment, o *Origin) (told, new bool) {
-	if d.Version != "" && o.Version != "" && d.Version != d.PreviousVersion {
-		return true, d.Version == o.Version && (d.Revision == "" || o.Revision == "" || d.Revision == o.Revision)
+	if d.Version != "" && o.Version != "" && !event.SameVersion(d.Version, d.PreviousVersion) {
+		return true, event.SameVersion(d.Version, o.Version) && (d.Revision == "" || o.Revision == "" || event.SameRevision(d.Revision, o.Revision))
 	}
-	if d.Revision != "" && o.Revision != "" && d.Revision != d.PreviousRevision {
-		return true, d.Revision == o.Revision
+	if d.Revision != "" && o.Revision != "" && !event.SameRevision(d.Revision, d.PreviousRevision) {
+		return true, event.SameRevision(d.Revision, o.Revision)
 	}
 	return false, false
 }
 
 // saysOld: the telemetry names the version or the revision before.
 func saysOld(d *event.Deployment, o *Origin) bool {
-	return o.Version != "" && o.Version == d.PreviousVersion && d.Version != d.PreviousVersion ||
-		o.Revision != "" && o.Revision == d.PreviousRevision && d.Revision != d.PreviousRevision
+	return o.Version != "" && event.SameVersion(o.Version, d.PreviousVersion) && !event.SameVersion(d.Version, d.PreviousVersion) ||
+		event.SameRevision(o.Revision, d.PreviousRevision) && !event.SameRevision(d.Revision, d.PreviousRevision)
 }
 
 // since is the second in which the instance started as far as is known: as it

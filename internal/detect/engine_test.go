@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -126,6 +127,19 @@ func TestExporterThatBatchesFiveSeconds(t *testing.T) {
 	t.Logf("healthy became regressed %d s after the errors began; onset %v", s.sec-start, s.last["d"].Onset)
 	// Two exporters of five seconds each: that is how sharp it can be.
 	require.InDelta(t, float64(start), float64(s.last["d"].Onset.At.Unix()), 10)
+}
+
+// The tag that was deployed is v2, telemetry says 2; CI cut the revision short.
+func TestTheNewVersionIsKnownByAnotherSpelling(t *testing.T) {
+	for name, d := range map[string]event.Deployment{
+		"tag":                {Version: "v2.0.0", PreviousVersion: "v1.0.0"},
+		"revision cut short": {Revision: "2222222", PreviousRevision: "1111111"},
+	} {
+		told, new := versionTells(&d, &Origin{Version: "2.0.0", Revision: strings.Repeat("2", 40)})
+		require.True(t, told && new, name)
+		told, new = versionTells(&d, &Origin{Version: "1.0.0", Revision: strings.Repeat("1", 40)})
+		require.True(t, told && !new, name)
+	}
 }
 
 func TestOldVersionAffectedTooIsNotTheDeploymentsFault(t *testing.T) {

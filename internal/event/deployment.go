@@ -98,6 +98,38 @@ func ShortRevision(revision string) string {
 	return revision[:7]
 }
 
+// SameVersion holds for "1.2.3" and its tag "v1.2.3".
+func SameVersion(a, b string) bool {
+	return a == b || trimV(a) == trimV(b)
+}
+
+func trimV(s string) string {
+	if len(s) > 1 && s[0] == 'v' && s[1] >= '0' && s[1] <= '9' {
+		return s[1:]
+	}
+	return s
+}
+
+// SameRevision holds for a commit id and its abbreviation of at least 7 digits.
+func SameRevision(a, b string) bool {
+	if a == b {
+		return a != ""
+	}
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return len(a) >= 7 && len(a) < len(b) && strings.EqualFold(a, b[:len(a)]) && isHex(b)
+}
+
+func isHex(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return false
+		}
+	}
+	return true
+}
+
 // DeploymentID is the ledger's id of a deployment: the first 12 hex digits of
 // SHA-256 over service, environment, revision (else version) and ordinal (how
 // often that revision was deployed there before, so that A→B→A are three).

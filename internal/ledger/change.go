@@ -84,7 +84,7 @@ func (l *Ledger) change(repository, revision string) (found event.Change, ok boo
 	for _, key := range l.abbreviated[strings.ToLower(cut(revision, 7))] {
 		d, _ := l.changes.Peek(key)
 		c := d.Value
-		if !sameRevision(c.Revision, revision) || repository != "" && !sameRepository(c.Repository, repository) {
+		if !event.SameRevision(c.Revision, revision) || repository != "" && !sameRepository(c.Repository, repository) {
 			continue
 		}
 		if ok && c.Revision != found.Revision {
@@ -138,7 +138,7 @@ func (l *Ledger) ChangeRange(repository, previous, new string) (changes []event.
 	defer l.mu.RUnlock()
 	walked := map[string]bool{}
 	for at := new; ; {
-		if sameRevision(at, previous) {
+		if event.SameRevision(at, previous) {
 			return changes, true, note
 		}
 		c, ok := l.change(repository, at)

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -74,10 +73,10 @@ func (p *place) resolve(version, revision string) *build {
 // likeness is 0 if nothing is shared or something differs, else more the
 // surer b is meant; a revision says more than a version.
 func (b *build) likeness(version, revision string) int {
-	v, r := compare(b.version, version, sameVersion), compare(b.revision, revision, sameRevision)
+	v, r := compare(b.version, version, event.SameVersion), compare(b.revision, revision, event.SameRevision)
 	if v == 0 && r == 0 {
 		// Many set the version to the commit id.
-		if sameRevision(version, b.revision) || sameRevision(revision, b.version) {
+		if event.SameRevision(version, b.revision) || event.SameRevision(revision, b.version) {
 			return 2
 		}
 		return 0
@@ -98,38 +97,6 @@ func compare(a, b string, same func(a, b string) bool) int {
 	default:
 		return -1
 	}
-}
-
-// sameVersion holds for "1.2.3" and "v1.2.3".
-func sameVersion(a, b string) bool {
-	return a == b || trimV(a) == trimV(b)
-}
-
-func trimV(s string) string {
-	if len(s) > 1 && s[0] == 'v' && s[1] >= '0' && s[1] <= '9' {
-		return s[1:]
-	}
-	return s
-}
-
-// sameRevision holds for a commit id and its abbreviation of at least 7 digits.
-func sameRevision(a, b string) bool {
-	if a == b {
-		return a != ""
-	}
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	return len(a) >= 7 && len(a) < len(b) && strings.EqualFold(a, b[:len(a)]) && isHex(b)
-}
-
-func isHex(s string) bool {
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
-			return false
-		}
-	}
-	return true
 }
 
 // insert puts d where its start belongs.
@@ -203,10 +170,10 @@ func (p *place) link(i int) (altered bool) {
 		d.PreviousVersion, d.PreviousRevision = before.Version, before.Revision
 	} else {
 		// A source that named one of the two is completed, if it meant this one.
-		if d.PreviousVersion == "" && (sameRevision(d.PreviousRevision, before.Revision) || before.Revision == "") {
+		if d.PreviousVersion == "" && (event.SameRevision(d.PreviousRevision, before.Revision) || before.Revision == "") {
 			d.PreviousVersion = before.Version
 		}
-		if d.PreviousRevision == "" && sameVersion(d.PreviousVersion, before.Version) {
+		if d.PreviousRevision == "" && event.SameVersion(d.PreviousVersion, before.Version) {
 			d.PreviousRevision = before.Revision
 		}
 	}
@@ -266,8 +233,8 @@ func (p *place) wasThereBefore(i int, before *deployment) bool {
 		if old.build == d.build {
 			return true
 		}
-		if old.Version != "" && sameVersion(old.Version, d.Version) && !sameVersion(before.Version, d.Version) &&
-			compare(old.Revision, d.Revision, sameRevision) >= 0 {
+		if old.Version != "" && event.SameVersion(old.Version, d.Version) && !event.SameVersion(before.Version, d.Version) &&
+			compare(old.Revision, d.Revision, event.SameRevision) >= 0 {
 			return true
 		}
 	}

@@ -129,7 +129,7 @@ func (l *Ledger) byAlias(d *event.Deployment) *deployment {
 		if x == nil || d.Service != "" && (x.Service != d.Service || x.Environment != d.Environment) {
 			continue
 		}
-		if compare(x.Revision, d.Revision, sameRevision) < 0 {
+		if compare(x.Revision, d.Revision, event.SameRevision) < 0 {
 			continue // the source uses one id for several things
 		}
 		return x
@@ -165,7 +165,7 @@ func (p *place) match(d *event.Deployment, within time.Duration) *deployment {
 
 // names says whether d names what x deployed: the revision decides if both know it.
 func (x *deployment) names(d *event.Deployment) bool {
-	if r := compare(x.Revision, d.Revision, sameRevision); r != 0 {
+	if r := compare(x.Revision, d.Revision, event.SameRevision); r != 0 {
 		return r > 0
 	}
 	return (&build{version: x.Version, revision: x.Revision}).likeness(d.Version, d.Revision) > 0
@@ -290,7 +290,7 @@ func (l *Ledger) add(p *place, d event.Deployment) *deployment {
 // the first revision that comes along.
 func (p *place) buildFor(x *deployment) *build {
 	b := p.resolve(x.Version, x.Revision)
-	if b == nil || b.revision == "" && x.Revision != "" && !sameRevision(b.version, x.Revision) {
+	if b == nil || b.revision == "" && x.Revision != "" && !event.SameRevision(b.version, x.Revision) {
 		b = &build{id: x.seq, version: x.Version, revision: x.Revision}
 	} else {
 		p.builds = slices.DeleteFunc(p.builds, func(other *build) bool { return other == b })
@@ -451,7 +451,7 @@ func orElse(a, b string) string {
 
 // longer prefers the full id over its abbreviation, and else what was first.
 func longer(a, b string) string {
-	if a == "" || len(b) > len(a) && sameRevision(a, b) {
+	if a == "" || len(b) > len(a) && event.SameRevision(a, b) {
 		return b
 	}
 	return a

@@ -190,6 +190,6 @@ func (l *Ledger) PipelineRuns(q RunQuery) []event.PipelineRun {
 	defer l.mu.RUnlock()
 	return list(l.runs, Query{Since: q.Since, Limit: q.Limit}, func(r event.PipelineRun) bool {
 		return (q.Repository == "" || sameRepository(q.Repository, r.Repository)) &&
-			(q.Revision == "" || sameRevision(q.Revision, r.Revision)) && (q.RunID == "" || q.RunID == r.ID)
+			(q.Revision == "" || event.SameRevision(q.Revision, r.Revision)) && (q.RunID == "" || q.RunID == r.ID)
 	}, runTime)
 }

@@ -215,12 +215,12 @@ func (l *Ledger) awaits(head *deployment, key seenKey, when time.Time, seenBefor
 	if head.Baseline || !head.FirstSeenAt.IsZero() || head.closed() {
 		return false
 	}
-	if head.PreviousVersion != "" && head.previousTold && sameVersion(head.PreviousVersion, key.version) ||
-		head.previousTold && sameRevision(head.PreviousRevision, key.revision) {
+	if head.PreviousVersion != "" && head.previousTold && event.SameVersion(head.PreviousVersion, key.version) ||
+		head.previousTold && event.SameRevision(head.PreviousRevision, key.revision) {
 		return false
 	}
 	switch {
-	case sameRevision(head.Revision, key.revision):
+	case event.SameRevision(head.Revision, key.revision):
 		return true
 	case head.Revision != "" && key.revision != "", head.Version != "" && key.version != "":
 		return false
@@ -249,10 +249,10 @@ func (l *Ledger) mayInfer(p *place, when time.Time) bool {
 // teach lets b, and what deployed it, learn a version or revision that the
 // same resource carries beside the known one.
 func (l *Ledger) teach(p *place, b *build, key seenKey) {
-	if compare(b.version, key.version, sameVersion) == 0 && !sameRevision(key.version, b.revision) {
+	if compare(b.version, key.version, event.SameVersion) == 0 && !event.SameRevision(key.version, b.revision) {
 		b.version = orElse(b.version, key.version)
 	}
-	if !sameRevision(key.revision, b.version) {
+	if !event.SameRevision(key.revision, b.version) {
 		b.revision = longer(b.revision, key.revision)
 	}
 	var first *deployment
