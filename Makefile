@@ -48,7 +48,7 @@ test-gitea: ## Play the loop through a real Gitea: push, webhook, Actions, statu
 	@go test ./test/e2e -run TestTheLoopTurnsThroughGitea -v -count=1
 
 .PHONY: tools
-tools: ## Install what the tests run against into .tools (a real Alertmanager, Prometheus and Gitea; Chromium from the system)
+tools: ## Install what the tests run against into .tools (a real Alertmanager, Prometheus and Gitea; the check of manifests; Chromium from the system)
 	@scripts/install-tools.sh
 
 .PHONY: lint

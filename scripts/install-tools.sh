@@ -52,6 +52,14 @@ gitea() {
 		-tags "sqlite sqlite_unlock_notify timetzdata" -o "$GOBIN/gitea" "$module"
 }
 
+# What Kubernetes, kustomize, compose, Argo Rollouts and Flagger make of the
+# examples: their own code, in a module of its own. Built anew when it changed.
+cluster() {
+	[[ -x $GOBIN/cluster && -z $(find internal/tools/cluster -newer "$GOBIN/cluster") ]] && return
+	echo "building the check of manifests (two minutes, once)" >&2
+	go -C internal/tools/cluster build -o "$GOBIN/cluster" .
+}
+
 # Without the tag it takes ten minutes, and brings every cloud's client.
 prometheus() {
 	local module=github.com/prometheus/prometheus version=v0.316.0
@@ -79,10 +87,10 @@ vmalert() {
 	go install "$module/app/vmalert@$version"
 }
 
-[[ $# -gt 0 ]] || set -- alertmanager prometheus gitea
+[[ $# -gt 0 ]] || set -- alertmanager prometheus gitea cluster
 for tool in "$@"; do
 	case $tool in
-	alertmanager | gitea | golangci-lint | prometheus | promtool-debian | vmalert) "$tool" ;;
+	alertmanager | cluster | gitea | golangci-lint | prometheus | promtool-debian | vmalert) "$tool" ;;
 	*)
 		echo "install-tools: no tool named $tool" >&2
 		exit 2

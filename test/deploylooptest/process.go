@@ -33,6 +33,7 @@ import (
 type Loop struct {
 	*servertest.Process
 	OTLP, CICD, Console, Metrics string // base URLs
+	State                        string // the folder of its state
 
 	t       testing.TB
 	program string
@@ -60,13 +61,35 @@ func Program(t testing.TB) string {
 		require.FileExists(t, absolute, "DEPLOYLOOP_BIN")
 		return absolute
 	}
-	path := filepath.Join(t.TempDir(), "deployloop")
-	build := exec.Command("go", "build", "-o", path, "./cmd/deployloop")
-	build.Dir = servertest.Root(t)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
+	path, err := build(t.TempDir())
+	require.NoError(t, err)
 	return path
+}
+
+// BuildOnce builds the binary for all tests of a package, unless there is one:
+// for its TestMain, which removes the folder.
+func BuildOnce() (dir string, err error) {
+	if os.Getenv("DEPLOYLOOP_BIN") != "" {
+		return "", nil
+	}
+	if dir, err = os.MkdirTemp("", "deployloop"); err != nil {
+		return "", err
+	}
+	path, err := build(dir)
+	if err != nil {
+		return dir, err
+	}
+	return dir, os.Setenv("DEPLOYLOOP_BIN", path)
+}
+
+func build(dir string) (path string, err error) {
+	path = filepath.Join(dir, "deployloop")
+	c := exec.Command("go", "build", "-o", path, "github.com/deployloop/deployloop/cmd/deployloop")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
+	if out, err := c.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
 }
 
 // Start runs the binary and waits until it listens. It ends with the test.
@@ -105,19 +128,13 @@ func Start(t testing.TB, options Options) *Loop {
 	}
 	l := &Loop{
 		OTLP: "http://" + address["http"], CICD: "http://" + address["cicd"],
-		Console: "http://" + address["console"], Metrics: "http://" + address["metrics"], t: t,
+		Console: "http://" + address["console"], Metrics: "http://" + address["metrics"],
+		State: filepath.Join(dir, "state"), t: t,
 		program: Program(t), configs: args,
 		env: append(os.Environ(), "DEPLOYLOOP_STATE_DIR="+filepath.Join(dir, "state"), "DEPLOYLOOP_ALERTMANAGER_URL="+options.Alertmanager),
 	}
 	l.Process = servertest.Run(t, "deployloop", l.serve, func() bool {
-		for _, url := range []string{l.OTLP, l.CICD, l.Console} {
-			response, err := http.Get(url + "/") // any answer is one of a listener
-			if err != nil {
-				return false
-			}
-			_ = response.Body.Close()
-		}
-		return true
+		return listening(l.OTLP) && listening(l.CICD) && listening(l.Console)
 	})
 	return l
 }
@@ -172,6 +189,16 @@ func Run(t testing.TB, program string, env []string, arguments ...string) (stdou
 		require.NoError(t, err)
 	}
 	return out.String(), problems.String(), c.ProcessState.ExitCode()
+}
+
+// listening tells whether a server answers there, whatever it says.
+func listening(url string) bool {
+	response, err := http.Get(url + "/")
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return true
 }
 
 // Mark posts a deployment, as CI would.

@@ -35,6 +35,8 @@ type Options struct {
 	RemoteWrite bool
 	// OTLP has it take OTLP metrics at /api/v1/otlp.
 	OTLP bool
+	// Config is a whole configuration in place of Targets and Every.
+	Config []byte
 }
 
 // Start runs a Prometheus until the test ends.
@@ -54,6 +56,9 @@ func Start(t testing.TB, o Options) *Server {
 		"scrape_configs": []m{{"job_name": "deployloop", "static_configs": []m{{"targets": append([]string{}, hosts...)}}}},
 	})
 	require.NoError(t, err)
+	if o.Config != nil {
+		config = o.Config
+	}
 	path := filepath.Join(dir, "prometheus.yml")
 	require.NoError(t, os.WriteFile(path, config, 0o600))
 
