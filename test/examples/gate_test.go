@@ -163,6 +163,43 @@ func TestFlagger(t *testing.T) {
 	}, "and says so")
 }
 
+// The gate, the waiver and the CLI behind bearertokenauth, as behind basicauth.
+func TestGateBehindABearerToken(t *testing.T) {
+	t.Parallel()
+	loop := deploylooptest.Start(t, deploylooptest.Options{Heartbeat: time.Second, Configs: [][]byte{[]byte(`
+extensions:
+  bearertokenauth: {token: ` + hookToken + `}
+  console: {auth: {authenticator: bearertokenauth}}
+service: {extensions: [file_storage, ledger, bearertokenauth, console]}
+`)}})
+	for header, status := range map[string]int{"": http.StatusUnauthorized, "Bearer guessed": http.StatusUnauthorized, "Bearer " + hookToken: http.StatusOK} {
+		request, err := http.NewRequest(http.MethodGet, loop.Console+"/gate/argo?service=checkout&version=1.1.0", nil)
+		require.NoError(t, err)
+		request.Header.Set("Authorization", header)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, status, response.StatusCode, header)
+	}
+	run := func(token string, args ...string) (string, int) {
+		stdout, stderr, code := deploylooptest.Run(t, deploylooptest.Program(t), append(os.Environ(), "DEPLOYLOOP_CONSOLE_TOKEN="+token), append(args, "--endpoint", loop.Console)...)
+		return stdout + stderr, code
+	}
+	ask := []string{"gate", "--service", "checkout", "--version", "1.1.0"}
+	out, code := run(hookToken, ask...)
+	assert.Equal(t, 2, code, out)
+	assert.Contains(t, out, "checkout 1.1.0 is not known")
+	_, code = run("guessed", ask...)
+	assert.Equal(t, 3, code)
+	waive := []string{"waive", "3f9c0a1b2d4e", "--reason", "known", "--until", time.Now().AddDate(0, 0, 2).Format(time.DateOnly)}
+	out, code = run(hookToken, waive...)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, out, "is not known", "it was asked, and knows no such alert")
+	out, code = run("guessed", waive...)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, out, "401")
+}
+
 // recorded is the body of a webhook that the receiver's own tests read, with
 // texts replaced.
 func recorded(t *testing.T, name string, replace ...string) []byte {
