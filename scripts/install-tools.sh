@@ -56,7 +56,7 @@ gitea() {
 # examples: their own code, in a module of its own. Built anew when it changed.
 cluster() {
 	[[ -x $GOBIN/cluster && -z $(find internal/tools/cluster -newer "$GOBIN/cluster") ]] && return
-	echo "building the check of manifests (two minutes, once)" >&2
+	echo "building the check of manifests (minutes, once)" >&2
 	go -C internal/tools/cluster build -o "$GOBIN/cluster" .
 }
 

@@ -28,6 +28,9 @@ func newWaiveCommand() *cobra.Command {
 with it. Its symptoms close with it. The id is on the page of alerts and at
 /api/v1/anomalies?open=true.
 
+The day is a promise to look again by then, not a timer: nothing opens anew when
+it has passed. To be quiet for a while, silence the alert in Alertmanager.
+
 A console without auth and token takes this from its own machine alone. The
 token of one that wants it is read from ` + envConsoleToken + `.`,
 		Example: `  deployloop waive 3f9c0a1b2d4e --until 2026-12-01 --reason "known; mended in 1.43.0"`,
