@@ -68,7 +68,11 @@ func (x *ciContext) completeFromPull() {
 	}
 	defer f.Close()
 	type commit struct {
-		SHA string `json:"sha"`
+		SHA   string `json:"sha"`
+		Label string `json:"label"` // "ada:main"
+		Repo  struct {
+			ID int64 `json:"id"`
+		} `json:"repo"`
 	}
 	var e struct {
 		Pull struct {
@@ -78,6 +82,9 @@ func (x *ciContext) completeFromPull() {
 	}
 	if json.NewDecoder(io.LimitReader(f, most)).Decode(&e) == nil {
 		x.revision, x.base = cmp.Or(x.revision, e.Pull.Head.SHA), cmp.Or(x.base, e.Pull.Base.SHA)
+		if head := e.Pull.Head; head.Repo.ID != e.Pull.Base.Repo.ID { // a fork's main is not ours
+			x.ref = cmp.Or(x.ref, head.Label)
+		}
 	}
 }
 

@@ -94,6 +94,11 @@ func TestContextOfAPullRequest(t *testing.T) {
 	require.Equal(t, "bbbbbbb1", x.revision)
 	require.Equal(t, "aaaaaaa1", x.base)
 	require.Equal(t, "faster-cart", x.ref)
+	require.NoError(t, os.WriteFile(event, []byte(`{"pull_request":{"head":{"sha":"bbbbbbb1","label":"ada:main","repo":{"id":2}},"base":{"sha":"aaaaaaa1","repo":{"id":1}}}}`), 0o600))
+	t.Setenv("GITHUB_HEAD_REF", "main")
+	x = ciContext{}
+	x.complete(t.Context())
+	require.Equal(t, "ada:main", x.ref, "a fork's main is a branch like any other")
 	t.Setenv("GITHUB_EVENT_NAME", "push")
 	x = ciContext{}
 	x.complete(t.Context())

@@ -122,6 +122,8 @@ func TestConfig(t *testing.T) {
 		"overrides[0]::service":          func(c *Config) { c.Overrides = []Override{{}} },
 		"repositories[0]::path":          func(c *Config) { c.Repositories = []Repository{{Service: "*"}} },
 		"limits::templates":              func(c *Config) { c.Limits.Templates = 0 },
+		"builds::branches[0]":            func(c *Config) { c.Builds.Branches = []string{"["} },
+		"builds::quiet":                  func(c *Config) { c.Builds.Quiet = 0 },
 		"gauges[0]::worse":               func(c *Config) { c.Gauges = []GaugeConfig{{Name: "queue.*"}} },
 	} {
 		cfg := factory.CreateDefaultConfig().(*Config)

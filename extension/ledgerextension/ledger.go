@@ -118,12 +118,26 @@ func (l *Ledger) skipped(key string, err error) {
 func (l *Ledger) CloseAnomaly(id string, c event.Closure) bool {
 	closed := l.Ledger.CloseAnomaly(id, c)
 	if closed {
-		select {
-		case l.urgent <- struct{}{}:
-		default: // one is due already
-		}
+		l.hurry()
 	}
 	return closed
+}
+
+// RecordAnomaly has a new one written at once: it is told within the second, and a
+// process that died before the next flush would tell it anew under another identity.
+func (l *Ledger) RecordAnomaly(a event.Anomaly) {
+	_, known := l.Anomaly(a.ID)
+	l.Ledger.RecordAnomaly(a)
+	if !known {
+		l.hurry()
+	}
+}
+
+func (l *Ledger) hurry() {
+	select {
+	case l.urgent <- struct{}{}:
+	default: // one is due already
+	}
 }
 
 // run persists and expires until Shutdown.

@@ -22,6 +22,11 @@ const (
 	tails          = 4.0 // degrees of freedom of the noise: heavy, a busy machine is no shift
 )
 
+// What the reference's median and spread may be off by, in spreads / √n: half of
+// their standard errors (1.25 and 1.17). Whole ones miss a tenth of the slow-downs
+// for a third of the false alarms (docs/builds.md says how many those are).
+const levelBound, spreadBound = .6, .5
+
 // shifts are the sizes tested for, in spreads of the reference; the evidence is
 // their average.
 var shifts = [...]float64{1.5, 3, 6, 12, 24}
@@ -70,9 +75,9 @@ func (s *Series) add(value, common float64, revision string) *event.Shift {
 		return nil
 	}
 	middle, spread, inflation := s.normal()
-	// Against the upper bound of the reference's level (its median has a standard
-	// error of 1.25 spreads / √n), as a deployment against its history.
-	z := (x-middle)/spread - 1.25/math.Sqrt(float64(len(s.Reference)))
+	// Against an upper bound of the reference's level, as a deployment against its
+	// history.
+	z := (x-middle)/spread - levelBound/math.Sqrt(float64(len(s.Reference)))
 	for i, size := range shifts {
 		ratio := (tails + 1) / 2 * (math.Log1p(z*z/tails) - math.Log1p((z-size)*(z-size)/tails))
 		ratio = min(ratio, threshold/minAfter) // cut, it is still valid evidence, and no one run decides
@@ -119,7 +124,7 @@ func (s *Series) normal() (middle, spread, inflation float64) {
 	for i, r := range s.Reference {
 		deviations[i] = math.Abs(r - middle)
 	}
-	spread = max(1.4826*median(deviations), minSpread) * (1 + 1.17/math.Sqrt(n))
+	spread = max(1.4826*median(deviations), minSpread) * (1 + spreadBound/math.Sqrt(n))
 	var own, next float64
 	clipped := func(i int) float64 { return max(-3*spread, min(3*spread, s.Reference[i]-middle)) }
 	for i := range s.Reference {
