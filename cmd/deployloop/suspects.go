@@ -13,6 +13,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/gitrange"
+	"github.com/deployloop/deployloop/internal/sourcemap"
 	"github.com/deployloop/deployloop/internal/suspect"
 	"github.com/deployloop/deployloop/internal/terminal"
 	"github.com/deployloop/deployloop/internal/wording"
@@ -20,10 +21,10 @@ import (
 
 // suspectsFlags are the command's flags.
 type suspectsFlags struct {
-	repository, revisions, symptom, candidates, output string
-	paths, prefixes                                    []string
-	limit, top                                         int
-	threshold                                          float64
+	repository, revisions, symptom, candidates, sourceMaps, output string
+	paths, prefixes                                                []string
+	limit, top                                                     int
+	threshold                                                      float64
 }
 
 // newSuspectsCommand ranks the commits of a range for what was seen, offline.
@@ -53,6 +54,7 @@ that is said, and the ranking is shown all the same.`,
 	flags.StringVar(&f.candidates, "candidates", "", "`file` with one JSON object of stack_trace, failing_tests and candidates, newest first; - is standard input")
 	flags.StringSliceVar(&f.paths, "path", nil, "only commits that touch this `glob` of the repository; repeat for more")
 	flags.StringSliceVar(&f.prefixes, "path-prefix", nil, "`folder` of the service in the repository, when traces tell paths without it; repeat for more")
+	flags.StringVar(&f.sourceMaps, "source-maps", "", "`folder` of the source maps of bundled JavaScript, laid out as the bundles are served (assets/app.js.map)")
 	flags.IntVar(&f.limit, "max-commits", 5000, "rank at most this many commits, the newest")
 	flags.IntVar(&f.top, "top", 3, "print this many suspects (text output)")
 	flags.Float64Var(&f.threshold, "threshold", suspect.DefaultThreshold, "name no commit below this probability")
@@ -92,6 +94,14 @@ func (f *suspectsFlags) run(ctx context.Context, in io.Reader, out io.Writer) er
 		return err
 	}
 	options := suspect.Options{PathPrefixes: f.prefixes, Threshold: f.threshold}
+	if f.sourceMaps != "" {
+		maps, err := sourcemap.Open(f.sourceMaps)
+		if err != nil {
+			return fmt.Errorf("--source-maps: %w", err)
+		}
+		defer func() { _ = maps.Close() }()
+		options.Source = maps.Frame
+	}
 	var ranking event.Suspicion
 	if f.candidates != "" {
 		var symptom suspect.Symptom

@@ -187,7 +187,7 @@ func (m *monitor) suspectBuild(a event.Anomaly) {
 		ctx, cancel := context.WithTimeout(ctx, m.config.Limits.CommitTimeout)
 		defer cancel()
 		commits := m.commits(ctx, d, clones)
-		s := rankCommits(symptom, commits, clones)
+		s := m.rankCommits(symptom, commits, clones)
 		s.Commits, s.Source, s.Range = len(commits.list), commits.source, rangeText(d)
 		if commits.note != "" {
 			s.RangeNote = commits.note

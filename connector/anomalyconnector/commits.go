@@ -4,18 +4,21 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"go.uber.org/zap"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/gitrange"
+	"github.com/deployloop/deployloop/internal/ledger"
 	"github.com/deployloop/deployloop/internal/suspect"
+	"github.com/deployloop/deployloop/internal/wording"
 )
 
 // fetch reads the commits of a deployment in the background, so that they are
-// there when it turns out bad: from the configured clones, else from the push
-// events in the ledger.
+// there when it turns out bad: from the configured clones, else from a forge's
+// API, else from the push events in the ledger.
 func (m *monitor) fetch(t *tracked) {
 	d := t.d
 	if d.Revision == "" {
@@ -49,7 +52,7 @@ type commitRange struct {
 	ignored []string         // revisions that .git-blame-ignore-revs lists
 	owners  *gitrange.Owners // as CODEOWNERS tells; nil: nobody is known
 	note    string           // what is unusual about it
-	source  string           // "clone", "push events", "none"
+	source  string           // "clone", "forge", "push events", "none"
 }
 
 // openClones are the repositories by their configured path, opened once: each
@@ -80,20 +83,22 @@ func (m *monitor) commits(ctx context.Context, d event.Deployment, clones []Repo
 	changes, _, why := m.ledger.ChangeRange(d.Repository, d.PreviousRevision, d.Revision)
 	note := ""
 	for _, c := range clones {
-		repository, err := m.clones.open(c.Path)
-		if err == nil {
-			var r gitrange.Result
-			r, err = repository.Range(ctx, d.PreviousRevision, d.Revision, gitrange.Options{
-				Paths: c.Paths, Owners: c.Owners, MaxCommits: m.config.Limits.Commits, Timeout: m.config.Limits.CommitTimeout,
-			})
-			if err == nil {
-				return commitRange{list: withPages(r.Commits, changes), ignored: repository.IgnoredRevisions(ctx, r.New),
-					owners: repository.Owners(ctx, r.New), note: r.Note, source: "clone"}
+		for _, from := range []struct {
+			named bool
+			read  func(context.Context, event.Deployment, Repository) (commitRange, error)
+		}{{c.Path != "", m.fromClone}, {c.Forge != nil, m.fromForge}} {
+			if !from.named {
+				continue
 			}
+			r, err := from.read(ctx, d, c)
+			if err == nil {
+				r.list = m.withReports(withPages(r.list, changes), d.Repository)
+				return r
+			}
+			note = err.Error()
+			m.logger.Warn("the commits of a deployment could not be read", zap.String("path", c.Path), zap.Bool("forge", c.Path == ""),
+				zap.String("service", d.Service), zap.String("revision", d.Revision), zap.Error(err))
 		}
-		note = err.Error()
-		m.logger.Warn("the commits of a deployment could not be read from its clone", zap.String("path", c.Path),
-			zap.String("service", d.Service), zap.String("revision", d.Revision), zap.Error(err))
 	}
 	if len(changes) > m.config.Limits.Commits {
 		changes, why = changes[:m.config.Limits.Commits], "more commits than the limit; the newest are told"
@@ -104,10 +109,23 @@ func (m *monitor) commits(ctx context.Context, d event.Deployment, clones []Repo
 	if len(changes) == 0 {
 		return commitRange{note: note, source: "none"}
 	}
-	return commitRange{list: gitrange.FromChanges(changes), note: note, source: "push events"}
+	return commitRange{list: m.withReports(gitrange.FromChanges(changes), d.Repository), note: note, source: "push events"}
 }
 
-// withPages adds to commits of a clone the pages that the forge's events told.
+// fromClone reads a deployment's commits from a local clone.
+func (m *monitor) fromClone(ctx context.Context, d event.Deployment, c Repository) (commitRange, error) {
+	repository, err := m.clones.open(c.Path)
+	if err != nil {
+		return commitRange{}, err
+	}
+	r, err := repository.Range(ctx, d.PreviousRevision, d.Revision, c.options(m.config.Limits))
+	if err != nil {
+		return commitRange{}, err
+	}
+	return commitRange{list: r.Commits, ignored: repository.IgnoredRevisions(ctx, r.New), owners: repository.Owners(ctx, r.New), note: r.Note, source: "clone"}, nil
+}
+
+// withPages adds to commits the pages that the forge's events told.
 func withPages(commits []suspect.Commit, changes []event.Change) []suspect.Commit {
 	told := make(map[string]event.Change, len(changes))
 	for _, c := range changes {
@@ -118,6 +136,56 @@ func withPages(commits []suspect.Commit, changes []event.Change) []suspect.Commi
 		c := told[commits[i].Revision]
 		commits[i].URL = cmp.Or(c.URL, commits[i].URL)
 		commits[i].PullURL = cmp.Or(c.PullURL, commits[i].PullURL)
+	}
+	return commits
+}
+
+// reportRuns is how many of the latest runs are looked through for what was
+// said of a range's commits.
+const reportRuns = 1000
+
+// withReports adds what tests and analysers newly said of each commit itself:
+// only where its parent was seen without it, since else an older one may have
+// brought it; and not to merges, which change nothing themselves.
+func (m *monitor) withReports(commits []suspect.Commit, repository string) []suspect.Commit {
+	type report struct {
+		event.Judgement
+		good string // the revision that was without it
+	}
+	said := map[string][]report{}
+	for _, f := range m.ledger.Feedback(ledger.RunQuery{Repository: repository, Limit: reportRuns}) {
+		for _, j := range f.Judgements {
+			if j.Call.Worse() {
+				first := cmp.Or(j.FirstBad, f.Revision)
+				said[first] = append(said[first], report{j, cmp.Or(j.LastPass, f.Base)})
+			}
+		}
+	}
+	if len(said) == 0 {
+		return commits
+	}
+	for i := range commits {
+		for _, j := range said[commits[i].Revision] {
+			if commits[i].Merge || j.good == "" || !slices.Contains(commits[i].Parents, j.good) {
+				continue
+			}
+			r := suspect.Report{Name: j.Measure}
+			switch {
+			case j.Test != nil:
+				r = suspect.Report{Name: strings.TrimPrefix(j.Test.Suite+"#"+j.Test.Case, "#"), File: j.Test.File, Line: j.Test.Line}
+			case j.Finding != nil:
+				r = suspect.Report{Name: j.Finding.Rule, File: j.Finding.File, Line: j.Finding.Line}
+			}
+			switch j.Call {
+			case event.NewFailure:
+				r.Text = wording.Judged(j.Judgement) + " fails since"
+			case event.Slower:
+				r.Text = wording.Judged(j.Judgement) + " is slower since"
+			default:
+				r.Text = wording.Judged(j.Judgement) + " is a new finding"
+			}
+			commits[i].Reports = append(commits[i].Reports, r)
+		}
 	}
 	return commits
 }
@@ -137,7 +205,7 @@ func (m *monitor) rank(t *tracked) {
 	symptom, d, commits := symptomOf(t.verdict), t.d, t.commits
 	clones := m.config.repositoriesOf(d.Service)
 	m.background(func(context.Context) func() {
-		s := rankCommits(symptom, commits, clones)
+		s := m.rankCommits(symptom, commits, clones)
 		s.Commits, s.Source = len(commits.list), commits.source
 		s.Range = rangeText(d)
 		if commits.note != "" {

@@ -44,6 +44,19 @@ func TestAClone(t *testing.T) {
 	assert.Equal(t, []string{"@acme/cart"}, got.owners.Of("cart.go"))
 	assert.Equal(t, "https://forge.example/pulls/7", got.list[0].PullURL, "as the forge told")
 
+	require.Empty(t, got.list[1].Reports)
+	overflow := event.Judgement{Call: event.NewFinding, Finding: &event.Finding{Rule: "G115", File: "cart.go", Message: "integer overflow"}}
+	fails := event.Judgement{Call: event.NewFailure, FirstBad: formatted, LastPass: previous, Test: &event.TestResult{Suite: "cart", Case: "TestTotal", Status: "fail"}}
+	skipped := event.Judgement{Call: event.NewFailure, FirstBad: head, LastPass: previous, Test: &event.TestResult{Case: "TestVoucher"}} // formatted was not tested
+	flaky := event.Judgement{Call: event.KnownFlaky, Test: &event.TestResult{Suite: "cart", Case: "TestClock", Status: "fail"}}
+	b.ledger.RecordFeedback(event.Feedback{ID: "1", Repository: "acme/shop", Revision: formatted, Base: previous, At: b.now, Judgements: []event.Judgement{overflow}})
+	b.ledger.RecordFeedback(event.Feedback{ID: "2", Repository: "acme/shop", Revision: head, At: b.now, Judgements: []event.Judgement{fails, flaky, skipped}})
+	got = b.m.commits(t.Context(), d, b.m.config.repositoriesOf("checkout"))
+	require.Empty(t, got.list[0].Reports, "what began before is not this commit's, and what is flaky is nobody's")
+	require.Len(t, got.list[1].Reports, 2)
+	names := []string{got.list[1].Reports[0].Name, got.list[1].Reports[1].Name}
+	assert.ElementsMatch(t, []string{"G115", "cart#TestTotal"}, names)
+
 	first, err := b.m.clones.open(dir)
 	require.NoError(t, err)
 	again, err := b.m.clones.open(dir)

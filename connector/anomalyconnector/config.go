@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/gitrange"
 )
 
 // Config of the connector; README.md lists every key with its default.
@@ -35,7 +36,7 @@ type Config struct {
 	Gauges []GaugeConfig `mapstructure:"gauges"`
 	// Overrides change settings for some services; the first match wins.
 	Overrides []Override `mapstructure:"overrides"`
-	// Repositories are local clones to read commits from.
+	// Repositories are local clones, or forges, to read commits from.
 	Repositories []Repository `mapstructure:"repositories"`
 	// Builds is how results of builds and tests are judged.
 	Builds Builds `mapstructure:"builds"`
@@ -88,10 +89,12 @@ type Override struct {
 
 // Repository says where the commits of a service are.
 type Repository struct {
-	Service string   `mapstructure:"service"` // glob over service.name
-	Path    string   `mapstructure:"path"`    // of a local clone, bare or not
-	Paths   []string `mapstructure:"paths"`   // globs: only commits that touch one of these count
-	Owners  []string `mapstructure:"owners"`  // and only those that touch what one of these owns, as the clone's CODEOWNERS tells
+	Service    string   `mapstructure:"service"`     // glob over service.name
+	Path       string   `mapstructure:"path"`        // of a local clone, bare or not
+	Forge      *Forge   `mapstructure:"forge"`       // asked where there is no clone, or it lacks a revision
+	Paths      []string `mapstructure:"paths"`       // globs: only commits that touch one of these count
+	SourceMaps string   `mapstructure:"source_maps"` // folder of the source maps of its bundled JavaScript
+	Owners     []string `mapstructure:"owners"`      // and only those that touch what one of these owns, as the clone's CODEOWNERS tells
 }
 
 // Builds says how results of builds and tests are judged.
@@ -223,8 +226,11 @@ func (c *Config) Validate() error {
 		if _, err := path.Match(r.Service, ""); err != nil || r.Service == "" {
 			bad("repositories[%d]::service: %q is no glob of a service's name; \"*\" means all", i, r.Service)
 		}
-		if r.Path == "" {
-			bad("repositories[%d]::path: name the folder of a local clone", i)
+		if r.Path == "" && r.Forge == nil {
+			bad("repositories[%d]::path: name the folder of a local clone, or set forge to where the code is", i)
+		}
+		if r.Forge != nil {
+			r.Forge.validate(bad, fmt.Sprintf("repositories[%d]::forge", i))
 		}
 		for _, p := range r.Paths {
 			if strings.TrimSpace(p) == "" {
@@ -277,7 +283,11 @@ func (c *Config) modeOf(service string) event.Mode {
 	return c.Mode
 }
 
-// repositoriesOf are the clones that may hold the commits of a service.
+func (r *Repository) options(l Limits) gitrange.Options {
+	return gitrange.Options{Paths: r.Paths, Owners: r.Owners, MaxCommits: l.Commits, Timeout: l.CommitTimeout}
+}
+
+// repositoriesOf are the clones and forges that may hold the commits of a service.
 func (c *Config) repositoriesOf(service string) []Repository {
 	var out []Repository
 	for _, r := range c.Repositories {

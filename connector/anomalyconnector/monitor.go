@@ -30,6 +30,7 @@ type monitor struct {
 	config *Config
 	id     component.ID
 	logger *zap.Logger
+	set    component.TelemetrySettings
 	now    func() time.Time
 	manual bool // a test steps; no loop, no sender
 
@@ -47,6 +48,7 @@ type monitor struct {
 	tally      func(*source, detect.Tally) // tests listen
 	exceptions exceptions
 	refused    counters
+	calls      calls
 	warned     onceSet
 	meter      meter
 
@@ -68,6 +70,7 @@ type monitor struct {
 	done      chan func()   // results of background work
 	readers   chan struct{} // slots of commit readers
 	clones    openClones
+	remotes   remotes
 	measuring chan struct{} // a metrics hand-over is under way
 	began     int64         // when it was made, ns: what began later is all news
 	started   time.Time
@@ -84,7 +87,7 @@ type monitor struct {
 
 func newMonitor(set connector.Settings, c *Config) *monitor {
 	m := &monitor{
-		config: c, id: set.ID, logger: set.Logger, now: time.Now,
+		config: c, id: set.ID, logger: set.Logger, set: set.TelemetrySettings, now: time.Now,
 		inputs:  map[pipeline.Signal]bool{},
 		sources: sources{byKey: map[string]*source{}, max: min(c.Limits.Services*4, 100_000)},
 		miners:  map[serviceKey]*patterns{}, budgets: map[serviceKey]*seriesBudget{},
@@ -95,6 +98,7 @@ func newMonitor(set connector.Settings, c *Config) *monitor {
 		done: make(chan func(), 64), readers: make(chan struct{}, max(c.Limits.CommitWorkers, 1)), measuring: make(chan struct{}, 1),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.calls.refused = &m.refused
 	m.outbox.ready = make(chan struct{}, 1)
 	m.engine, m.began = newEngineAt(c, m.now()), m.now().UnixNano()
 	return m
@@ -142,6 +146,9 @@ func (m *monitor) startUp(ctx context.Context, host component.Host) error {
 	if err := m.openStore(ctx, host); err != nil {
 		return err
 	}
+	if err := m.remotes.open(ctx, m.config.Repositories, host, m.set); err != nil {
+		return err
+	}
 	now := m.now()
 	m.stepped, m.written.Start = now, now
 	m.restore(ctx)
@@ -160,6 +167,7 @@ func (m *monitor) startUp(ctx context.Context, host component.Host) error {
 func (m *monitor) shutDown(ctx context.Context) error {
 	m.cancel()
 	m.work.Wait()
+	m.remotes.close()
 	if m.forget != nil {
 		m.forget()
 	}

@@ -175,7 +175,7 @@ func (r *Replay) Verdicts() []event.Verdict {
 			}
 		}
 		if t := r.monitor.tracked[d.ID]; t != nil {
-			v.Suspicion = t.suspicion
+			v.Suspicion, v.Affected = t.suspicion, t.affected
 		}
 		v.Deployment, v.At = d, r.now
 		out = append(out, v)

@@ -68,6 +68,9 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 				w = weight(state)
 			}
 			kind := span.Kind()
+			if (kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) && level < shedWork {
+				m.calls.add(s.origin.Environment, s.origin.Service, span, w)
+			}
 			switch {
 			case kind == ptrace.SpanKindServer || kind == ptrace.SpanKindConsumer || span.ParentSpanID().IsEmpty():
 				end := int64(span.EndTimestamp())

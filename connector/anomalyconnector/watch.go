@@ -24,6 +24,7 @@ type tracked struct {
 	ranking   bool
 	ranked    int // evidence and related errors that the ranking saw
 	suspicion *event.Suspicion
+	affected  []event.Affected // callers, as last found
 
 	builds []event.Judgement // new in its commits
 	built  time.Time         // when they were looked for
@@ -195,7 +196,7 @@ func (m *monitor) judged(v event.Verdict, now time.Time) {
 	}
 	changed := v.State != t.verdict.State || v.Reason != t.verdict.Reason || v.Calibrating != t.verdict.Calibrating || v.Checkpoint != t.verdict.Checkpoint
 	v.Deployment = t.d
-	v.Suspicion = t.suspicion
+	v.Suspicion, v.Affected = t.suspicion, m.affected(t, v)
 	if v.State == event.Regressed && (changed || now.Sub(t.built) >= m.config.Heartbeat) {
 		t.built, t.builds = now, m.buildsOf(t)
 	}

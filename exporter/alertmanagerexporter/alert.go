@@ -158,8 +158,10 @@ func annotationsOf(a event.Anomaly, cfg *Config, labels models.LabelSet) models.
 	if v := a.Verdict; v != nil {
 		note("what_changed", wording.WhatChanged(*v), annotationLimit)
 		note("suspect", wording.SuspectSentence(v.Suspicion), annotationLimit)
+		note("changed", strings.Join(changedPlace(v.Suspicion), "\n"), exampleLimit)
 		note("other_suspects", wording.OtherSuspects(v.Suspicion, 2), annotationLimit)
 		note("impact", wording.ImpactLine(v.Impact), annotationLimit)
+		note("affected", wording.AffectedLine(v.Affected), annotationLimit)
 		note("fix", wording.Fix(v.Deployment), exampleLimit)
 		note("fix_forward", wording.FixForward(v.Suspicion), annotationLimit)
 		note("builds", wording.BuildsSentence(v.Builds), annotationLimit)
@@ -193,6 +195,15 @@ func annotationsOf(a event.Anomaly, cfg *Config, labels models.LabelSet) models.
 	link("runbook_url", fillURL(cfg.RunbookURL, a, labels))
 	link("dashboard", fillURL(cfg.DashboardURL, a, labels))
 	return notes
+}
+
+// changedPlace is the caption and the diff of the place that the error points to.
+func changedPlace(s *event.Suspicion) []string {
+	caption, diff := wording.ChangedPlace(s)
+	if diff == "" {
+		return nil
+	}
+	return []string{caption, diff}
 }
 
 // commitLinks are the URLs of the suspect commit and of the range: both only

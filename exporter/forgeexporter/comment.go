@@ -123,6 +123,9 @@ func commentOf(t told, cfg *Config, ofSuspect bool) string {
 		why += " · " + markdown(impact)
 	}
 	b.WriteString(why + "\n\n")
+	if affected := wording.AffectedLine(v.Affected); affected != "" {
+		b.WriteString("**Callers that feel it:** " + markdown(affected) + "\n\n")
+	}
 	writeTable(&b, v)
 	if suspect := wording.SuspectSentence(v.Suspicion); suspect != "" {
 		heading := "Suspect"
@@ -130,6 +133,9 @@ func commentOf(t told, cfg *Config, ofSuspect bool) string {
 			heading = "Why this commit"
 		}
 		b.WriteString("**" + heading + ":** " + markdown(suspect) + "\n\n")
+	}
+	if caption, diff := wording.ChangedPlace(v.Suspicion); diff != "" {
+		b.WriteString(code(caption) + "\n\n" + fenced("diff", diff) + "\n")
 	}
 	if builds := wording.BuildsSentence(v.Builds); builds != "" {
 		b.WriteString("**Tests:** " + markdown(builds) + "\n\n")

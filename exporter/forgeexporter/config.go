@@ -106,7 +106,9 @@ func (c *Config) Client(http *http.Client, limiter *rate.Limiter, now func() tim
 
 // RepositoryPath is "owner/name" of what something called a repository of this
 // forge; "" for anything else.
-func (c *Config) RepositoryPath(name string) string { return repositoryPath(name, c.webHost()) }
+func (c *Config) RepositoryPath(name string) string {
+	return forgeapi.RepositoryPath(name, c.webHost())
+}
 
 func createDefaultConfig() component.Config {
 	client := confighttp.NewDefaultClientConfig()
@@ -137,7 +139,7 @@ func (c *Config) Validate() error {
 	if _, ok := clients[c.Forge]; !ok {
 		errs = append(errs, fmt.Errorf("forge: %q is none of %s", c.Forge, kinds))
 	}
-	if _, public := publicHosts[c.Forge]; c.Endpoint == "" && !public {
+	if c.Endpoint == "" && !forgeapi.Public(c.Forge) {
 		errs = append(errs, errors.New("endpoint: write the forge's base URL, for example https://git.example.com"))
 	}
 	if c.Endpoint != "" && !isHTTP(c.Endpoint) {
@@ -158,7 +160,7 @@ func (c *Config) Validate() error {
 	}
 	seen := map[string]bool{}
 	for i, r := range c.Repositories {
-		if r.Service == "" || repositoryPath(r.Repository, "") == "" {
+		if r.Service == "" || forgeapi.RepositoryPath(r.Repository, "") == "" {
 			errs = append(errs, fmt.Errorf("repositories[%d]: needs service and repository (owner/name), has %q and %q", i, r.Service, r.Repository))
 		}
 		if seen[r.Service] {
@@ -201,64 +203,19 @@ func isHTTP(address string) bool {
 	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
-var (
-	pathShape = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
-	scpShape  = regexp.MustCompile(`^[A-Za-z0-9_.-]+@([A-Za-z0-9.-]+):(.+)$`)
-	commit    = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-)
-
-// repositoryPath is "owner/name" of what a source called a repository: that
-// itself, or a clone's address on the given host. "" for anything else; it
-// ends up in a request's path.
-func repositoryPath(name, host string) string {
-	if m := scpShape.FindStringSubmatch(name); m != nil {
-		name = "ssh://" + m[1] + "/" + m[2]
-	}
-	if strings.Contains(name, "://") {
-		u, err := url.Parse(name)
-		if err != nil || host == "" || !strings.EqualFold(u.Hostname(), host) {
-			return ""
-		}
-		name = strings.Trim(u.Path, "/")
-	}
-	name = strings.TrimSuffix(name, ".git")
-	if len(name) > 300 || !pathShape.MatchString(name) {
-		return ""
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		if part == "." || part == ".." {
-			return ""
-		}
-	}
-	return name
-}
-
-// publicHosts are the forges that need no endpoint.
-var publicHosts = map[string]string{"github": "github.com", "gitlab": "gitlab.com"}
+var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // webHost is where people clone from, by the API's address.
-func (c *Config) webHost() string {
-	if c.Endpoint == "" {
-		return publicHosts[c.Forge]
-	}
-	u, err := url.Parse(c.Endpoint)
-	if err != nil {
-		return ""
-	}
-	if c.Forge == "github" && u.Hostname() == "api.github.com" {
-		return "github.com"
-	}
-	return u.Hostname()
-}
+func (c *Config) webHost() string { return forgeapi.WebHost(c.Forge, c.Endpoint) }
 
 // repositoryOf is where a deployment's code is; "" when that is not known.
 func (c *Config) repositoryOf(service, told string) string {
-	if path := repositoryPath(told, c.webHost()); path != "" {
+	if path := forgeapi.RepositoryPath(told, c.webHost()); path != "" {
 		return path
 	}
 	for _, r := range c.Repositories {
 		if r.Service == service {
-			return repositoryPath(r.Repository, c.webHost())
+			return forgeapi.RepositoryPath(r.Repository, c.webHost())
 		}
 	}
 	return ""

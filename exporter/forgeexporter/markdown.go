@@ -69,3 +69,23 @@ func code(text string) string {
 	}
 	return fence + text + fence
 }
+
+// fenced is a block of text that stands as it is: its fence is longer than any
+// run of backticks inside, and each line ends without what a terminal or a
+// browser might act on.
+func fenced(language, text string) string {
+	run, longest := 0, 2
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(text, "\uFFFD") {
+		if run++; r != '`' {
+			run = 0
+		}
+		longest = max(longest, run)
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			r = '\uFFFD'
+		}
+		b.WriteRune(r)
+	}
+	fence := strings.Repeat("`", longest+1)
+	return fence + language + "\n" + wording.Clip(strings.TrimRight(b.String(), "\n"), 4*textLimit) + "\n" + fence + "\n"
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/forge/forgeapi"
 )
 
 func TestOutsideTextIsOnlyText(t *testing.T) {
@@ -71,7 +72,7 @@ func TestRepositoryPath(t *testing.T) {
 		"ssh://git@github.com/acme/shop": "acme/shop", "https://evil.example/acme/shop": "", "git@evil.example:acme/shop.git": "",
 		"acme/../admin": "", "/srv/clones/shop": "", "shop": "", "": "", "acme/sh op": "", "acme/shop?x=1": "",
 	} {
-		assert.Equal(t, want, repositoryPath(in, "github.com"), "%q", in)
+		assert.Equal(t, want, forgeapi.RepositoryPath(in, "github.com"), "%q", in)
 	}
 }
 

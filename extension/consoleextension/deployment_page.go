@@ -25,6 +25,7 @@ type deploymentView struct {
 	Meter    meter
 	Against  string // what it was compared with
 	Impact   string
+	Affected string
 	Latency  []fact // how long each part of the loop took
 
 	Indicators []indicator
@@ -99,7 +100,7 @@ func (s *site) judged(view *deploymentView, v event.Verdict) {
 	view.Headline, view.Reason = sentence(wording.Headline(v)), wording.Reason(v)
 	view.Meter = newMeter(v.Nats, v.Threshold)
 	view.Against = wording.Comparison(v.Control, v.Deployment.PreviousLabel())
-	view.Impact = wording.ImpactLine(v.Impact)
+	view.Impact, view.Affected = wording.ImpactLine(v.Impact), wording.AffectedLine(v.Affected)
 	view.Latency = latency(view.D, view.Row.Change, v)
 	for _, e := range v.Evidence {
 		view.Indicators = append(view.Indicators, newIndicator(e, v.Related))

@@ -103,7 +103,8 @@ type Verdict struct {
 	Evidence []Evidence     `json:"evidence,omitempty"` // strongest first
 	Related  []RelatedError `json:"related,omitempty"`  // strongest first
 	Impact   Impact         `json:"impact,omitzero"`
-	Losses   []Loss         `json:"losses,omitempty"` // telemetry of this service that was dropped, by name
+	Affected []Affected     `json:"affected,omitempty"` // callers that feel it, hardest hit first
+	Losses   []Loss         `json:"losses,omitempty"`   // telemetry of this service that was dropped, by name
 
 	Suspicion *Suspicion `json:"suspicion,omitempty"`
 
@@ -198,6 +199,7 @@ type RelatedError struct {
 type Frame struct {
 	File     string `json:"file,omitempty"`
 	Line     int    `json:"line,omitempty"`
+	Column   int    `json:"column,omitempty"` // 1-based, where the runtime tells it; 0: unknown
 	Function string `json:"function,omitempty"`
 	Module   string `json:"module,omitempty"`
 }
@@ -232,6 +234,17 @@ type Impact struct {
 	Window    time.Duration `json:"budget_window,omitempty"` // ns
 }
 
+// Affected is a service whose calls to another fail more since the onset: it
+// calls the deployed one, or one that is affected in turn.
+type Affected struct {
+	Service  string  `json:"service"`
+	Calls    string  `json:"calls"`    // the service that it calls
+	Requests float64 `json:"requests"` // calls since the onset
+	Failed   float64 `json:"failed"`
+	Share    float64 `json:"share"`  // of the calls, failed
+	Before   float64 `json:"before"` // the same before the onset
+}
+
 // Loss names telemetry that was not used, so that a verdict can say so.
 type Loss struct {
 	Name  string `json:"name"` // clock_ahead, late, other_operations, invalid_duration, shed, …
@@ -245,7 +258,7 @@ type Suspicion struct {
 	Commits   int       `json:"commits"`              // how many commits the range holds
 	Range     string    `json:"range,omitempty"`      // "a1b2c3d..9f2c1ab"
 	RangeNote string    `json:"range_note,omitempty"` // a force-push, an unknown previous revision, …
-	Source    string    `json:"source,omitempty"`     // "clone", "push events", "none"
+	Source    string    `json:"source,omitempty"`     // "clone", "forge", "push events", "none"
 }
 
 // Suspect is one commit with the reasons that speak for it.
@@ -256,5 +269,6 @@ type Suspect struct {
 	Hunk        string   `json:"hunk,omitempty"`    // the changed lines that the error points to, unified diff
 	File        string   `json:"file,omitempty"`
 	Line        int      `json:"line,omitempty"`
-	Owners      []string `json:"owners,omitempty"` // of that file, else of what it changed, as CODEOWNERS tells: "@acme/cart"
+	PointedBy   string   `json:"pointed_by,omitempty"` // the frame, or the words of a message or log line, that point there
+	Owners      []string `json:"owners,omitempty"`     // of that file, else of what it changed, as CODEOWNERS tells: "@acme/cart"
 }

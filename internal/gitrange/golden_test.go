@@ -47,6 +47,8 @@ func TestHistories(t *testing.T) {
 			ranked := suspect.Rank(suspect.Symptom{Text: "panic: boom\n\nmain.f()\n\t/src/a.txt:3 +0x1d\n"}, got.Commits, suspect.Options{})
 			require.Len(t, ranked.Suspects, len(got.Commits), "whatever the history, each commit is ranked")
 
+			sameDiffs(t, r, got.Commits)
+
 			golden := filepath.Join(filepath.Dir(script), "golden.txt")
 			if *update {
 				require.NoError(t, os.WriteFile(golden, []byte(tell(got)), 0o600))

@@ -1,6 +1,6 @@
 // Package gitrange tells which commits lie between two revisions and what each
 // of them changed, to the hunk and the enclosing function: from a local clone
-// (Open, Range), or from push events where there is none (FromChanges).
+// (Open, Range), a forge's API (Remote), or push events (FromChanges).
 //
 // A clone is read by the git program, not by a library: one `git log` writes
 // 5,000 commits with their diffs in about a second, and knows partial clones,
@@ -266,6 +266,8 @@ func withTrailers(c suspect.Commit) suspect.Commit {
 	return c
 }
 
+const ignoreFile = ".git-blame-ignore-revs"
+
 // IgnoredRevisions are the commit ids that the repository's own
 // .git-blame-ignore-revs lists at a revision; none when it has no such file.
 func (r *Repository) IgnoredRevisions(ctx context.Context, revision string) []string {
@@ -274,12 +276,15 @@ func (r *Repository) IgnoredRevisions(ctx context.Context, revision string) []st
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	text, err := r.output(ctx, nil, "cat-file", "blob", revision+":.git-blame-ignore-revs")
+	text, err := r.output(ctx, nil, "cat-file", "blob", revision+":"+ignoreFile)
 	if err != nil {
 		return nil
 	}
-	var ids []string
-	for line := range strings.Lines(string(text)) {
+	return ignoredRevisions(string(text))
+}
+
+func ignoredRevisions(text string) (ids []string) {
+	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")
 		if line = strings.TrimSpace(line); objectID.MatchString(line) && len(ids) < 10_000 {
 			ids = append(ids, line)

@@ -70,6 +70,7 @@ func cloneVerdict(v event.Verdict) event.Verdict {
 		return r
 	})
 	v.Losses = bounded(v.Losses, maxList)
+	v.Affected = bounded(v.Affected, maxList)
 	v.Suspicion = cloneSuspicion(v.Suspicion)
 	v.Builds = cloneJudgements(v.Builds)
 	return v
@@ -81,7 +82,7 @@ func cloneSuspicion(s *event.Suspicion) *event.Suspicion {
 	}
 	copied := *s
 	copied.Suspects = each(s.Suspects, func(s event.Suspect) event.Suspect {
-		s.Change, s.Reasons = cloneChange(s.Change), slices.Clone(s.Reasons)
+		s.Change, s.Reasons, s.Owners = cloneChange(s.Change), slices.Clone(s.Reasons), slices.Clone(s.Owners)
 		return s
 	})
 	return &copied

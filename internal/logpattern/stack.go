@@ -26,8 +26,8 @@ const (
 // the base name: there the package gives the folders ("com/acme/Cart.java").
 // Function is the name inside its module or package ("(*Cart).Total",
 // "Cart.total"), Module the package, namespace or crate. Line is 1-based, 0
-// when unknown. Chained exceptions keep the order of the text, except in
-// Python, which prints the innermost last and is turned round as a whole. Of a
+// when unknown; Column likewise, which only JavaScript tells. Chained
+// exceptions keep the order of the text, except in Python, which prints the innermost last and is turned round as a whole. Of a
 // dump of goroutines only the first one's frames are given.
 func ParseStack(text string) []event.Frame {
 	if len(text) > maxStackBytes {
@@ -224,7 +224,7 @@ func dotnetFrame(m []string, _ string) (event.Frame, bool) {
 }
 
 func v8Frame(m []string, previous string) (event.Frame, bool) {
-	f := event.Frame{File: scriptPath(m[2]), Line: number(m[3])}
+	f := event.Frame{File: ScriptPath(m[2]), Line: number(m[3]), Column: number(m[4])}
 	if f.File == "" {
 		return f, false
 	}
@@ -248,11 +248,12 @@ func v8NativeFrame(m []string, _ string) (event.Frame, bool) {
 }
 
 func geckoFrame(m []string, _ string) (event.Frame, bool) {
-	return event.Frame{File: scriptPath(m[2]), Line: number(m[3]), Function: scriptFunction(m[1])}, true
+	return event.Frame{File: ScriptPath(m[2]), Line: number(m[3]), Column: number(m[4]), Function: scriptFunction(m[1])}, true
 }
 
-// scriptPath takes scheme and host from a URL: a bundle keeps its path over hosts.
-func scriptPath(file string) string {
+// ScriptPath takes scheme and host from the URL of a script, and a bundler's own
+// scheme from a source: a bundle keeps its path over hosts.
+func ScriptPath(file string) string {
 	file = strings.TrimPrefix(file, "async ")
 	if scheme, rest, ok := strings.Cut(file, "://"); ok {
 		if i := strings.IndexByte(rest, '/'); i >= 0 {

@@ -20,9 +20,20 @@ type Symptom struct {
 type Commit struct {
 	event.Change
 	Files      []FileDiff // empty when only names are known (then Added/Modified/Removed serve)
+	Unread     bool       // what it changed could not be read, which is no sign of anything
 	Merge      bool       // more than one parent; Files then hold only what the merge itself changed
 	Reverts    []string   // commit ids that its message says it reverts
 	PickedFrom string     // commit id that its message says it was cherry-picked from
+	Reports    []Report   // what was said of this very commit, not of its neighbours
+}
+
+// Report is what a test or an analyser newly said of one commit: a test that
+// passed before it and fails since, a finding that it brought.
+type Report struct {
+	Text string // in words: "test CartTest.adds fails since", "finding G115: integer overflow"
+	Name string // of the test or rule
+	File string
+	Line int
 }
 
 // FileDiff is one changed file.

@@ -48,6 +48,9 @@ func explain(s *event.Suspect, c *Commit, e *evidence, w Weights) {
 	if e.subject.file >= 0 {
 		add(featSubject, "changed %s, which the failing test is named after", files[e.subject.file].Path)
 	}
+	if e.reported != "" {
+		add(featReported, "its own build said so: %s", cutText(e.reported, 200))
+	}
 	add(featTestFile, "changed the failing test itself")
 	add(featTestLine, "changed the very line of the test that failed")
 	add(featCosmetic, "seems to only move, rename or reformat: counts less")
@@ -82,19 +85,19 @@ func explain(s *event.Suspect, c *Commit, e *evidence, w Weights) {
 // place shows the hunk that speaks most for the commit.
 func place(s *event.Suspect, files []FileDiff, e *evidence, w Weights) {
 	best, nats := noHit, 0.0
-	try := func(feature int, h hit) {
+	try := func(feature int, h hit, pointer string) {
 		if n := w.Feature[feature] * e.Vector[feature]; h.file >= 0 && n > nats {
-			best, nats = h, n
+			best, nats, s.PointedBy = h, n, pointer
 		}
 	}
 	if e.line.frame >= 0 && e.line.file >= 0 && e.Vector[featLine] > 0 {
-		try(featLine, hit{e.line.file, e.line.hunk, e.line.line, ""})
+		try(featLine, hit{e.line.file, e.line.hunk, e.line.line, ""}, frameText(e.lineFrame))
 	}
-	try(featLiteral, e.literal)
-	try(featFunction, e.function)
+	try(featLiteral, e.literal, e.literal.text)
+	try(featFunction, e.function, e.function.text)
 	if best.file < 0 {
-		try(featFile, e.file)
-		try(featSubject, e.subject)
+		try(featFile, e.file, frameText(e.fileFrame))
+		try(featSubject, e.subject, "")
 	}
 	if best.file < 0 {
 		return
@@ -108,4 +111,16 @@ func place(s *event.Suspect, files []FileDiff, e *evidence, w Weights) {
 	if best.hunk >= 0 {
 		s.Hunk = f.Hunks[best.hunk].Text
 	}
+}
+
+// frameText is a frame in one line: "Total (/app/cart/total.go:42)".
+func frameText(f event.Frame) string {
+	where := f.File
+	if f.Line > 0 {
+		where = fmt.Sprintf("%s:%d", where, f.Line)
+	}
+	if f.Function == "" {
+		return where
+	}
+	return f.Function + " (" + where + ")"
 }

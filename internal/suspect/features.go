@@ -3,7 +3,10 @@ package suspect
 import (
 	"math"
 	"path"
+	"slices"
 	"strings"
+
+	"github.com/deployloop/deployloop/internal/event"
 )
 
 // The features of a candidate, each 0 to 1 unless said.
@@ -28,13 +31,14 @@ const (
 	featBreadth           // files of code: ln(1+n)/ln(1+50), at most 1
 	featCosmetic          // by its message or its lines it moved or reformatted code, or renamed in it
 	featBalanced          // as many lines added as removed in each of several files: a sign of reformatting
+	featReported          // its own tests or analysers reported something new: 1 in a place or under a name of the symptom, else .4
 	featCount
 )
 
 // FeatureNames are the names of the features, in the order of Vector and Weights.
 var FeatureNames = [featCount]string{"line", "file", "test_frame", "function", "literal", "subject", "test_file", "package",
 	"path_words", "text_words", "diff_words", "special", "churn", "no_code", "docs_only",
-	"place_churn", "test_line", "breadth", "cosmetic", "balanced"}
+	"place_churn", "test_line", "breadth", "cosmetic", "balanced", "reported"}
 
 // Vector is a candidate in numbers.
 type Vector [featCount]float64
@@ -42,14 +46,16 @@ type Vector [featCount]float64
 // evidence is a candidate in numbers, with where each was found.
 type evidence struct {
 	Vector
-	line     touch
-	file     hit // the frame's file
-	function hit
-	literal  hit
-	subject  hit
-	special  kind
-	specials string // the file
-	words    []string
+	line                 touch
+	file                 hit // the frame's file
+	function             hit
+	literal              hit
+	subject              hit
+	lineFrame, fileFrame event.Frame // that point there
+	reported             string      // the report, in words
+	special              kind
+	specials             string // the file
+	words                []string
 }
 
 // hit is a place in a commit.
@@ -75,12 +81,16 @@ func weigh(q query, commits []Commit, o Options) []evidence {
 		e.line, e.file, e.function, e.literal, e.subject = touches[i], noHit, noHit, noHit, noHit
 		files := filesOf(c)
 		e.sizes(files)
+		if c.Unread && len(files) == 0 {
+			e.Vector[featNoCode], e.Vector[featDocsOnly] = 0, 0
+		}
 		e.frameFiles(q, files, o)
 		e.tests(q, files)
 		e.insideHunks(q, files)
 		paths[i], texts[i], diffs[i] = wordsOf(c, files)
 
 		if t := touches[i]; t.frame >= 0 {
+			e.lineFrame = q.frames[t.frame].Frame
 			if q.frames[t.frame].test {
 				e.Vector[featTestLine] = t.strength * 2 // a test's frame weighs half
 			} else {
@@ -88,6 +98,7 @@ func weigh(q query, commits []Commit, o Options) []evidence {
 			}
 		}
 		e.shape(c, files)
+		e.reports(q, c, o)
 	}
 	rarity(out)
 	query := sorted(q.words)
@@ -169,7 +180,7 @@ func (e *evidence) frameFiles(q query, files []FileDiff, o Options) {
 				e.Vector[featPlaceChurn] = max(e.Vector[featPlaceChurn], s*placeChurn(f))
 				if s > e.Vector[featFile] {
 					e.Vector[featFile] = s
-					e.file = hit{di, -1, 0, frame.File}
+					e.file, e.fileFrame = hit{di, -1, 0, frame.File}, frame.Frame
 				}
 			}
 			if folder != "." && kindOf(f.Path) == kindCode && o.match(folder+"/x", path.Dir(f.Path)+"/x") >= .9 {
@@ -211,6 +222,24 @@ func (e *evidence) tests(q query, files []FileDiff) {
 			if t.pkg != "" && kindOf(f.Path) == kindCode && strings.HasSuffix("/"+path.Dir(f.Path), "/"+t.pkg) {
 				e.Vector[featPackage] = 1
 			}
+		}
+	}
+}
+
+// reports looks at what tests and analysers said of the commit itself.
+func (e *evidence) reports(q query, c *Commit, o Options) {
+	for _, r := range c.Reports {
+		s := .4
+		if slices.ContainsFunc(q.frames, func(f weighedFrame) bool { return r.File != "" && o.match(f.File, r.File) >= .7 }) ||
+			slices.ContainsFunc(q.names, func(name string) bool { return hasName(r.Text, name) || hasName(r.Name, name) }) ||
+			slices.ContainsFunc(q.tests, func(t testName) bool {
+				name := parseTest(r.Name)
+				return t.class != "" && name.class == t.class && name.method == t.method
+			}) {
+			s = 1
+		}
+		if s > e.Vector[featReported] {
+			e.Vector[featReported], e.reported = s, r.Text
 		}
 	}
 }

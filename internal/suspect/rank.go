@@ -20,6 +20,9 @@ type Options struct {
 	Ignored []string
 	// Owners tells who owns a path of the repository; nil: nobody is known.
 	Owners func(path string) []string
+	// Source leads a frame of a bundle to where it was built of, as source maps
+	// tell; nil: frames are as they are.
+	Source func(event.Frame) (event.Frame, bool)
 	// Weights replace the fitted ones, for measurements.
 	Weights *Weights
 }
@@ -50,7 +53,7 @@ func Rank(s Symptom, commits []Commit, o Options) event.Suspicion {
 	if threshold <= 0 {
 		threshold = DefaultThreshold
 	}
-	all := weigh(newQuery(s), commits, o)
+	all := weigh(newQuery(s, o), commits, o)
 	undone := revertedInside(commits)
 
 	scores := make([]float64, len(commits))
@@ -92,7 +95,7 @@ func Rank(s Symptom, commits []Commit, o Options) event.Suspicion {
 // are fitted on.
 func Vectors(s Symptom, commits []Commit, o Options) []Vector {
 	vectors := make([]Vector, len(commits))
-	for i, e := range weigh(newQuery(s), commits, o) {
+	for i, e := range weigh(newQuery(s, o), commits, o) {
 		vectors[i] = e.Vector
 	}
 	return vectors

@@ -74,6 +74,51 @@ func TestEachKindOfEvidence(t *testing.T) {
 	}
 }
 
+// What tests and analysers said of a commit itself speaks against it, most where
+// the symptom is.
+func TestReportsOfTheCommitItself(t *testing.T) {
+	s := Symptom{Text: "panic: x\n\nmain.Total()\n\t/app/cart/total.go:42 +0x1\n", Tests: []string{"com.acme.CartTest#adds"}}
+	reported := func(r ...Report) (Vector, event.Suspect) {
+		commits := noise(4)
+		commits[1].Reports = r
+		i := 0
+		ranked := Rank(s, commits, Options{}).Suspects
+		for ranked[i].Change.Revision != commits[1].Revision {
+			i++
+		}
+		return Vectors(s, commits, Options{})[1], ranked[i]
+	}
+	plain, without := reported()
+	require.Zero(t, plain[featReported])
+	for name, r := range map[string]Report{
+		"place": {Text: "finding G115: integer overflow", Name: "G115", File: "cart/total.go"},
+		"name":  {Text: "test TestTotal/Total fails since", Name: "TestTotal/Total"},
+		"test":  {Text: "test adds fails since", Name: "com.acme.CartTest#adds"},
+	} {
+		v, with := reported(r)
+		require.Equal(t, 1.0, v[featReported], name)
+		require.Greater(t, with.Probability, without.Probability)
+		require.Contains(t, strings.Join(with.Reasons, "; "), "its own build said so: "+r.Text)
+	}
+	elsewhere, _ := reported(Report{Text: "test a fails since", Name: "a", File: "web/page.ts"})
+	require.Equal(t, .4, elsewhere[featReported])
+}
+
+// A frame of a bundle points nowhere in a repository; its source does.
+func TestBundlesAreLedBackToTheirSources(t *testing.T) {
+	s := Symptom{Text: "TypeError: x is undefined\n    at s (https://shop.example/assets/app.js:1:4711)\n"}
+	commits := noise(4)
+	commits[2] = commit("f", "x", edit("web/src/cart/total.ts", 42, []string{"a"}, []string{"b"}))
+	source := func(f event.Frame) (event.Frame, bool) {
+		require.Equal(t, event.Frame{File: "/assets/app.js", Line: 1, Column: 4711, Function: "s"}, f)
+		return event.Frame{File: "src/cart/total.ts", Line: 42, Function: "total"}, true
+	}
+	require.True(t, Rank(s, commits, Options{}).Abstained)
+	got := Rank(s, commits, Options{Source: source, PathPrefixes: []string{"web"}}).Suspects[0]
+	require.Equal(t, commits[2].Revision, got.Change.Revision)
+	require.Contains(t, strings.Join(got.Reasons, "; "), "changed line 42 of web/src/cart/total.ts, where the stack trace points")
+}
+
 func TestLinesAreFollowedThroughNewerCommits(t *testing.T) {
 	s := Symptom{Errors: []event.RelatedError{{Frames: []event.Frame{{File: "cart/total.go", Line: 142, Function: "Total"}}}}}
 	commits := []Commit{

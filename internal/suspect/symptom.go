@@ -25,6 +25,7 @@ type query struct {
 	names    []string // functions of spans and routes that got worse, and what traces name
 	literals []string // pieces of messages and log lines that stand literally in a source
 	words    map[string]float64
+	source   func(event.Frame) (event.Frame, bool)
 }
 
 // weighedFrame is a frame of the application's own code.
@@ -42,8 +43,8 @@ type testName struct {
 	pkg     string // "org/apache/commons/csv", "" when the name tells none
 }
 
-func newQuery(s Symptom) query {
-	q := query{words: map[string]float64{}}
+func newQuery(s Symptom, o Options) query {
+	q := query{words: map[string]float64{}, source: o.Source}
 	traces := 0
 	addTrace := func(text string) {
 		if text == "" || traces >= maxTraces {
@@ -122,6 +123,9 @@ func (q *query) addFrames(frames []event.Frame) {
 	for _, f := range frames {
 		if len(q.frames) >= maxFrames {
 			return
+		}
+		if q.source != nil {
+			f, _ = q.source(f)
 		}
 		if !logpattern.InApp(f) {
 			continue

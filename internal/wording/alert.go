@@ -1,6 +1,7 @@
 package wording
 
 import (
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -298,4 +299,17 @@ func ImpactLine(i event.Impact) string {
 		text += ", " + Percent(i.Budget) + " of the error budget of " + Count(days) + " days (" + Percent(i.Objective) + ")"
 	}
 	return text
+}
+
+// AffectedLine says which services feel it as callers: "web: 12% of 2,900 calls
+// to checkout fail (0.1% before)"; "" when none is known to.
+func AffectedLine(list []event.Affected) string {
+	var parts []string
+	for _, a := range list {
+		if !finite(a.Requests) || !finite(a.Share) || a.Requests < 1 {
+			continue
+		}
+		parts = append(parts, OneLine(a.Service, nameLimit)+": "+Percent(a.Share)+" of "+Count(a.Requests)+" calls to "+OneLine(a.Calls, nameLimit)+" fail ("+Percent(a.Before)+" before)")
+	}
+	return strings.Join(parts, "; ")
 }

@@ -84,3 +84,25 @@ func OtherSuspects(s *event.Suspicion, limit int) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// hunkLines bounds a changed place to what can be read at a glance.
+const hunkLines = 16
+
+// ChangedPlace is what of the named suspect the error points to: a caption
+// ("cart/total.go:42, where Total (/app/cart/total.go:42) points") and the
+// changed lines as a unified diff; both "" when there is none.
+func ChangedPlace(s *event.Suspicion) (caption, diff string) {
+	if s == nil || s.Abstained || len(s.Suspects) == 0 || s.Suspects[0].Hunk == "" {
+		return "", ""
+	}
+	suspect := s.Suspects[0]
+	caption = Where(event.Frame{File: suspect.File, Line: suspect.Line})
+	if pointer := OneLine(suspect.PointedBy, messageLimit); pointer != "" {
+		caption = join(", where ", caption, pointer+" points")
+	}
+	lines := strings.Split(strings.TrimRight(suspect.Hunk, "\n"), "\n")
+	if len(lines) > hunkLines {
+		lines = append(lines[:hunkLines], "…")
+	}
+	return caption, strings.Join(lines, "\n")
+}
