@@ -43,6 +43,8 @@ type Config struct {
 	// Placebos are watches of deployments that never were, which calibrate the
 	// thresholds.
 	Placebos Placebos `mapstructure:"placebos"`
+	// AlwaysOn looks for what gets worse while nothing is deployed.
+	AlwaysOn AlwaysOn `mapstructure:"always_on"`
 	// Heartbeat is how often what is open is told again.
 	Heartbeat time.Duration `mapstructure:"heartbeat"`
 	// Limits bound memory and time.
@@ -69,6 +71,13 @@ type Placebos struct {
 	Enabled    bool          `mapstructure:"enabled"`
 	Window     time.Duration `mapstructure:"window"`     // of one
 	Indicators int           `mapstructure:"indicators"` // that all which run may hold
+}
+
+// AlwaysOn bounds the search for what gets worse while nothing is deployed.
+type AlwaysOn struct {
+	Enabled            bool    `mapstructure:"enabled"`
+	FalseAlarmsPerWeek float64 `mapstructure:"false_alarms_per_week"` // of a service
+	Indicators         int     `mapstructure:"indicators"`            // that all services may hold
 }
 
 // GaugeConfig chooses gauges by name.
@@ -133,6 +142,7 @@ func createDefaultConfig() component.Config {
 		FalseAlarmsPer1000Deploys: 1,
 		MinEffect:                 MinEffect{ErrorRatio: 0.001, RateRatio: 1.1},
 		Placebos:                  Placebos{Enabled: true, Window: 10 * time.Minute, Indicators: 2000},
+		AlwaysOn:                  AlwaysOn{Enabled: true, FalseAlarmsPerWeek: 0.1, Indicators: 10_000},
 		SLO:                       SLO{Objective: 0.999, Window: 30 * 24 * time.Hour},
 		Heartbeat:                 30 * time.Second,
 		Builds:                    Builds{Branches: []string{"main", "master", "trunk"}, Quiet: 30 * time.Second},
@@ -193,6 +203,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Placebos.Enabled && c.Placebos.Indicators < 1 {
 		bad("placebos::indicators: %d must be at least 1; placebos::enabled: false runs none", c.Placebos.Indicators)
+	}
+	if c.AlwaysOn.Enabled && !(c.AlwaysOn.FalseAlarmsPerWeek > 0 && c.AlwaysOn.FalseAlarmsPerWeek <= 100) {
+		bad("always_on::false_alarms_per_week: %v is outside (0, 100]", c.AlwaysOn.FalseAlarmsPerWeek)
+	}
+	if c.AlwaysOn.Enabled && c.AlwaysOn.Indicators < 1 {
+		bad("always_on::indicators: %d must be at least 1; always_on::enabled: false looks for nothing", c.AlwaysOn.Indicators)
 	}
 	for i, g := range c.Gauges {
 		if _, err := path.Match(g.Name, ""); err != nil || g.Name == "" {

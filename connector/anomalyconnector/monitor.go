@@ -60,8 +60,9 @@ type monitor struct {
 	updates <-chan ledger.Update
 	forget  func() // ends the subscription
 
-	tracked   map[string]*tracked // by deployment
-	records   map[string]*record  // what is told, by kind and id
+	tracked   map[string]*tracked      // by deployment
+	records   map[string]*record       // what is told, by kind and id
+	standing  map[serviceKey]*standing // what got worse without a deployment
 	outbox    outbox
 	unsaid    unsaid
 	builds    builds
@@ -94,7 +95,7 @@ func newMonitor(set connector.Settings, c *Config) *monitor {
 		tally:      func(s *source, t detect.Tally) { s.engine.Tally(t) },
 		exceptions: newExceptions(),
 		builds:     newBuilds(c),
-		tracked:    map[string]*tracked{}, records: map[string]*record{},
+		tracked:    map[string]*tracked{}, records: map[string]*record{}, standing: map[serviceKey]*standing{},
 		done: make(chan func(), 64), readers: make(chan struct{}, max(c.Limits.CommitWorkers, 1)), measuring: make(chan struct{}, 1),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
@@ -118,6 +119,10 @@ func engineConfig(c *Config, start time.Time) detect.Config {
 	out.Placebos = detect.PlaceboConfig{Window: c.Placebos.Window, Indicators: c.Placebos.Indicators}
 	if !c.Placebos.Enabled {
 		out.Placebos.Indicators = -1
+	}
+	out.AlwaysOn = detect.AlwaysOnConfig{FalseAlarms: c.AlwaysOn.FalseAlarmsPerWeek, Indicators: c.AlwaysOn.Indicators}
+	if !c.AlwaysOn.Enabled {
+		out.AlwaysOn.Indicators = -1
 	}
 	for _, o := range c.Overrides {
 		if _, ok := out.Services[o.Service]; !ok { // the first match wins
@@ -227,6 +232,7 @@ func (m *monitor) step(now time.Time) {
 		m.judged(v, now)
 	}
 	m.alert(now)
+	m.noDeployments(now)
 	m.closeDone(now)
 	m.repeat(now)
 	m.tellUnsaid(now)

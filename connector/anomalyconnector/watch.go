@@ -54,6 +54,10 @@ func (m *monitor) adopt(now time.Time) {
 			m.tell(anomalyRecord(a), now)
 			continue
 		}
+		if a.Kind == event.KindAlwaysOn {
+			m.adoptStanding(a, now)
+			continue
+		}
 		t := m.tracked[a.Deployment]
 		if t == nil {
 			d, ok := m.ledger.Deployment(a.Deployment)
@@ -118,6 +122,10 @@ func (m *monitor) learn(u ledger.Update, now time.Time) {
 			if r := m.records["anomaly/"+a.ID]; r != nil && r.anomaly.Open {
 				m.tell(anomalyRecord(a), now)
 			}
+			return
+		}
+		if ok && !a.Open && a.Kind == event.KindAlwaysOn {
+			m.waivedStanding(a, now)
 			return
 		}
 		if !ok || a.Open || t == nil {

@@ -66,6 +66,8 @@ type Config struct {
 	Services map[string]ServiceConfig
 	// Placebos bounds the watches of deployments that never were.
 	Placebos PlaceboConfig
+	// AlwaysOn bounds the search for what gets worse without a deployment.
+	AlwaysOn AlwaysOnConfig
 	// Limits bound the engine's memory.
 	Limits Limits
 }

@@ -63,6 +63,7 @@ func (e *Engine) Tick(now time.Time) []event.Verdict {
 			w.endSecond(sec)
 		}
 		e.runPlacebos(sec)
+		e.runAlways(sec)
 		if sec%memoryInterval == 0 {
 			e.relieve(services)
 		}

@@ -33,6 +33,8 @@ type Engine struct {
 	nats     []float64 // of weigh, reused
 	recorded int       // levels with a record
 	placebos placebos
+
+	unprompted []Unprompted // since it was last asked for
 }
 
 // New makes an engine.
@@ -78,6 +80,12 @@ func New(cfg Config) *Engine {
 		cfg.Watches = []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour}
 	}
 	def(&cfg.Placebos.Window, 10*time.Minute, cfg.Watches[len(cfg.Watches)-1])
+	if !(cfg.AlwaysOn.FalseAlarms > 0) {
+		cfg.AlwaysOn.FalseAlarms = .1
+	}
+	if cfg.AlwaysOn.Indicators == 0 {
+		cfg.AlwaysOn.Indicators = 10000
+	}
 	if cfg.Placebos.Indicators == 0 {
 		cfg.Placebos.Indicators = 2000
 	}

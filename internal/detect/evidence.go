@@ -24,6 +24,16 @@ type process struct {
 type steady struct {
 	r     [cells]float64
 	ticks int32 // with exposure, so far
+	// always: every start counts in full, π ≡ 1 (Shiryaev–Roberts); see always.go.
+	always bool
+}
+
+// prior is π_t of this process.
+func (p *steady) prior(t int32) float64 {
+	if p.always {
+		return 1
+	}
+	return onsetWeight(t)
 }
 
 const (
@@ -131,7 +141,7 @@ func rateLogs(x, w, bound, margin float64, s side, out *[cells]float64) {
 // step adds one second with exposure. The logs are of that second.
 func (p *process) step(logs *[cells]float64, sec int64, c counts) {
 	p.ticks++
-	pi := onsetWeight(p.ticks)
+	pi := p.prior(p.ticks)
 	for i := range p.r {
 		p.r[i] += pi
 		if l := logs[i]; l != 0 {
@@ -215,7 +225,7 @@ func (p *process) tempered(phi float64) float64 {
 	if phi <= 1 {
 		return e
 	}
-	cost := logCells - math.Log(onsetWeight(lead.tick))
+	cost := logCells - math.Log(p.prior(lead.tick))
 	e = math.Max(e, float64(lead.gain)-cost) // where R is clamped: one term of the mixture
 	if e+cost <= 0 {
 		return e

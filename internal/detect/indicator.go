@@ -303,6 +303,7 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 	}
 	if concurrent || c.wh > 0 || i.firstEver {
 		w.note(i, l, sec, c, l.margin, &logs)
+		l.harm.always = w.always
 		l.harm.step(&logs, sec, c)
 	}
 	if l.better != nil {

@@ -168,6 +168,9 @@ func (w *watch) step(sec int64, served float64) {
 		if p.new.n+p.old.n == 0 {
 			continue
 		}
+		if w.always && w.byOp[op] == nil {
+			continue
+		}
 		i := w.opIndicators(op)
 		c := counts{xc: p.new.failed, wc: p.new.n, xs: p.old.failed, ws: p.old.n, heavy: heavier(&p.new, &p.old)}
 		w.stepErrors(i.errors, sec, c, concurrent, p.new.firstFailed)
@@ -343,7 +346,7 @@ func (w *watch) stepPatterns(sec int64, concurrent bool) {
 	}
 	for _, index := range w.hot {
 		p := &w.hits[index]
-		if index == otherIndex || p.sec[1] == 0 || w.byPattern[index] != nil || w.counts[classNovelty] >= maxPatternIndicators {
+		if index == otherIndex || p.sec[1] == 0 || w.byPattern[index] != nil || w.counts[classNovelty] >= w.mostPatterns() {
 			continue
 		}
 		known := w.patternAt(index)

@@ -81,13 +81,16 @@ func (e *Engine) PausePlacebos(paused bool) {
 	}
 }
 
-// eachWatch calls do for the service's watches and then its placebos.
+// eachWatch calls do for the service's watches and then for those of no deployment.
 func (s *service) eachWatch(do func(*watch)) {
 	for _, w := range s.watches {
 		do(w)
 	}
 	for _, w := range s.placebos {
 		do(w)
+	}
+	if s.always != nil {
+		do(s.always)
 	}
 }
 
@@ -219,11 +222,7 @@ func (s *service) playable(sec int64) bool {
 // one in space.
 func (e *Engine) openPlacebo(s *service, sec int64) {
 	base := s.history.clone()
-	if len(s.watches) == 0 {
-		for _, o := range s.operations() {
-			o.test.Store(nil)
-		}
-	}
+	s.resetTests()
 	splits := []map[*Source]bool{nil}
 	if canary := s.pseudoCanary(sec); canary != nil {
 		splits = append(splits, canary)

@@ -132,7 +132,7 @@ func (w *watch) evidence() []event.Evidence {
 	var out []event.Evidence
 	for _, i := range w.indicators {
 		proved := w.state == event.Regressed && w.proof == nil && i == w.leader
-		if len(i.levels) == 0 || !critical[i] && !proved && i.nats < 1 {
+		if len(i.levels) == 0 || !critical[i] && !proved && i.nats < 1+w.looks() {
 			continue
 		}
 		harm := !i.cleared && (i.nats >= bar || proved)
@@ -151,10 +151,10 @@ func (w *watch) listBar() float64 {
 	var nats []float64
 	for _, i := range w.indicators {
 		if len(i.levels) > 0 && !i.cleared {
-			nats = append(nats, i.nats)
+			nats = append(nats, i.nats-w.looks())
 		}
 	}
-	return eBH(nats, len(nats))
+	return eBH(nats, len(nats)) + w.looks()
 }
 
 // eBH is e-BH's bar on the present E of so many indicators, of which those with

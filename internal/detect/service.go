@@ -36,6 +36,7 @@ type service struct {
 	gap        float64  // longest silence between busy seconds, fading over minutes
 	stride     int64    // the longest reporting interval of sources that speak by metrics, seconds
 
+	always      *watch   // looks for what gets worse without a deployment
 	placebos    []*watch // of the window that runs
 	calibration calibration
 }

@@ -78,6 +78,7 @@ type watch struct {
 	threshold   float64
 	calibration event.Calibration // what the threshold rests on
 	placebo     *placebo          // nil: a real deployment's
+	always      bool              // of no deployment: see always.go
 	leader      *indicator
 	undo        *undoing
 	proof       *proof // once regressed
@@ -153,12 +154,11 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 	if len(s.placebos) > 0 {
 		e.dropPlacebos(s) // this is no time without a deployment any more
 	}
-	w := e.newWatch(s, d, mode)
-	if len(s.watches) == 0 {
-		for _, o := range s.operations() {
-			o.test.Store(nil)
-		}
+	if s.always != nil && s.always.state != event.Regressed {
+		s.always = nil
 	}
+	w := e.newWatch(s, d, mode)
+	s.resetTests()
 	w.gap = int64(math.Ceil(s.gap - .01))
 	w.prepare()
 	e.watches[d.ID] = w
@@ -279,13 +279,19 @@ func (w *watch) prepare() {
 	}
 	sort.SliceStable(ops, func(i, j int) bool { return ops[i].n > ops[j].n })
 	sort.SliceStable(ops, func(i, j int) bool { return !w.base.Ops[ops[i].op].Aside && w.base.Ops[ops[j].op].Aside })
+	if w.always {
+		ops = ops[:min(len(ops), alwaysOps)]
+	}
 	for k, o := range ops {
 		w.opIndicators(o.op)
-		if k == 0 && !w.base.Ops[o.op].Aside {
+		if k == 0 && !w.base.Ops[o.op].Aside && !w.always {
 			w.traffic = w.newIndicator(event.SignalThroughput, -1, -1, classGolden)
 		}
 	}
 	left := maxVanishing
+	if w.always { // work that comes and goes by the hour is no harm
+		left = 0
+	}
 	for _, o := range ops {
 		if left > 0 && !w.base.Ops[o.op].Aside && w.base.Ops[o.op].Recent.regular(w.service.stride) && w.spread(o.op, false) {
 			w.opIndicators(o.op).vanish = w.newIndicator(event.SignalThroughput, o.op, -1, classTail)
@@ -399,7 +405,7 @@ func (w *watch) setTests(sec int64) {
 			t = made
 			o.test.Store(t)
 		}
-		if int(o.index) < len(w.base.Ops) && w.base.Ops[o.index].N > 0 || w.byOp[o.index] != nil {
+		if w.byOp[o.index] != nil || !w.always && int(o.index) < len(w.base.Ops) && w.base.Ops[o.index].N > 0 {
 			w.setTest(w.opIndicators(o.index).latency, t, sec)
 		}
 	}

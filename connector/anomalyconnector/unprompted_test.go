@@ -1,0 +1,104 @@
+package anomalyconnector
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/wording"
+)
+
+// worse lets the service get worse with nothing deployed, and gives what is told.
+func (b *bench) worse() event.Anomaly {
+	b.sight("1.41.3")
+	b.seconds(340, old(60))
+	bad := old(60)
+	bad.errors, bad.exception = .4, "TypeError"
+	b.seconds(15, bad)
+	anomalies, _ := b.told()
+	require.NotEmpty(b.t, anomalies, "nothing was told")
+	return anomalies[0]
+}
+
+func TestHarmWithoutADeploymentIsToldAndRecovers(t *testing.T) {
+	b := newBench(t, nil)
+	a := b.worse()
+	assert.Equal(t, event.KindAlwaysOn, a.Kind)
+	assert.Empty(t, a.Deployment)
+	assert.Empty(t, a.Commit)
+	assert.Equal(t, "checkout", a.Service)
+	assert.Equal(t, event.Advise, a.Mode)
+	assert.NotEmpty(t, a.Signal)
+	assert.True(t, a.Open)
+	require.NotNil(t, a.Verdict)
+	assert.Empty(t, a.Verdict.Deployment.Service, "there is nothing to roll back")
+	known, ok := b.ledger.Anomaly(a.ID)
+	require.True(t, ok)
+	assert.True(t, known.Open)
+	summary := wording.Summary(a)
+	assert.Contains(t, summary, "checkout")
+	assert.Contains(t, summary, "since 14:0")
+	for _, text := range []string{summary, wording.Why(a)} {
+		assert.NotContains(t, text, "went out")
+		assert.NotContains(t, text, "new version")
+		assert.NotContains(t, text, "rollout")
+	}
+
+	// A restart finds it in the ledger, and goes on with the same identity.
+	b.stop()
+	b.start()
+	bad := old(60)
+	bad.errors, bad.exception = .4, "TypeError"
+	b.seconds(60, bad)
+	anomalies, _ := b.told()
+	require.NotEmpty(t, anomalies)
+	for _, x := range anomalies {
+		assert.Equal(t, a.ID, x.ID)
+		assert.True(t, x.Open)
+	}
+
+	b.seconds(400, old(60))
+	anomalies, _ = b.told()
+	last := anomalies[len(anomalies)-1]
+	require.NotNil(t, last.Closure, "it never ended")
+	assert.Equal(t, event.ClosedRecovered, last.Closure.Reason)
+	assert.Contains(t, last.Closure.Detail, "recovered at 14:")
+	known, _ = b.ledger.Anomaly(a.ID)
+	assert.False(t, known.Open)
+	assert.Empty(t, b.m.standing)
+}
+
+func TestAWaivedPatternStaysSilentWhileItLasts(t *testing.T) {
+	b := newBench(t, nil)
+	a := b.worse()
+	b.ledger.CloseAnomaly(a.ID, event.Closure{Reason: event.ClosedWaived, By: "lin", At: b.now})
+	bad := old(60)
+	bad.errors, bad.exception = .4, "TypeError"
+	b.seconds(40, bad)
+	anomalies, _ := b.told()
+	require.NotEmpty(t, anomalies)
+	for _, x := range anomalies {
+		assert.False(t, x.Open, "told as open after it was waived")
+	}
+	require.Len(t, b.ledger.Anomalies(ledger.Query{Limit: 10}), 1, "another was raised for the same")
+}
+
+func TestAForgottenPatternEndsAfterARestart(t *testing.T) {
+	b := newBench(t, nil)
+	a := b.worse()
+	b.stop()
+	b.start()
+	b.now = b.now.Add(forgottenAfter - time.Second)
+	b.tick()
+	known, _ := b.ledger.Anomaly(a.ID)
+	require.True(t, known.Open)
+	b.tick()
+	b.tick()
+	known, _ = b.ledger.Anomaly(a.ID)
+	require.False(t, known.Open)
+	require.Equal(t, event.ClosedRecovered, known.Closure.Reason)
+}

@@ -1,0 +1,235 @@
+package detect
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// The always-on channel looks for what gets worse while nothing is deployed.
+// For each service without an open deployment it runs one watch in which all
+// instances pass for new, against history as it stood when the watch began,
+// with every start counted in full: R_t = (R_{t−1} + 1)·L_t. That is no
+// e-process, E[R_t] = t, so it has a budget and a threshold of its own,
+// ln(T/α), and is no part of any deployment's evidence.
+
+// AlwaysOnConfig bounds the channel.
+type AlwaysOnConfig struct {
+	// FalseAlarms is α: how many are allowed for a service in a week of ideal
+	// counts (default 0.1).
+	FalseAlarms float64
+	// Indicators is how many indicators all services together may hold (default
+	// 10000). Negative: the channel is off.
+	Indicators int
+}
+
+// Unprompted is an anomaly that no deployment is behind.
+type Unprompted struct {
+	// Verdict is what is known of it: its deployment has no identity, and its
+	// state is "regressed".
+	Verdict  event.Verdict
+	Open     bool
+	ClosedAt time.Time
+	Renewed  bool   // it did not recover, but lasted so long that it is taken for normal
+	Detail   string // of the closure, in words
+}
+
+const (
+	alwaysWeek      = 7 * 86400.
+	alwaysEvery     = binSeconds
+	alwaysAge       = 600       // seconds after which a quiet watch is begun anew, with newer history
+	alwaysOldest    = 86400     // and one that is not quiet
+	alwaysQuiet     = 1.        // nats of gain that keep a watch from being begun anew
+	alwaysOps       = 5         // busiest operations that are looked at
+	alwaysPatterns  = 50        // exceptions and log templates
+	alwaysRecovered = 120       // seconds within tolerance that end an anomaly
+	alwaysNearby    = 600       // seconds for which a deployment of another service may be the cause
+	alwaysNormal    = 6 * 3600  // seconds after which it is taken for normal
+	alwaysRepeat    = int64(10) // seconds after which an open one is told again
+)
+
+// runAlways weighs the always-on watches, and begins and ends them.
+func (e *Engine) runAlways(sec int64) {
+	if e.cfg.AlwaysOn.Indicators < 0 {
+		return
+	}
+	look := sec%alwaysEvery == 0
+	held := 0
+	for _, s := range e.list() {
+		if w := s.always; w != nil {
+			e.alwaysSecond(w, sec)
+			if look && s.always != nil && w.state != event.Regressed && w.stale(sec) {
+				s.always = nil
+			}
+		}
+		if s.always != nil {
+			held += len(s.always.indicators)
+		}
+	}
+	if !look {
+		return
+	}
+	services := e.list()
+	slices.SortFunc(services, byKey)
+	for _, s := range services {
+		if s.always == nil && held < e.cfg.AlwaysOn.Indicators && s.unwatched() && s.listened(sec) {
+			s.always = e.openAlways(s)
+			held += len(s.always.indicators)
+		}
+	}
+}
+
+// unwatched says whether no deployment of the service is open.
+func (s *service) unwatched() bool {
+	return !slices.ContainsFunc(s.watches, func(w *watch) bool { return !w.ended })
+}
+
+// deployedNearby says whether a deployment of another service in the same
+// environment is bad, or undecided and so young that it may be: what happens
+// here may be its doing, and is told there.
+func (e *Engine) deployedNearby(s *service, sec int64) bool {
+	for _, w := range e.queue {
+		if w.service == s || w.service.key.environment != s.key.environment || w.ended {
+			continue
+		}
+		if w.state == event.Regressed && (w.undo == nil || w.undo.since == 0 || sec-w.undo.since < alwaysRecovered) ||
+			w.state == event.Watching && sec-max(w.ready, w.opened) < alwaysNearby {
+			return true
+		}
+	}
+	return false
+}
+
+// listened says whether the service speaks, and what is normal is known.
+func (s *service) listened(sec int64) bool {
+	if s.key.name == overflowService || s.frozen() {
+		return false
+	}
+	h := s.history
+	if sec-s.lastActive < placeboSilent && h.Seconds >= placeboBefore && h.Requests+h.Lines >= enoughControl {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.gauges.order, func(g *gauge) bool { return g.n >= alwaysSamples })
+}
+
+// alwaysSamples of a gauge make its quantiles known.
+const alwaysSamples = 100
+
+func (e *Engine) openAlways(s *service) *watch {
+	s.resetTests()
+	w := e.newWatch(s, noDeployment(s), "")
+	w.placebo, w.always = &placebo{}, true
+	w.base, w.fresh = s.history.clone(), nil
+	w.gap = int64(math.Ceil(s.gap - .01))
+	w.threshold, w.calibration = math.Log(alwaysWeek/e.cfg.AlwaysOn.FalseAlarms), event.Calibration{}
+	w.prepare()
+	w.setTests(w.opened)
+	return w
+}
+
+// alwaysSecond weighs one second, raises and ends.
+func (e *Engine) alwaysSecond(w *watch, sec int64) {
+	w.weighAll(sec)
+	if w.state != event.Regressed {
+		if w.nats < w.threshold || w.leader == nil || !w.service.unwatched() || e.deployedNearby(w.service, sec) {
+			return
+		}
+		w.regressedAt = sec
+		w.set(event.Regressed, event.ReasonEvidenceOfHarm, "")
+		w.peak = w.nats
+		w.undo = newUndoing(w)
+		w.verdict(e.clock.timeOf(sec)) // its proof, before anything fades
+		w.toldAt = sec
+		e.unprompted = append(e.unprompted, w.unprompted(sec))
+		return
+	}
+	recovered := w.undo.since != 0 && sec-w.undo.since >= alwaysRecovered
+	if normal := sec-w.regressedAt >= alwaysNormal; recovered || normal {
+		u := w.unprompted(sec)
+		u.Open, u.ClosedAt, u.Renewed, u.Detail = false, e.clock.timeOf(sec), !recovered, w.recovery().Detail
+		e.unprompted = append(e.unprompted, u)
+		w.service.always = nil
+	} else if sec-w.toldAt >= alwaysRepeat {
+		w.toldAt = sec
+		e.unprompted = append(e.unprompted, w.unprompted(sec))
+	}
+}
+
+// unprompted is the anomaly as it is known now.
+func (w *watch) unprompted(sec int64) Unprompted {
+	return Unprompted{Verdict: w.verdict(w.engine.clock.timeOf(sec)), Open: true}
+}
+
+// stale says whether a watch should begin anew: what is normal was learnt long
+// ago, and nothing is brewing that would be lost.
+func (w *watch) stale(sec int64) bool {
+	age := sec - w.opened
+	if age >= alwaysOldest || !w.service.unwatched() {
+		return true
+	}
+	if age < alwaysAge {
+		return false
+	}
+	return !w.brewing()
+}
+
+// brewing says whether something speaks for harm: it may be its begin.
+func (w *watch) brewing() bool {
+	for _, i := range w.indicators {
+		for k := range i.levels {
+			if p := &i.levels[k].harm; p.ticks > 0 && p.leading().gain > alwaysQuiet {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// resetTests lets the bounds of latency be found anew, unless somebody counts
+// by those there are.
+func (s *service) resetTests() {
+	if len(s.watches) > 0 || len(s.placebos) > 0 {
+		return
+	}
+	if w := s.always; w != nil {
+		if w.state == event.Regressed || w.brewing() {
+			return
+		}
+		s.always = nil // and begins anew with them
+	}
+	for _, o := range s.operations() {
+		o.test.Store(nil)
+	}
+}
+
+// looks is what evidence grows by without harm, since every start counts in
+// full: ln T. It is part of the channel's threshold, and is taken off where
+// indicators are told apart.
+func (w *watch) looks() float64 {
+	if w.always {
+		return math.Log(alwaysWeek)
+	}
+	return 0
+}
+
+// mostPatterns is how many exceptions and log templates a watch looks at.
+func (w *watch) mostPatterns() int {
+	if w.always {
+		return alwaysPatterns
+	}
+	return maxPatternIndicators
+}
+
+// Unprompted gives the anomalies without a deployment that began, ended or are
+// due to be told again since it was last asked.
+func (e *Engine) Unprompted() []Unprompted {
+	e.work.Lock()
+	defer e.work.Unlock()
+	out := e.unprompted
+	e.unprompted = nil
+	return out
+}

@@ -1,0 +1,182 @@
+package detect
+
+import (
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// Without a change, the statistic passes T/α within T seconds in at most a
+// share α of runs: E[R_t] = t.
+func TestAlwaysOnStatisticKeepsItsBudget(t *testing.T) {
+	const runs, seconds, alpha = 3000, 300, .1
+	rng := rand.New(rand.NewPCG(8, 9))
+	draw := (&sim{rng: rng}).poisson
+	crossed := 0
+	for range runs {
+		p := process{steady: steady{always: true}}
+		var logs [cells]float64
+		for sec := range seconds {
+			w := 5 + 20*rng.Float64()
+			c := counts{xc: draw(.05 * 1.1 * w), wc: w}
+			rateLogs(c.xc, w, .05, 1.1, upper, &logs)
+			p.step(&logs, int64(sec), c)
+			if p.logE() >= math.Log(seconds/alpha) {
+				crossed++
+				break
+			}
+		}
+	}
+	share := float64(crossed) / runs
+	t.Logf("%.4f of runs crossed, α = %v", share, alpha)
+	require.LessOrEqual(t, share, alpha+2*math.Sqrt(alpha*(1-alpha)/runs))
+}
+
+// during plays the pods and gathers what the always-on channel tells.
+func during(s *sim, pods []*pod, seconds int, stop func(Unprompted) bool) (out []Unprompted) {
+	s.run(seconds, pods, func() bool {
+		for _, u := range s.e.Unprompted() {
+			out = append(out, u)
+			if stop != nil && stop(u) {
+				return true
+			}
+		}
+		return false
+	})
+	return out
+}
+
+func TestHarmWithoutADeploymentIsToldAndEnds(t *testing.T) {
+	for name, change := range map[string]func(p *pod, bad bool){
+		"errors": func(p *pod, bad bool) {
+			if p.errors = .01; bad {
+				p.errors = .2
+			}
+		},
+		"latency": func(p *pod, bad bool) {
+			if p.median = 80; bad {
+				p.median = 400
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, pods := calm(11, Config{}, 900)
+			require.Empty(t, s.e.Unprompted())
+			began := s.sec
+			for _, p := range pods {
+				change(p, true)
+			}
+			told := during(s, pods, 120, func(Unprompted) bool { return true })
+			require.Len(t, told, 1, "%s rose everywhere, and nothing was told", name)
+			u := told[0]
+			t.Logf("told after %d s: %s", s.sec-began, u.Verdict.Detail)
+			require.True(t, u.Open)
+			require.Equal(t, event.Regressed, u.Verdict.State)
+			require.Equal(t, name, string(u.Verdict.Evidence[0].Signal))
+			require.True(t, u.Verdict.Evidence[0].Harm)
+			require.Empty(t, u.Verdict.Deployment.ID)
+			require.False(t, u.Verdict.Calibrating)
+			require.InDelta(t, math.Log(alwaysWeek/.1), u.Verdict.Threshold, 1e-9)
+			require.InDelta(t, float64(began), float64(u.Verdict.Onset.At.Unix()), 5)
+			during(s, pods, 60, nil)
+			for _, p := range pods {
+				change(p, false)
+			}
+			told = during(s, pods, 600, func(u Unprompted) bool { return !u.Open })
+			last := told[len(told)-1]
+			require.False(t, last.Open, "it never ended")
+			require.False(t, last.Renewed)
+			require.NotEmpty(t, last.Detail)
+			t.Logf("ended: %s", last.Detail)
+			require.Nil(t, s.e.order[0].always)
+		})
+	}
+}
+
+// A deployment that is open has its own watch: what happens then is told once.
+func TestOpenDeploymentsSpeakForThemselves(t *testing.T) {
+	s, pods := calm(12, Config{}, 600)
+	pods = next(s, pods)
+	s.run(30, pods, nil)
+	require.Nil(t, s.e.order[0].always)
+	for _, p := range pods[:9] {
+		p.errors = .2
+	}
+	require.Empty(t, during(s, pods, 120, nil))
+}
+
+// What lasts is normal at last.
+func TestLastingHarmBecomesNormal(t *testing.T) {
+	s, pods := calm(13, Config{}, 600)
+	pods = pods[:3]
+	for _, p := range pods {
+		p.errors, p.noise, p.faults = .1, ar1{}, ar1{}
+	}
+	told := during(s, pods, alwaysNormal+600, func(u Unprompted) bool { return !u.Open })
+	require.NotEmpty(t, told)
+	require.True(t, told[len(told)-1].Renewed)
+	require.Len(t, during(s, pods, 1200, nil), 0, "told twice")
+}
+
+// Hours of noise, and nothing to tell.
+func TestQuietServicesTellNothing(t *testing.T) {
+	for seed := range uint64(2) {
+		s, pods := calm(20+seed, Config{}, 3600)
+		for i := range 2 {
+			p := s.pod("1", 20+i, 5, .05)
+			p.noise, p.faults = ar1{sigma: .3, tau: 60}, ar1{sigma: .3, tau: 60}
+			pods = append(pods, p)
+		}
+		told := during(s, pods, 3600, nil)
+		told = append(told, s.e.Unprompted()...)
+		for _, u := range told {
+			t.Log(strconv.FormatUint(seed, 10), u.Verdict.Detail)
+		}
+		require.Empty(t, told)
+	}
+}
+
+// The budget of indicators bounds how many services are looked at.
+func TestAlwaysOnStaysWithinItsBudget(t *testing.T) {
+	s := newSim(14, Config{AlwaysOn: AlwaysOnConfig{Indicators: 8}})
+	var pods []*pod
+	for i := range 6 {
+		p := s.pod("1", 0, 20, .01)
+		p.source = s.e.Source(Origin{Service: "service-" + strconv.Itoa(i), Version: "1", Instance: "a"})
+		pods = append(pods, p)
+	}
+	s.run(400, pods, nil)
+	held, services := 0, 0
+	for _, x := range s.e.order {
+		if x.always != nil {
+			services++
+			held += len(x.always.indicators)
+		}
+	}
+	require.Positive(t, services)
+	require.Less(t, services, 6)
+	require.LessOrEqual(t, held, 8+3*alwaysOps)
+	off := newSim(14, Config{AlwaysOn: AlwaysOnConfig{Indicators: -1}})
+	off.run(400, []*pod{off.pod("1", 0, 20, .01)}, nil)
+	require.Nil(t, off.e.order[0].always)
+}
+
+// What a deployment does to its neighbours is told with the deployment.
+func TestNeighboursOfABadDeploymentTellNothing(t *testing.T) {
+	s, pods := calm(15, Config{}, 400)
+	caller := s.pod("1", 0, 50, .01)
+	caller.source = s.e.Source(Origin{Service: "web", Environment: "prod", Version: "1", Instance: "a"})
+	pods = append(pods, caller)
+	s.run(400, pods, nil)
+	require.NotNil(t, s.e.order[1].always)
+	pods = next(s, pods)
+	pods[len(pods)-1].errors = .3
+	caller.errors = .1
+	require.Empty(t, during(s, pods, 120, nil))
+	require.Equal(t, event.Regressed, s.state("d"))
+}
