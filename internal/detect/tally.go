@@ -106,7 +106,7 @@ func (s *Source) Tally(t Tally) bool {
 	if slot == nil {
 		return false
 	}
-	if t.Start > 0 && t.Start < t.End {
+	if !aside && t.Start > 0 && t.Start < t.End {
 		s.interval = min((t.End-t.Start+second/2)/second, maxInterval)
 		s.tallied = open
 	}
