@@ -13,7 +13,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-19s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## Play the loop, live: a bad deploy, its alert, the rollback (FAULT=errors|latency|exception|vanished|slow-leak)
@@ -84,6 +84,10 @@ test-rules: ## Check and test rules/ with promtool, old and new, and vmalert
 generate: ## Write cmd/deployloop/components.go from builder-config.yaml, and the dashboards
 	@scripts/generate.sh
 	@scripts/dashboards.sh
+
+.PHONY: dashboard-pictures
+dashboard-pictures: build ## Draw the dashboards with Grafana's UI components, filled by the demo, into docs/images/dashboards
+	@scripts/dashboard-pictures.sh
 
 .PHONY: ocb
 ocb: ## Compile the same manifest with upstream's builder, and compare its components with bin/deployloop

@@ -23,7 +23,7 @@ func build() *dashboard.DashboardBuilder {
 		Time("now-24h", "now").
 		WithVariable(values("pipeline", "Pipeline", "label_values(deployloop_pipeline_runs_total, pipeline)", true)).
 		WithRow(dashboard.NewRowBuilder("Outcomes, over the time range")).
-		WithPanel(number(card{title: "Runs", unit: "short", width: 6, height: 4, description: "Finished pipeline runs.",
+		WithPanel(number(card{title: "Runs", unit: "short", width: 6, height: 4, whole: true, description: "Finished pipeline runs.",
 			queries: []query{{expr: "sum(increase(" + runs + "[$__range]))"}}})).
 		WithPanel(number(card{title: "Runs that succeed", unit: "percentunit", width: 6, height: 4, lowIsBad: true, warn: 0.9, alarm: 0.7,
 			description: "Share of finished runs with the result success.",
@@ -41,10 +41,10 @@ func build() *dashboard.DashboardBuilder {
 			queries:     []query{{expr: `sum by (stage, result) (increase(deployloop_pipeline_runs_total{pipeline=~"$pipeline"}[$__rate_interval]))`, legend: "{{stage}} {{result}}"}}})).
 		WithPanel(lines(card{title: "Duration of runs, p95", unit: "s", width: 12, height: 8,
 			description: "95th percentile of the duration of finished runs, without their time in the queue, over a sliding 6 hours.",
-			queries:     []query{{expr: "histogram_quantile(0.95, sum by (le, pipeline) (increase(" + took + "[6h])))", legend: "{{pipeline}}"}}})).
+			queries:     []query{{expr: "histogram_quantile(0.95, sum by (le, pipeline) (increase(" + took + "[6h])))" + known, legend: "{{pipeline}}"}}})).
 		WithPanel(lines(card{title: "Time in the queue, p95", unit: "s", width: 12, height: 8,
 			description: "How long runs waited for a runner, over a sliding 6 hours.",
-			queries:     []query{{expr: "histogram_quantile(0.95, sum by (le, cicd_pipeline_name) (increase(" + queue + "[6h])))", legend: "{{cicd_pipeline_name}}"}}})).
+			queries:     []query{{expr: "histogram_quantile(0.95, sum by (le, cicd_pipeline_name) (increase(" + queue + "[6h])))" + known, legend: "{{cicd_pipeline_name}}"}}})).
 		WithPanel(lines(card{title: "Failed runs", unit: "short", width: 12, height: 8, stacked: true,
 			description: "Runs that ended otherwise than well, by pipeline and result.",
 			queries:     []query{{expr: `sum by (pipeline, result) (increase(deployloop_pipeline_runs_total{pipeline=~"$pipeline",level="run",result!="success"}[$__rate_interval]))`, legend: "{{pipeline}} {{result}}"}}})).

@@ -143,7 +143,7 @@ func TestLint(t *testing.T) {
 				filtered(t, file+" marker "+a.Name, a.Expr)
 			}
 		}
-		ids, taken := map[int]bool{}, map[[2]int]string{}
+		ids, taken, bottom := map[int]bool{}, map[[2]int]string{}, 0
 		for _, p := range b.Panels {
 			where := file + ": " + p.Title
 			assert.False(t, ids[p.ID] || p.ID == 0, "%s: id %d", where, p.ID)
@@ -155,12 +155,16 @@ func TestLint(t *testing.T) {
 					taken[[2]int{x, y}] = p.Title
 				}
 			}
+			bottom = max(bottom, p.GridPos.Y+p.GridPos.H)
 			if p.Type == "row" {
 				continue
 			}
 			assert.Contains(t, []string{"stat", "timeseries", "table"}, p.Type, where)
 			assert.NotEmpty(t, p.Description, where)
 			assert.NotEmpty(t, p.FieldConfig.Defaults.Unit, where)
+			if p.Type == "table" {
+				assert.NotContains(t, p.FieldConfig.Defaults.Unit, "dateTime", "%s: its labels would be read as dates", where)
+			}
 			assert.Equal(t, "${datasource}", p.Datasource.UID, where)
 			if assert.NotNil(t, p.FieldConfig.Defaults.Thresholds, where) {
 				assert.NotEmpty(t, p.FieldConfig.Defaults.Thresholds.Steps, where)
@@ -173,6 +177,7 @@ func TestLint(t *testing.T) {
 				filtered(t, where, q.Expr)
 			}
 		}
+		assert.Len(t, taken, 24*bottom, "%s has holes", file)
 	}
 }
 

@@ -11,20 +11,20 @@ func deployment() *dashboard.DashboardBuilder {
 		"deployloop_deployment_start_time_seconds", "service", true).
 		Time("now-3h", "now").
 		WithRow(dashboard.NewRowBuilder("What went out")).
-		WithPanel(list(card{title: "The deployment", unit: "dateTimeAsIso", width: 16, height: 5,
+		WithPanel(list(card{title: "The deployment", unit: "string", width: 16, height: 5,
 			description: "Service, version, commit and begin of the rollout. Links: the console's page with evidence and suspects, the commit with its diff, the traces.",
-			columns:     []column{{title: "began"}},
+			columns:     []column{{title: "began", unit: "dateTimeAsIso", width: 170}},
 			queries:     []query{{expr: "last_over_time(" + started() + "[$__range]) * 1000"}},
 			links: []*dashboard.DashboardLinkBuilder{
 				link("Evidence and suspects in the console", "${console}/deployments/${__data.fields.deployment:percentencode}"),
 				link("The commit", "${console}/changes/${__data.fields.revision:percentencode}"),
 				link("Its traces", exploreTraces(`resource.deployment.id="${__data.fields.deployment}"`)),
 			}})).
-		WithPanel(list(card{title: "Verdict", unit: "dateTimeAsIso", width: 8, height: 5,
+		WithPanel(list(card{title: "Verdict", unit: "string", width: 8, height: 5,
 			description: "What the verdict became, and when. None while it is under watch.",
-			queries:     []query{{expr: "last_over_time(deployloop_deployment_verdict_time_seconds" + byDeployment() + "[$__range]) * 1000"}},
-			columns:     []column{{title: "since"}},
-			links:       []*dashboard.DashboardLinkBuilder{link("Why, in the console", "${console}/deployments/${__data.fields.deployment:percentencode}")}})).
+			queries:     []query{{expr: "max by (verdict) (last_over_time(deployloop_deployment_verdict_time_seconds" + byDeployment() + "[$__range])) * 1000"}},
+			columns:     []column{{title: "since", unit: "dateTimeAsIso", width: 170}},
+			links:       []*dashboard.DashboardLinkBuilder{link("Why, in the console", "${console}/deployments/${deployment:percentencode}")}})).
 		WithRow(dashboard.NewRowBuilder("Evidence")).
 		WithPanel(lines(card{title: "Evidence against it", unit: "none", width: 8, height: 8,
 			description: "Evidence of harm (log E, in nats) and the line above which the deployment is called regressed. See docs/detection.md.",
@@ -32,7 +32,7 @@ func deployment() *dashboard.DashboardBuilder {
 				{expr: "deployloop_evidence" + byDeployment(), legend: "evidence"},
 				{expr: "deployloop_evidence_threshold" + byDeployment(), legend: "regressed from here"},
 			}})).
-		WithPanel(lines(card{title: "Effect, by signal", unit: "x", width: 8, height: 8, warn: 1.1, alarm: 2,
+		WithPanel(lines(card{title: "Effect, by signal", unit: "x", width: 8, height: 8, warn: 1.1, alarm: 2, logarithmic: true,
 			description: "Strongest indicator of each signal: rate after the deployment over rate before. 1 is unchanged.",
 			queries:     []query{{expr: "max by (signal) (deployloop_effect_ratio" + byDeployment() + ")", legend: "{{signal}}"}}})).
 		WithPanel(lines(card{title: "Open anomalies of this service", unit: "short", width: 8, height: 8,
@@ -49,7 +49,7 @@ func deployment() *dashboard.DashboardBuilder {
 			links: []*dashboard.DashboardLinkBuilder{link("Evidence in the console", "${console}/deployments/${deployment:percentencode}")}})).
 		WithPanel(list(card{title: "Suspects", unit: "percentunit", width: 10, height: 8,
 			description: "The likeliest commits, when a regressed deployment's range was ranked. Reasons, diffs and owners are on the console's page; with none above its threshold deployloop abstains.",
-			columns:     []column{{title: "probability"}},
+			columns:     []column{{title: "probability", width: 110}},
 			queries:     []query{{expr: "max by (revision) (last_over_time(deployloop_suspect_probability_ratio" + byDeployment() + "[$__range]))"}},
 			links: []*dashboard.DashboardLinkBuilder{
 				link("The commit", "${console}/changes/${__data.fields.revision:percentencode}"),

@@ -32,7 +32,7 @@ func loop() *dashboard.DashboardBuilder {
 		WithPanel(number(card{title: "Deploy → first telemetry, median", unit: "s", width: 6, height: 5, warn: 60, alarm: 300,
 			description: "From the begin of a rollout to the first telemetry of the new version.",
 			queries:     []query{{expr: quantile("0.5", "", step("deploy_to_first_telemetry"), "$__range")}}})).
-		WithPanel(lines(card{title: "Each step of the loop, median of 6 hours", unit: "s", width: 12, height: 10,
+		WithPanel(lines(card{title: "Each step of the loop, median of 6 hours", unit: "s", width: 12, height: 10, logarithmic: true,
 			description: "Median duration of each step, over a sliding 6 hours. Points are exemplars: click one of a verdict for a trace.",
 			queries:     []query{{expr: quantile("0.5", "step", latencies+place(), "6h"), legend: "{{step}}", exemplars: true}}})).
 		WithPanel(number(card{title: "Suspects named", unit: "percentunit", width: 6, height: 5, lowIsBad: true, warn: 0.8, alarm: 0.5,
@@ -52,14 +52,16 @@ func loop() *dashboard.DashboardBuilder {
 			queries:     []query{{expr: orZero("max(" + narrowed("deployloop_anomalies_open_age_seconds"+place()) + ")")}}})).
 		WithPanel(lines(card{title: "How anomalies ended", unit: "short", width: 8, height: 10, stacked: true,
 			description: "Closed anomalies by reason: rolled_back, fixed_by, recovered, waived, superseded, exonerated.",
+			colors:      map[string]string{"rolled_back": "blue", "fixed_by": "green", "recovered": "semi-dark-green", "waived": "yellow", "superseded": "purple", "exonerated": "text"},
 			queries:     []query{{expr: sumOf("reason", "increase(deployloop_anomalies_closed_total"+place()+"[$__rate_interval])"), legend: "{{reason}}"}}})).
 		WithPanel(lines(card{title: "Verdicts", unit: "short", width: 8, height: 10, stacked: true,
 			description: "What deployments' verdicts became.",
+			colors:      map[string]string{"healthy": "green", "regressed": "red", "inconclusive": "yellow", "exonerated": "blue", "watching": "text"},
 			queries:     []query{{expr: sumOf("verdict", "increase(deployloop_verdicts_total"+place()+"[$__rate_interval])"), legend: "{{verdict}}"}}})).
 		WithPanel(number(card{title: "Deaf", unit: "short", width: 4, height: 5, warn: 1, alarm: 3,
 			description: "Deployments that were told of, but whose telemetry does not arrive. Runbook: docs/runbooks/LoopDeaf.md.",
 			queries:     []query{{expr: orZero(sumOf("", "deployloop_deployments_phantom"+place()))}}})).
-		WithPanel(number(card{title: "Untracked", unit: "short", width: 4, height: 5, warn: 1, alarm: 5,
+		WithPanel(number(card{title: "Untracked", unit: "short", width: 4, height: 5, whole: true, warn: 1, alarm: 5,
 			description: "New versions in telemetry that no deploy source told of, in the time range. Runbook: docs/runbooks/UntrackedChange.md.",
 			queries:     []query{{expr: sumOf("", "increase(deployloop_deployments_untracked_total"+place()+"[$__range])")}}})).
 		WithRow(dashboard.NewRowBuilder("The detector itself (all services)")).

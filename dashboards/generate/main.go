@@ -58,6 +58,41 @@ func render(builder *dashboard.DashboardBuilder) ([]byte, error) {
 			p.RowPanel.Id = id
 		}
 	}
+	pack(built.Panels)
 	text, err := json.MarshalIndent(built, "", "  ")
 	return append(text, '\n'), err
+}
+
+const columns = 24 // of Grafana's grid
+
+// pack gives each panel the first free place below its row, so that small ones
+// stand beside a high one instead of leaving holes.
+func pack(panels []dashboard.PanelOrRowPanel) {
+	var top, bottom uint32 // of the section
+	taken := map[[2]uint32]bool{}
+	free := func(x, y, w, h uint32) bool {
+		for i := range w * h {
+			if taken[[2]uint32{x + i%w, y + i/w}] {
+				return false
+			}
+		}
+		return true
+	}
+	for _, p := range panels {
+		if p.RowPanel != nil {
+			p.RowPanel.GridPos = &dashboard.GridPos{Y: bottom, W: columns, H: 1}
+			top, bottom = bottom+1, bottom+1
+			continue
+		}
+		at := p.Panel.GridPos
+		for at.X, at.Y = 0, top; !free(at.X, at.Y, at.W, at.H); {
+			if at.X++; at.X+at.W > columns {
+				at.X, at.Y = 0, at.Y+1
+			}
+		}
+		for i := range at.W * at.H {
+			taken[[2]uint32{at.X + i%at.W, at.Y + i/at.W}] = true
+		}
+		bottom = max(bottom, at.Y+at.H)
+	}
 }

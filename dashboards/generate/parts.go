@@ -1,6 +1,9 @@
 package main
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/common"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
@@ -94,11 +97,17 @@ type card struct {
 	lowIsBad                 bool    // below warn, and below alarm, instead of above
 	links                    []*dashboard.DashboardLinkBuilder
 	stacked                  bool
-	columns                  []column // of a table: the value of each query
+	whole                    bool // a count, which increase() extrapolates
+	logarithmic              bool
+	columns                  []column          // of a table: the value of each query
+	colors                   map[string]string // of lines, by legend: where a colour has a meaning
 }
 
 // column is how a table shows the value of a query, "" its panel's unit.
-type column struct{ title, unit string }
+type column struct {
+	title, unit string
+	width       int // 0: its share
+}
 
 func (c card) thresholds() *dashboard.ThresholdsConfigBuilder {
 	steps := []dashboard.Threshold{{Color: "blue"}}
@@ -126,6 +135,9 @@ func number(c card) *stat.PanelBuilder {
 		Span(c.width).Height(c.height).Thresholds(c.thresholds()).DataLinks(c.dataLinks()).NoValue("–").
 		GraphMode(common.BigValueGraphModeNone).ColorMode(common.BigValueColorModeValue).
 		ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
+	if c.whole {
+		p = p.Decimals(0)
+	}
 	for i, q := range c.queries {
 		p = p.WithTarget(prometheus.NewDataqueryBuilder().Expr(q.expr).LegendFormat(q.legend).RefId(refID(i)).Instant())
 	}
@@ -135,11 +147,19 @@ func number(c card) *stat.PanelBuilder {
 // lines shows the queries over time.
 func lines(c card) *timeseries.PanelBuilder {
 	p := timeseries.NewPanelBuilder().Title(c.title).Description(c.description).Datasource(datasource).Unit(c.unit).
-		Span(c.width).Height(c.height).Thresholds(c.thresholds()).DataLinks(c.dataLinks()).Min(0).
-		ColorScheme(dashboard.NewFieldColorBuilder().Mode(dashboard.FieldColorModeIdPaletteClassicByName)).
+		Span(c.width).Height(c.height).Thresholds(c.thresholds()).DataLinks(c.dataLinks()).
+		ColorScheme(dashboard.NewFieldColorBuilder().Mode(dashboard.FieldColorModeIdPaletteClassic)).
 		LineWidth(1).FillOpacity(10).ShowPoints(common.VisibilityModeAuto).
 		Legend(common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom).ShowLegend(true)).
 		Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).Sort(common.SortOrderDescending))
+	if c.logarithmic {
+		p = p.ScaleDistribution(common.NewScaleDistributionConfigBuilder().Type(common.ScaleDistributionLog).Log(10))
+	} else {
+		p = p.Min(0)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.colors)) {
+		p = p.OverrideByName(name, []dashboard.DynamicConfigValue{{Id: "color", Value: map[string]any{"mode": "fixed", "fixedColor": c.colors[name]}}})
+	}
 	if c.alarm > 0 {
 		p = p.ThresholdsStyle(common.NewGraphThresholdsStyleConfigBuilder().Mode(common.GraphThresholdsStyleModeDashed))
 	}
@@ -178,8 +198,15 @@ func list(c card) *table.PanelBuilder {
 	}
 	p = p.WithTransformation(dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{"excludeByName": hidden, "renameByName": names}})
 	for i, column := range c.columns {
+		var special []dashboard.DynamicConfigValue
 		if column.unit != "" {
-			p = p.OverrideByName(column.title, []dashboard.DynamicConfigValue{{Id: "unit", Value: column.unit}})
+			special = append(special, dashboard.DynamicConfigValue{Id: "unit", Value: column.unit})
+		}
+		if column.width > 0 {
+			special = append(special, dashboard.DynamicConfigValue{Id: "custom.width", Value: column.width})
+		}
+		if special != nil {
+			p = p.OverrideByName(column.title, special)
 		}
 		if i == 0 {
 			p = p.SortBy([]cog.Builder[common.TableSortByFieldState]{common.NewTableSortByFieldStateBuilder().DisplayName(column.title).Desc(true)})

@@ -41,13 +41,16 @@ func orZero(number string) string {
 	return number + " or 0 * " + sumOf("", "deployloop_deployments_total"+place())
 }
 
+// known leaves out what is no number: the quantile of nothing.
+const known = " >= 0"
+
 // quantile of a step of the loop, or of another histogram by place.
 func quantile(q, by, bucket, window string) string {
 	labels := "le"
 	if by != "" {
 		labels += ", " + by
 	}
-	return "histogram_quantile(" + q + ", " + sumOf(labels, "increase("+bucket+"["+window+"])") + ")"
+	return "histogram_quantile(" + q + ", " + sumOf(labels, "increase("+bucket+"["+window+"])") + ")" + known
 }
 
 func step(name string) string {
@@ -87,7 +90,7 @@ func latency(q, by string, more ...string) string {
 	if by != "" {
 		labels += ", " + by
 	}
-	return "histogram_quantile(" + q + ", sum by (" + labels + ") (rate(" + duration + entries(more...) + "[$__rate_interval])))"
+	return "histogram_quantile(" + q + ", sum by (" + labels + ") (rate(" + duration + entries(more...) + "[$__rate_interval])))" + known
 }
 
 func quoteJSON(s string) string {
