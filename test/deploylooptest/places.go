@@ -48,21 +48,6 @@ func (p *Places) Of(port string) string {
 	return p.at[port]
 }
 
-// Another forgets the addresses of some ports, for a further process of the
-// same configuration.
-func (p *Places) Another(ports ...string) *Places {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	next := NewPlaces(p.t)
-	for port, address := range p.at {
-		next.at[port] = address
-	}
-	for _, port := range ports {
-		delete(next.at, port)
-	}
-	return next
-}
-
 // addresses are those of a machine alone, and of the services of the compose
 // and Kubernetes files.
 var addresses = regexp.MustCompile(`\b(127\.0\.0\.1|0\.0\.0\.0|deployloop|alertmanager|prometheus|grafana)((?:\.[a-z]+)*\.svc)?:(\d{4,5})\b`)
