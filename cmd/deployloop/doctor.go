@@ -142,8 +142,8 @@ func (r doctorRequest) run(c *cobra.Command) error {
 			return errors.Join(report.print(r.output), exitError{code: exitNoConfig})
 		}
 		defer set.close()
-		report.Console = set.consoleShown
 		checks = set.checks(c.Context())
+		report.Console = set.consoleShown
 	}
 	checks = append(checks, r.prometheusChecks(clocks)...)
 

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,6 +138,36 @@ func TestAlertIsEndedWhateverComes(t *testing.T) {
 	require.Len(t, posted, 2, "posted, and ended although it could not be looked for")
 	assert.Contains(t, posted[0], `"cluster":"a"`)
 	assert.Contains(t, posted[0], `"alertname":"DeployloopDoctor"`)
+}
+
+// An Alertmanager whose clock is behind would go on with what ends in its future:
+// the end is told by its clock.
+func TestAlertEndsByTheClockOfAlertmanager(t *testing.T) {
+	theirs := func() time.Time { return time.Now().Add(-time.Hour) }
+	var mu sync.Mutex
+	var held *alert
+	var updated time.Time
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.Method == http.MethodPost {
+			var list []alert
+			assert.NoError(t, json.NewDecoder(r.Body).Decode(&list))
+			assert.True(t, list[0].StartsAt.Before(list[0].EndsAt))
+			held, updated = &list[0], theirs()
+			return
+		}
+		answer := []map[string]any{}
+		if held != nil && held.EndsAt.After(theirs()) {
+			answer = append(answer, map[string]any{"labels": held.Labels, "updatedAt": updated})
+		}
+		_ = json.NewEncoder(w).Encode(answer)
+	})
+	f := one(t, Alertmanager(s, nil))
+	assert.Equal(t, OK, f.Status, "%+v", f)
+	mu.Lock()
+	defer mu.Unlock()
+	assert.False(t, held.EndsAt.After(theirs()), "it goes on firing there")
 }
 
 // A password in an address reaches no finding.

@@ -167,6 +167,7 @@ service: {pipelines: {metrics/loop: {receivers: [anomaly], exporters: [prometheu
 	text, _, code := loop.Command("", "doctor")
 	assert.Equal(t, 0, code)
 	assert.Contains(t, text, "✓ alertmanager "+am.URL+": a test alert was accepted, seen and resolved")
+	assert.Contains(t, text, loop.Console+"/coverage", "where the report of each service is")
 	assert.NotContains(t, text, "\x1b[", "no colours in a pipe")
 	stdout, stderr, code := loop.Bare("doctor", "--output", "json", "--endpoint", loop.Console)
 	assert.Equal(t, 0, code)
