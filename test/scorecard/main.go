@@ -18,6 +18,7 @@ type recordedResults struct {
 	rollouts []rollout
 	canary   []canaryResult
 	grouping []systemAccuracy
+	nab      *nabResult
 }
 
 type systemAccuracy struct {
@@ -36,6 +37,9 @@ func recorded(ctx context.Context, temp string) (recordedResults, error) {
 		return r, err
 	}
 	if r.canary, err = canaryCases(root); err != nil {
+		return r, err
+	}
+	if r.nab, err = nab(root); err != nil {
 		return r, err
 	}
 	systems, err := filepath.Glob(filepath.Join(root, "data", "log-templates", "*", "*_structured.csv"))

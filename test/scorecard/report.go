@@ -185,7 +185,7 @@ func reportRecorded(p func(string, ...any), rec recordedResults) {
 		p("| %s | %.3f |", g.system, g.accuracy)
 	}
 	p("")
-	p("`series/nab` is not reported: the channel for anomalies without a deployment is not part of the engine yet.")
+	nabReport(p, rec.nab)
 }
 
 func tick(got, want string) string {
