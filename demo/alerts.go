@@ -175,12 +175,9 @@ func (p *pager) held(ctx context.Context) (alerts []held, err error) {
 }
 
 // holds says whether an alert of this name is open for a service.
-func (p *pager) holds(ctx context.Context, name, service string) bool {
+func (p *pager) holds(ctx context.Context, name, service string) (bool, error) {
 	alerts, err := p.held(ctx)
-	if err != nil {
-		return false // an outage shows as an alert that does not come
-	}
-	return slices.ContainsFunc(alerts, func(a held) bool { return a.Labels["alertname"] == name && a.Labels["service"] == service })
+	return slices.ContainsFunc(alerts, func(a held) bool { return a.Labels["alertname"] == name && a.Labels["service"] == service }), err
 }
 
 func (p *pager) poll(ctx context.Context) error {

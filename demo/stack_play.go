@@ -68,10 +68,11 @@ func (p *play) awaitRule(ctx context.Context, deployment string) error {
 		if s.VerdictToRule == 0 && slices.Contains(firing, openRule) {
 			s.VerdictToRule = Seconds(time.Since(verdict))
 		}
-		if s.VerdictToRule != 0 && p.pager.holds(ctx, openRule, "checkout") {
+		held, err := p.pager.holds(ctx, openRule, "checkout")
+		if s.VerdictToRule != 0 && held {
 			s.RuleInPager = Seconds(time.Since(verdict))
 		}
-		return s.RuleInPager != 0, nil
+		return s.RuleInPager != 0, err
 	})
 	if err != nil {
 		return err
@@ -100,10 +101,11 @@ func (p *play) awaitClear(ctx context.Context, rollback time.Time) error {
 			return false, err
 		}
 		s.Firing = append(here, elsewhere...)
-		if !slices.Contains(here, openRule) && !p.pager.holds(ctx, openRule, "checkout") {
+		held, err := p.pager.holds(ctx, openRule, "checkout")
+		if err == nil && !held && !slices.Contains(here, openRule) {
 			s.RollbackToCleared = Seconds(time.Since(rollback))
 		}
-		return s.RollbackToCleared != 0 && len(s.Firing) == 0, nil
+		return s.RollbackToCleared != 0 && len(s.Firing) == 0, err
 	})
 	if err != nil {
 		return err
