@@ -74,7 +74,7 @@ func (e *Engine) runAlways(sec int64) {
 	services := e.list()
 	slices.SortFunc(services, byKey)
 	for _, s := range services {
-		if s.always == nil && held < e.cfg.AlwaysOn.Indicators && s.unwatched() && s.listened(sec) {
+		if s.always == nil && held < e.cfg.AlwaysOn.Indicators && !e.sheds(shedTail) && s.unwatched() && s.listened(sec) {
 			s.always = e.openAlways(s)
 			held += len(s.always.indicators)
 		}

@@ -14,7 +14,7 @@ type pressure int32
 
 const (
 	atEase        pressure = iota
-	shedTail               // of 70 %: placebos, new kinds of inner work, new log templates below WARN
+	shedTail               // of 70 %: placebos, always-on watches, new kinds of inner work, new log templates below WARN
 	shedTemplates          // of 80 %: all new log templates
 	shedNames              // of 90 %: new operations count with "other", new gauges not at all
 	shedAll                // of 100 %: new services and instances; watches let go of what is watched for vanishing
@@ -67,6 +67,9 @@ func (e *Engine) memory(services []*service) int64 {
 		for _, w := range s.placebos {
 			sum += w.memory()
 		}
+		if s.always != nil {
+			sum += s.always.memory()
+		}
 	}
 	for _, w := range e.queue {
 		sum += w.memory()
@@ -104,6 +107,13 @@ func (e *Engine) relieve(services []*service) {
 	e.pressure.Store(int32(step))
 	for step >= shedTail && len(e.placebos.running) > 0 {
 		e.dropPlacebos(e.placebos.running[0])
+	}
+	if step >= shedTail { // what nobody was told of
+		for _, s := range services {
+			if s.always != nil && s.always.state != event.Regressed {
+				s.always = nil
+			}
+		}
 	}
 	if step < shedAll {
 		return
