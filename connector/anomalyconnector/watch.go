@@ -119,6 +119,7 @@ func (m *monitor) learn(u ledger.Update, now time.Time) {
 		t := m.tracked[a.Deployment]
 		if ok && !a.Open && a.Kind == event.KindBuild {
 			m.builds.store.Close(a.ID)
+			delete(m.builds.ranked, a.ID)
 			if r := m.records["anomaly/"+a.ID]; r != nil && r.anomaly.Open {
 				m.tell(anomalyRecord(a), now)
 			}

@@ -2,16 +2,21 @@ package forge
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
 
 type githubRun struct {
-	ID           int64
-	Name         string
-	HeadBranch   string `json:"head_branch"`
-	HeadSHA      string `json:"head_sha"`
+	ID         int64
+	Name       string
+	HeadBranch string `json:"head_branch"`
+	HeadSHA    string `json:"head_sha"`
+	HeadRepo   struct {
+		FullName string `json:"full_name"`
+		Owner    struct{ Login string }
+	} `json:"head_repository"`
 	Status       string
 	Conclusion   string
 	HTMLURL      string `json:"html_url"`
@@ -19,6 +24,14 @@ type githubRun struct {
 	CreatedAt    moment `json:"created_at"`
 	RunStartedAt moment `json:"run_started_at"`
 	UpdatedAt    moment `json:"updated_at"`
+}
+
+// branch is named as GitHub labels it: a fork's main is not the repository's.
+func (r githubRun) branch(repository string) string {
+	if fork := r.HeadRepo; fork.FullName != "" && !strings.EqualFold(fork.FullName, repository) {
+		return fork.Owner.Login + ":" + r.HeadBranch
+	}
+	return r.HeadBranch
 }
 
 type githubJob struct {
@@ -88,7 +101,7 @@ func (h *githubHook) workflowRun() Intake {
 		Stage:      stageOf(r.Name, h.Workflow.Name),
 		State:      githubState(r.Status),
 		Repository: cut(h.Repository.FullName, maxText),
-		Ref:        cut(r.HeadBranch, maxText),
+		Ref:        cut(r.branch(h.Repository.FullName), maxText),
 		Revision:   cut(r.HeadSHA, 64),
 		URL:        webURL(r.HTMLURL),
 		QueuedAt:   r.CreatedAt.Time,
