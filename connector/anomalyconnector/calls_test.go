@@ -64,6 +64,14 @@ func TestCallersThatFeelIt(t *testing.T) {
 	assert.Empty(t, c.affected("prod", "checkout", start.Add(time.Hour)), "nothing came since")
 	assert.Empty(t, c.affected("prod", "edge", onset))
 
+	hops, ok := c.reach("prod", "edge", "stock")
+	assert.True(t, ok)
+	assert.Equal(t, 3, hops, "edge, web, checkout, stock")
+	_, ok = c.reach("prod", "stock", "edge")
+	assert.False(t, ok, "the other way round")
+	assert.InDelta(t, 580, c.excess("prod", "web", "checkout", onset), 5)
+	assert.Zero(t, c.excess("prod", "admin", "checkout", onset))
+
 	// A quarter of an hour later the old is gone.
 	c.add("prod", "web", call(start.Add(time.Hour), false, "peer.service", "checkout"), 0)
 	c.add("prod", "web", call(start, false, "peer.service", "checkout"), 0)

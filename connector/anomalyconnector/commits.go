@@ -202,11 +202,14 @@ func (m *monitor) rank(t *tracked) {
 		return
 	}
 	t.ranking, t.ranked = true, seen
-	symptom, d, commits := symptomOf(t.verdict), t.d, t.commits
+	symptom, d, commits, deployments := symptomOf(t.verdict), t.d, t.commits, m.concurrent(t)
 	clones := m.config.repositoriesOf(d.Service)
 	m.background(func(context.Context) func() {
 		s := m.rankCommits(symptom, commits, clones)
-		s.Commits, s.Source = len(commits.list), commits.source
+		s.Commits, s.Source, s.Deployments = len(commits.list), commits.source, deployments
+		if len(deployments) > 0 && deployments[0].ID != d.ID {
+			s.Abstained = true // another deployment did it, more likely than any commit of this one
+		}
 		s.Range = rangeText(d)
 		if commits.note != "" {
 			s.RangeNote = commits.note

@@ -253,12 +253,23 @@ type Loss struct {
 
 // Suspicion is the ranked range of commits of a deployment.
 type Suspicion struct {
-	Suspects  []Suspect `json:"suspects"`             // most probable first
-	Abstained bool      `json:"abstained"`            // no commit is certain enough to be named
-	Commits   int       `json:"commits"`              // how many commits the range holds
-	Range     string    `json:"range,omitempty"`      // "a1b2c3d..9f2c1ab"
-	RangeNote string    `json:"range_note,omitempty"` // a force-push, an unknown previous revision, …
-	Source    string    `json:"source,omitempty"`     // "clone", "forge", "push events", "none"
+	Suspects    []Suspect       `json:"suspects"`              // most probable first
+	Abstained   bool            `json:"abstained"`             // no commit is certain enough to be named
+	Commits     int             `json:"commits"`               // how many commits the range holds
+	Range       string          `json:"range,omitempty"`       // "a1b2c3d..9f2c1ab"
+	RangeNote   string          `json:"range_note,omitempty"`  // a force-push, an unknown previous revision, …
+	Deployments []DeploySuspect `json:"deployments,omitempty"` // where several may be behind it, most probable first
+	Source      string          `json:"source,omitempty"`      // "clone", "forge", "push events", "none"
+}
+
+// DeploySuspect is a deployment that may be behind a regression: the one it shows
+// in, or one of a service that it calls, made about the same time.
+type DeploySuspect struct {
+	ID          string  `json:"id"`
+	Service     string  `json:"service"`
+	Version     string  `json:"version,omitempty"`
+	Probability float64 `json:"probability"`
+	Explained   float64 `json:"explained,omitempty"` // of the harm, by failed calls to this service
 }
 
 // Suspect is one commit with the reasons that speak for it.

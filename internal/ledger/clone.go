@@ -81,6 +81,7 @@ func cloneSuspicion(s *event.Suspicion) *event.Suspicion {
 		return nil
 	}
 	copied := *s
+	copied.Deployments = bounded(s.Deployments, maxList)
 	copied.Suspects = each(s.Suspects, func(s event.Suspect) event.Suspect {
 		s.Change, s.Reasons, s.Owners = cloneChange(s.Change), slices.Clone(s.Reasons), slices.Clone(s.Owners)
 		return s

@@ -57,7 +57,7 @@ func SuspectSentence(s *event.Suspicion) string {
 	if s == nil {
 		return ""
 	}
-	note := OneLine(s.RangeNote, messageLimit)
+	note := join("; ", elsewhere(s), OneLine(s.RangeNote, messageLimit))
 	switch {
 	case len(s.Suspects) > 0 && !s.Abstained:
 		return join("; ", SuspectLine(s.Suspects[0]), note)
@@ -66,6 +66,16 @@ func SuspectSentence(s *event.Suspicion) string {
 	default:
 		return join("; ", "this deployment; its commits are not known", note)
 	}
+}
+
+// elsewhere names the deployment that more likely did it, when that is not the
+// one that the suspicion is of: only then calls explain part of the harm.
+func elsewhere(s *event.Suspicion) string {
+	if len(s.Deployments) < 2 || s.Deployments[0].Explained <= 0 {
+		return ""
+	}
+	d := s.Deployments[0]
+	return "more likely " + join(" ", OneLine(d.Service, nameLimit), OneLine(d.Version, 40)) + ", which it calls (" + Percent(d.Probability) + "): failed calls to it explain " + Percent(d.Explained) + " of the harm"
 }
 
 // OtherSuspects writes the next suspects, at most limit, one a line. When no

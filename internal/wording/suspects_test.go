@@ -19,6 +19,15 @@ func TestAffectedLine(t *testing.T) {
 	}))
 }
 
+func TestAnotherDeploymentIsNamed(t *testing.T) {
+	s := &event.Suspicion{Commits: 3, Abstained: true, Range: "a..b", Deployments: []event.DeploySuspect{
+		{Service: "payment", Version: "1.4", Probability: .85, Explained: .9}, {Service: "checkout", Version: "2", Probability: .1},
+	}}
+	require.Equal(t, "this deployment; the commit is not certain (3 commits in a..b); more likely payment 1.4, which it calls (85%): failed calls to it explain 90% of the harm", SuspectSentence(s))
+	s.Deployments[0], s.Deployments[1] = s.Deployments[1], s.Deployments[0]
+	require.NotContains(t, SuspectSentence(s), "more likely")
+}
+
 func TestChangedPlace(t *testing.T) {
 	s := &event.Suspicion{Commits: 3, Suspects: []event.Suspect{{
 		File: "cart/total.go", Line: 42, PointedBy: "Total (/app/cart/total.go:42)", Hunk: "@@ -42 +42 @@ func Total\n-a\n+b\n",

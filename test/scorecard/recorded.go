@@ -45,9 +45,10 @@ type rollout struct {
 	ours                   string // the deployment with most evidence
 	verdict                string // of the defective one
 	nats                   float64
-	blamed                 []string // good deployments called regressed
-	naive                  string   // the last deployment before the incident was noticed
-	steepest               string   // the largest shift in its own gauges, in standard deviations
+	blamed                 []string        // good deployments called regressed
+	naive                  string          // the last deployment before the incident was noticed
+	steepest               string          // the largest shift in its own gauges, in standard deviations
+	ruled                  map[string]bool // blamed by the naive rule on success and latency
 	deploys                int
 	silent                 bool // the defective version sent no telemetry
 }
@@ -136,6 +137,9 @@ func playRollout(ctx context.Context, folder string) (rollout, error) {
 		if float64(d.StartedAt.Unix()) <= truth.DetectedAt {
 			r.naive = d.ID
 		}
+	}
+	if r.ruled, err = naiveRule(telemetry, deploys); err != nil {
+		return r, err
 	}
 	r.steepest, err = steepest(telemetry, deploys)
 	return r, err

@@ -45,15 +45,20 @@ func TestRecordedRollouts(t *testing.T) {
 	list, err := rollouts(t.Context(), root, t.TempDir())
 	require.NoError(t, err)
 	require.Len(t, list, 11)
-	top, blamed := 0, 0
+	top := 0
 	for _, r := range list {
 		if r.ours == r.defective {
 			top++
 		}
-		blamed += len(r.blamed)
 	}
 	require.GreaterOrEqual(t, top, 10)
-	require.LessOrEqual(t, blamed, 1)
+	calls := callsOf(list)
+	t.Logf("%+v", calls)
+	require.GreaterOrEqual(t, calls.incidents, 3)
+	require.Equal(t, calls.incidents, calls.right)
+	require.Equal(t, 39, calls.good)
+	require.LessOrEqual(t, calls.blamed, 1)
+	require.Greater(t, calls.ruledBlamed, calls.blamed, "the rule blames more")
 }
 
 func TestWilson(t *testing.T) {
