@@ -38,9 +38,7 @@ type Finding struct {
 	Seconds float64 `json:"seconds"`         // that the check took
 }
 
-func ok(format string, args ...any) Finding {
-	return Finding{Status: OK, What: fmt.Sprintf(format, args...)}
-}
+func ok(format string, args ...any) Finding { return Good(fmt.Sprintf(format, args...)) }
 
 // maxSaid bounds what a finding says, in characters: part of it is what some
 // server answered.
