@@ -129,9 +129,10 @@ func (f Forge) tryRepository(ctx context.Context, repository string, account for
 // noNumber is that of a comment which no repository has.
 const noNumber = 1<<31 - 1
 
-// expected is how a forge answers who may write, about what is not there.
+// expected is how a forge answers who may write, about what is not there; Gitea
+// calls that an error of its own.
 func expected(err error) bool {
-	return slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity}, code(err))
+	return code(err) == http.StatusInternalServerError && strings.Contains(err.Error(), "object does not exist") || slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity}, code(err))
 }
 
 func code(err error) int {

@@ -122,3 +122,10 @@ func (s *Server) User(name string, admin bool) Account {
 	require.NoError(s.t, err)
 	return Account{Client: client, Name: name, Token: token}
 }
+
+// Token makes another token of an account, with these scopes alone.
+func (s *Server) Token(account Account, scopes string) string {
+	s.t.Helper()
+	words := strings.Fields(s.run("admin", "user", "generate-access-token", "--username", account.Name, "--token-name", scopes, "--scopes", scopes, "--raw"))
+	return words[len(words)-1]
+}
