@@ -283,8 +283,11 @@ func (w *watch) prepare() {
 		ops = ops[:min(len(ops), alwaysOps)]
 	}
 	for k, o := range ops {
+		if w.base.Ops[o.op].Aside {
+			break // below: the tail's shares are taken in order, and these are many
+		}
 		w.opIndicators(o.op)
-		if k == 0 && !w.base.Ops[o.op].Aside && !w.always {
+		if k == 0 && !w.always {
 			w.traffic = w.newIndicator(event.SignalThroughput, -1, -1, classGolden)
 		}
 	}
@@ -304,6 +307,9 @@ func (w *watch) prepare() {
 			w.byPattern[int32(i)] = w.newIndicator(event.SignalThroughput, -1, int32(i), classTail)
 			left--
 		}
+	}
+	for _, o := range ops {
+		w.opIndicators(o.op)
 	}
 	w.prepareGauges()
 }
