@@ -48,21 +48,8 @@ func TestHarmWithoutADeploymentIsToldAndRecovers(t *testing.T) {
 		assert.NotContains(t, text, "rollout")
 	}
 
-	// A restart finds it in the ledger, and goes on with the same identity.
-	b.stop()
-	b.start()
-	bad := old(60)
-	bad.errors, bad.exception = .4, "TypeError"
-	b.seconds(60, bad)
-	anomalies, _ := b.told()
-	require.NotEmpty(t, anomalies)
-	for _, x := range anomalies {
-		assert.Equal(t, a.ID, x.ID)
-		assert.True(t, x.Open)
-	}
-
 	b.seconds(400, old(60))
-	anomalies, _ = b.told()
+	anomalies, _ := b.told()
 	last := anomalies[len(anomalies)-1]
 	require.NotNil(t, last.Closure, "it never ended")
 	assert.Equal(t, event.ClosedRecovered, last.Closure.Reason)
@@ -101,4 +88,21 @@ func TestAForgottenPatternEndsAfterARestart(t *testing.T) {
 	known, _ = b.ledger.Anomaly(a.ID)
 	require.False(t, known.Open)
 	require.Equal(t, event.ClosedRecovered, known.Closure.Reason)
+}
+
+// A restart finds it in the ledger, and goes on with the same identity.
+func TestAPatternKeepsItsIdentityOverARestart(t *testing.T) {
+	b := newBench(t, nil)
+	a := b.worse()
+	b.stop()
+	b.start()
+	bad := old(60)
+	bad.errors, bad.exception = .4, "TypeError"
+	b.seconds(60, bad)
+	anomalies, _ := b.told()
+	require.NotEmpty(t, anomalies)
+	for _, x := range anomalies {
+		assert.Equal(t, a.ID, x.ID)
+		assert.True(t, x.Open)
+	}
 }
