@@ -337,17 +337,24 @@ func (w *watch) eta(sec int64) time.Duration {
 	if w.nats > 1 && w.slope > .01 {
 		return seconded((w.threshold - w.nats) / w.slope)
 	}
-	elapsed, need, longest := float64(sec-w.ready), -math.Log(healthyAlpha), 0.
-	longest = math.Max(w.watches[0].Seconds()-elapsed, 0)
+	need := -math.Log(healthyAlpha)
+	longest := math.Max(w.watches[0].Seconds()-float64(sec-w.ready), 0)
 	for _, i := range w.criticals() {
-		have := i.toleranceNats(w)
+		have, seconds := 0., 0.
+		for k := range i.levels {
+			if l := &i.levels[k]; l.tol != nil {
+				if nats, _ := i.tolerated(w, l); nats >= have {
+					have, seconds = nats, w.seconds(max(l.tol.ratio.ticks, l.tol.rise.ticks))
+				}
+			}
+		}
 		if have >= need {
 			continue
 		}
-		if have <= 0.1 || elapsed < 10 {
+		if have <= 0.1 || seconds < 10 {
 			return 0
 		}
-		longest = math.Max(longest, elapsed*(need-have)/(have+logCells))
+		longest = math.Max(longest, seconds*(need-have)/(have+logCells))
 	}
 	return seconded(longest)
 }

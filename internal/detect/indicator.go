@@ -183,8 +183,10 @@ func latencySpread(tail float64) float64 {
 		return .4
 	case tail > .03:
 		return .55
-	default:
+	case tail > .003:
 		return .7
+	default:
+		return 1
 	}
 }
 

@@ -66,11 +66,11 @@ func latencyBin(d int64) int {
 
 // latencyLevels is how many bounds an operation's latency is counted at: one
 // for each of latencyTails, and one for the tolerance.
-const latencyLevels = 6
+const latencyLevels = 7
 
 // latencyTails are the control's tail shares whose bounds are sought: its q50,
-// q75, q90, q95 and q99.
-var latencyTails = [latencyLevels - 1]float64{.5, .25, .1, .05, .01}
+// q75, q90, q95, q99 and q99.9.
+var latencyTails = [latencyLevels - 1]float64{.5, .25, .1, .05, .01, .001}
 
 // latencyTest is where an operation's latency is tested.
 type latencyTest struct {
