@@ -18,7 +18,7 @@ import (
 )
 
 // maxLine bounds one line, in bytes.
-const maxLine = 256 << 20
+var maxLine = 256 << 20 // shorter in a test
 
 // Skipped is input that was not used, by why.
 type Skipped struct {
@@ -40,6 +40,7 @@ type rawLine struct {
 	data   []byte
 	name   string
 	number uint64
+	long   bool // and left out for it
 }
 
 // Read reads all files ("-": stdin), on all cores, into order of event time.
@@ -56,6 +57,9 @@ func Read(ctx context.Context, files []string, stdin io.Reader, memory int, prog
 		workers.Go(func() {
 			for line := range lines {
 				batches, untimed, err := split(line.data)
+				if line.long {
+					err = errLong
+				}
 				mu.Lock()
 				in.Lines++
 				in.Bytes += uint64(len(line.data))
@@ -150,9 +154,10 @@ func readFile(ctx context.Context, name string, stdin io.Reader, lines chan<- ra
 	}
 	for number := uint64(1); ; number++ {
 		line, err := readLine(buffered)
-		if len(bytes.TrimSpace(line)) > 0 {
+		long := errors.Is(err, errLong)
+		if long || len(bytes.TrimSpace(line)) > 0 {
 			select {
-			case lines <- rawLine{line, filepath.Base(name), number}:
+			case lines <- rawLine{line, filepath.Base(name), number, long}:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -160,23 +165,32 @@ func readFile(ctx context.Context, name string, stdin io.Reader, lines chan<- ra
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
+		if err != nil && !long {
 			return fmt.Errorf("%s:%d: %w", name, number, err)
 		}
 	}
 }
 
-// readLine reads up to a newline or the end, at most maxLine bytes.
+var errLong = fmt.Errorf("the line is longer than %d bytes", maxLine)
+
+// readLine reads up to a newline or the end. A line of more than maxLine bytes
+// is passed over and gives errLong.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	var line []byte
+	long := false
 	for {
 		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, err
+		if long = long || len(line)+len(part) > maxLine; long {
+			line = nil
+		} else {
+			line = append(line, part...)
 		}
-		if len(line) > maxLine {
-			return nil, fmt.Errorf("the line is longer than %d bytes", maxLine)
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case long && (err == nil || errors.Is(err, io.EOF)):
+			return nil, errLong // an end is met again at the next call
+		default:
+			return line, err
 		}
 	}
 }

@@ -45,7 +45,6 @@ const (
 	indicatorSize  = int64(unsafe.Sizeof(indicator{})) + 2*mapEntry
 	levelSize      = int64(unsafe.Sizeof(level{}))
 	toleranceSize  = int64(unsafe.Sizeof(tolerance{}) + unsafe.Sizeof(steady{}))
-	watchOpSize    = int64(unsafe.Sizeof(pair{})) + historyOpSize
 	watchPatSize   = int64(unsafe.Sizeof(patternPair{}) + unsafe.Sizeof(patternHistory{}))
 	stepSize       = int64(unsafe.Sizeof(step{}))
 	gaugeSize      = int64(unsafe.Sizeof(gauge{})) + mapEntry + 100
