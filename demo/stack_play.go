@@ -100,7 +100,7 @@ func (p *play) awaitClear(ctx context.Context, rollback time.Time) error {
 		if err != nil {
 			return false, err
 		}
-		s.Firing = append(here, elsewhere...)
+		s.Firing = slices.Concat(here, elsewhere)
 		held, err := p.pager.holds(ctx, openRule, "checkout")
 		if err == nil && !held && !slices.Contains(here, openRule) {
 			s.RollbackToCleared = Seconds(time.Since(rollback))

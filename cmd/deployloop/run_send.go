@@ -154,7 +154,7 @@ func (r *runSender) end(run event.PipelineRun) (*report.Taken, string) {
 		r.send(slices.Concat(r.urgent, r.rest))
 		if len(r.files) > 0 && r.failure == nil {
 			ctx, cancel := context.WithTimeout(r.ctx, r.to.timeout)
-			r.add(r.to.files(ctx, r.what, "", r.files, func(name string) (*os.File, error) { return os.Open(name) }))
+			r.add(r.to.files(ctx, r.what, "", r.files, os.Open))
 			cancel()
 		}
 		r.send([]report.Event{{Run: &run}})

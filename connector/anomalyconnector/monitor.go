@@ -74,7 +74,6 @@ type monitor struct {
 	remotes   remotes
 	measuring chan struct{} // a metrics hand-over is under way
 	began     int64         // when it was made, ns: what began later is all news
-	started   time.Time
 	stepped   time.Time
 	saved     time.Time
 	measured  time.Time

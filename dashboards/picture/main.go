@@ -39,7 +39,6 @@ func main() {
 	since := flag.Duration("since", 4*time.Minute, "how long ago it began")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	began, d, err := time.Now(), running, error(nil)
 	if running.prometheus == "" {
 		d, err = play(ctx, *program)
@@ -50,6 +49,7 @@ func main() {
 		err = take(ctx, d, began, *out)
 		d.end()
 	}
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "picture:", err)
 		os.Exit(1)

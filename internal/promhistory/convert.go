@@ -53,7 +53,7 @@ type bucket struct {
 }
 
 // convert gives a stretch's series as OTLP, a resource after another.
-func (h *History) convert(s selector, matrix model.Matrix, from time.Time, emit func(pmetric.Metrics) error) error {
+func (h *History) convert(s selector, matrix model.Matrix, emit func(pmetric.Metrics) error) error {
 	byResource := map[string][]*group{}
 	groups := map[model.Fingerprint]*group{}
 	for _, series := range matrix {
@@ -93,7 +93,7 @@ func (h *History) convert(s selector, matrix model.Matrix, from time.Time, emit 
 		metric := scope.Metrics().AppendEmpty()
 		metric.SetName(s.name)
 		for _, g := range list {
-			h.begins(s, g, from)
+			h.begins(s, g)
 			slices.SortFunc(g.buckets, func(a, b bucket) int { return cmp.Compare(a.bound, b.bound) })
 			if s.counter() {
 				g.counter(metric)
@@ -149,7 +149,7 @@ func (h *History) label(labels model.Metric, name string) string {
 
 // begins notes when a series was first seen: what appears later than the
 // first step began at nought then, and its first value is all news.
-func (h *History) begins(s selector, g *group, from time.Time) {
+func (h *History) begins(s selector, g *group) {
 	key := g.labels.Fingerprint() ^ model.Metric{model.MetricNameLabel: model.LabelValue(s.name)}.Fingerprint()
 	start, known := h.begun[key]
 	if !known {

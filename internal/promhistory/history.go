@@ -161,7 +161,7 @@ func (h *History) readSeries(ctx context.Context, s selector, emit func(pmetric.
 		for _, m := range matrix {
 			samples += len(m.Values)
 		}
-		if err := h.convert(s, matrix, from, emit); err != nil {
+		if err := h.convert(s, matrix, emit); err != nil {
 			return some, err
 		}
 		switch {

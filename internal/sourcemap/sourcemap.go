@@ -75,7 +75,7 @@ func (m *Maps) Frame(f event.Frame) (event.Frame, bool) {
 	if consumer == nil {
 		return f, false
 	}
-	source, name, line, _, ok := lookUp(consumer, f.Line, f.Column-1) // runtimes count columns from 1, maps from 0
+	source, name, line, ok := lookUp(consumer, f.Line, f.Column-1) // runtimes count columns from 1, maps from 0
 	if !ok || source == "" || line <= 0 {
 		return f, false
 	}
@@ -87,13 +87,14 @@ func (m *Maps) Frame(f event.Frame) (event.Frame, bool) {
 }
 
 // lookUp keeps a map that lies about itself from ending the program.
-func lookUp(c *sourcemap.Consumer, line, column int) (source, name string, l, col int, ok bool) {
+func lookUp(c *sourcemap.Consumer, line, column int) (source, name string, at int, ok bool) {
 	defer func() {
 		if recover() != nil {
 			ok = false
 		}
 	}()
-	return c.Source(line, column)
+	source, name, at, _, ok = c.Source(line, column)
+	return source, name, at, ok
 }
 
 func isScript(file string) bool {

@@ -162,10 +162,9 @@ func (s *Stream) anew(p Point) bool {
 }
 
 func less(a, b []uint64, scratch *[]uint64) []uint64 {
-	out := append((*scratch)[:0], a...)
-	*scratch = out
+	*scratch = append((*scratch)[:0], a...)
 	for i, n := range b {
-		out[i] -= n
+		(*scratch)[i] -= n
 	}
-	return out
+	return *scratch
 }
