@@ -18,6 +18,7 @@ type meaning struct {
 	aside  bool    // no requests of the service's own
 	spans  bool    // made of spans: its points say of which kind
 	errors bool    // counts nothing but what goes wrong
+	again  bool    // of requests whose outcomes another metric tells: the size of their bodies
 	ns     float64 // of the value 1 of a histogram, in nanoseconds; 0: as the unit says
 }
 
@@ -55,6 +56,10 @@ var meanings = map[string]meaning{
 	"traces.spanmetrics.duration":  {voice: detect.VoiceSpanMetrics, naming: bySpan, spans: true},
 }
 
+// served begin the names of metrics about requests served. Those that are no
+// meaning of their own tell something else of the same requests.
+var served = []string{"http.server.", "rpc.server."}
+
 // wrong are words of a counter that counts what goes wrong.
 var wrong = []string{"error", "exception", "fail", "reject", "dropped", "discarded", "timeout", "timed.out", "panic", "abort", "unhandled"}
 
@@ -86,6 +91,7 @@ func meaningOf(name, unit, scope string) meaning {
 		m.aside = !known
 	default:
 		m = meaning{aside: true, errors: slices.ContainsFunc(wrong, func(w string) bool { return strings.Contains(reduced, w) })}
+		m.again = slices.ContainsFunc(served, func(p string) bool { return strings.HasPrefix(reduced, p) })
 	}
 	if u := nanoseconds(unit); u > 0 {
 		m.ns = u

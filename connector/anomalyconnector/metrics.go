@@ -256,7 +256,7 @@ func (m *monitor) lump(s *source, x *metric, attributes pcommon.Map, y *lumpy) {
 		s.tallied++
 		return
 	}
-	if z.refused || x.meaning.aside && y.durations == nil && !x.meaning.errors && !x.telltale {
+	if z.refused || x.meaning.aside && y.durations == nil && !x.meaning.errors && (x.meaning.again || !x.telltale) {
 		return // unused
 	}
 	s.tallied++
@@ -278,7 +278,7 @@ func (m *monitor) lump(s *source, x *metric, attributes pcommon.Map, y *lumpy) {
 		x.hold(&t)
 		return
 	}
-	if z.outcome == failedly {
+	if z.outcome == failedly && !x.meaning.again {
 		t.Failed = t.N
 	}
 	if x.meaning.aside {
