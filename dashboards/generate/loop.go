@@ -7,21 +7,23 @@ import (
 // loop says whether the loop is fast and closed, and DORA's four keys.
 func loop() *dashboard.DashboardBuilder {
 	const latencies = "deployloop_loop_latency_seconds_bucket"
+	// A rollback undoes a delivery and is none itself.
+	delivered := sumOf("", "(increase(deployloop_deployments_total"+place()+"[$__range]) - increase(deployloop_rollbacks_total"+place()+"[$__range]))")
 	return frame("deployloop-loop", "deployloop / Loop",
 		"Is the feedback loop fast, and is it closed? DORA's four keys fall out of it.",
 		"deployloop_deployment_start_time_seconds", "service", false).
 		Time("now-7d", "now").
 		WithRow(dashboard.NewRowBuilder("DORA's four keys, over the time range")).
 		WithPanel(number(card{title: "Deployments a day", unit: "short", width: 6, height: 4, lowIsBad: false,
-			description: "Deployment frequency: deployments that were seen, over the days of the time range.",
-			queries:     []query{{expr: sumOf("", "increase(deployloop_deployments_total"+place()+"[$__range])") + " / ($__range_s / 86400)"}}})).
+			description: "Deployment frequency: deployments that were seen and undo no other, over the days of the time range.",
+			queries:     []query{{expr: delivered + " / ($__range_s / 86400)"}}})).
 		WithPanel(number(card{title: "Lead time for changes", unit: "s", width: 6, height: 4, warn: 86400, alarm: 604800,
 			description: "Median time from commit to begin of the rollout.",
 			queries:     []query{{expr: quantile("0.5", "", step("commit_to_deploy"), "$__range")}}})).
 		WithPanel(number(card{title: "Change failure rate", unit: "percentunit", width: 6, height: 4, warn: 0.1, alarm: 0.3,
-			description: "Deployments whose verdict became regressed, over all deployments.",
+			description: "Deployments whose verdict became regressed, over all that undo no other.",
 			queries: []query{{expr: sumOf("", `increase(deployloop_verdicts_total`+place(`verdict="regressed"`)+"[$__range])") +
-				" / (" + sumOf("", "increase(deployloop_deployments_total"+place()+"[$__range])") + " > 0)"}}})).
+				" / (" + delivered + " > 0)"}}})).
 		WithPanel(number(card{title: "Time to restore", unit: "s", width: 6, height: 4, warn: 3600, alarm: 86400,
 			description: "Median time from a regression's onset to its closure.",
 			queries:     []query{{expr: quantile("0.5", "", "deployloop_recovery_duration_seconds_bucket"+place(), "$__range")}}})).

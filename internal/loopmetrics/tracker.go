@@ -17,6 +17,7 @@ const (
 	maxTracked     = 10_000              // deployments, anomalies and runs looked at, newest first
 	settledAfter   = 25 * time.Hour      // a verdict older than its longest watch does not change any more
 	evidenceFresh  = 5 * time.Minute     // a verdict that was not repeated for so long shows no evidence
+	judgedFresh    = time.Hour           // a verdict has its marker for so long though its deployment was replaced
 	longestLatency = 30 * 24 * time.Hour // a longer step is a clock or an import, no latency
 	datedTo        = 2 * time.Second     // verdicts are dated to the second, what they look back on to the nanosecond
 )
@@ -41,7 +42,7 @@ type Tracker struct {
 type deploymentProgress struct {
 	verdict                                    event.VerdictState
 	settled, lead, built, seen, decided, found bool
-	suspicion, untracked                       bool
+	suspicion, untracked, rollback             bool
 	told                                       int // of the ledger's tellings, which only grow
 }
 
@@ -51,7 +52,7 @@ func NewTracker(l ledger.Reader) *Tracker {
 	family := func(kind Kind, name, unit, description string) *series {
 		return newSeries(kind, name, unit, description, maxSeries, &t.lost)
 	}
-	t.deployed = family(Counter, "deployloop.deployments", "{deployment}", "Deployments that were seen")
+	t.deployed = family(Counter, "deployloop.deployments", "{deployment}", "Deployments that were seen, rollbacks among them")
 	t.untracked = family(Counter, "deployloop.deployments.untracked", "{deployment}", "New versions in telemetry that no deploy source told of")
 	t.rollbacks = family(Counter, "deployloop.rollbacks", "{deployment}", "Deployments that undid another one")
 	t.verdicts = family(Counter, "deployloop.verdicts", "{verdict}", "Times that a deployment's verdict became this")
@@ -71,7 +72,7 @@ func (t *Tracker) Collect(now time.Time) []Family {
 		return newSeries(Gauge, name, unit, description, maxSeries, &t.lost)
 	}
 	started := family("deployloop.deployment.start_time", "s", "Unix time at which the latest deployment of a service started: the deploy marker")
-	judged := family("deployloop.deployment.verdict_time", "s", "Unix time at which the latest deployment of a service was judged: the verdict marker")
+	judged := family("deployloop.deployment.verdict_time", "s", "Unix time at which a service's latest deployment, or another one in the last hour, was judged: the verdict marker")
 	nats := family("deployloop.evidence", "{nat}", "Evidence of harm against a watched deployment (log E)")
 	threshold := family("deployloop.evidence.threshold", "{nat}", "Evidence at which a watched deployment is called regressed")
 	against := family("deployloop.indicator.evidence", "{nat}", "Evidence of harm of one indicator against a watched deployment")
@@ -98,9 +99,10 @@ func (t *Tracker) Collect(now time.Time) []Family {
 		if !known {
 			p = &deploymentProgress{}
 			t.deployed.inc("service", d.Service, "environment", d.Environment)
-			if d.RollbackOf != "" {
-				t.rollbacks.inc("service", d.Service, "environment", d.Environment)
-			}
+		}
+		if d.RollbackOf != "" && !p.rollback { // which may be learnt later
+			p.rollback = true
+			t.rollbacks.inc("service", d.Service, "environment", d.Environment)
 		}
 		live[d.ID] = p
 		place := d.Service + "\xff" + d.Environment
@@ -111,8 +113,8 @@ func (t *Tracker) Collect(now time.Time) []Family {
 				"deployment", d.ID, "version", d.Label(), "revision", d.Revision)
 		}
 		v, hasVerdict := t.ledger.Verdict(d.ID)
-		if latest && hasVerdict && v.State != event.Watching {
-			judged.set(float64(judgedAt(v).UnixNano())/1e9, "service", d.Service, "environment", d.Environment,
+		if at := judgedAt(v); hasVerdict && v.State != event.Watching && (latest || now.Sub(at) < judgedFresh) {
+			judged.set(float64(at.UnixNano())/1e9, "service", d.Service, "environment", d.Environment,
 				"deployment", d.ID, "version", d.Label(), "verdict", string(v.State))
 		}
 		if p.settled {

@@ -162,6 +162,33 @@ func TestALoopIsCountedOnce(t *testing.T) {
 	requireRegistered(t, got)
 }
 
+// A rollback follows its regression within minutes: what was judged keeps its
+// marker for an hour, and is no delivery of its own.
+func TestARegressionThatWasRolledBack(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	l.RecordSighting(ledger.Sighting{Service: "checkout", Environment: "production", Version: "1.41.3", At: noon.Add(-time.Hour)}) // the baseline
+	bad := deployed(t, l, "checkout", "1.42.0", noon)
+	judged := noon.Add(time.Minute)
+	l.RecordVerdict(event.Verdict{Deployment: bad, State: event.Regressed, At: judged, RegressedAt: judged})
+	tracker := NewTracker(l)
+	tracker.Collect(judged)
+
+	back, _ := l.RecordDeployment(event.Deployment{Service: "checkout", Environment: "production", Version: "1.41.3", RollbackOf: bad.ID,
+		StartedAt: noon.Add(3 * time.Minute), Sources: []event.Source{{Name: "api", At: noon.Add(3 * time.Minute)}}})
+	for range 2 {
+		got := tracker.Collect(noon.Add(4 * time.Minute))
+		assert.Equal(t, 2.0, value(t, got, "deployloop.deployments"))
+		assert.Equal(t, 1.0, value(t, got, "deployloop.rollbacks"))
+		assert.Equal(t, float64(judged.Unix()), value(t, got, "deployloop.deployment.verdict_time", "deployment", bad.ID, "verdict", "regressed"))
+		assert.Zero(t, value(t, got, "deployloop.deployment.start_time", "deployment", bad.ID), "the latest is another one")
+	}
+	l.RecordVerdict(event.Verdict{Deployment: back, State: event.Healthy, At: noon.Add(30 * time.Minute), HealthyAt: noon.Add(30 * time.Minute)})
+	assert.Equal(t, 2, points(tracker.Collect(judged.Add(judgedFresh-time.Second)), "deployloop.deployment.verdict_time"))
+	late := tracker.Collect(judged.Add(3 * judgedFresh))
+	assert.Equal(t, 1, points(late, "deployloop.deployment.verdict_time"), "the latest keeps its own")
+	assert.Equal(t, float64(noon.Add(30*time.Minute).Unix()), value(t, late, "deployloop.deployment.verdict_time", "deployment", back.ID))
+}
+
 func TestSeriesAreBoundedAndSaidSo(t *testing.T) {
 	var lost uint64
 	s := newSeries(Counter, "x", "1", "", 2, &lost)
