@@ -111,6 +111,24 @@ func TestABranchIsJudgedAndPagesNobody(t *testing.T) {
 	require.Empty(t, b.ledger.Anomalies(ledger.Query{}))
 }
 
+// What a restart lost of a run is not taken for good, and what was said stays said.
+func TestARestartMakesNoCommitGreen(t *testing.T) {
+	b := newBench(t, nil)
+	b.results("main", "aaaaaaa1", "TestTotal pass", "TestTax pass")
+	b.quiet()
+	b.results("faster-cart", "bbbbbbb1", "TestTotal fail")
+	b.quiet()
+	b.results("faster-cart", "bbbbbbb2", "TestTax pass")
+	require.True(t, b.feedback("bbbbbbb2").Running)
+	b.stop()
+	b.start()
+	b.results("faster-cart", "bbbbbbb1", "TestTax pass")
+	b.quiet()
+	require.Equal(t, event.Regressed, b.feedback("bbbbbbb1").State)
+	require.False(t, b.feedback("bbbbbbb2").Running)
+	require.Equal(t, event.Inconclusive, b.feedback("bbbbbbb2").State)
+}
+
 func TestAWaivedBuildAlertStaysClosed(t *testing.T) {
 	b := newBench(t, nil)
 	b.results("main", "aaaaaaa1", "TestTotal pass")

@@ -46,6 +46,9 @@ func (m *monitor) adopt(now time.Time) {
 	for i := len(known) - 1; i >= 0; i-- { // oldest first, as they came
 		m.watch(known[i])
 	}
+	for _, f := range m.ledger.Feedback(ledger.RunQuery{Limit: maxFeedback}) {
+		m.builds.store.Resume(f, now)
+	}
 	for _, a := range m.ledger.Anomalies(ledger.Query{OpenOnly: true, Limit: m.config.Limits.Watches * (m.config.Limits.Symptoms + 1)}) {
 		if a.Kind == event.KindBuild {
 			m.builds.store.Adopt(a)

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -17,15 +18,15 @@ func (s *Store) running(r *openRun, now time.Time) event.Feedback {
 	f.Running = true
 	f.Tests, f.Failed, f.Passed, f.Findings = len(r.run.tests), r.run.failed, r.run.passed, len(r.run.findings)
 	f.Skipped = f.Tests - f.Failed - f.Passed
-	s.conclude(&f, slices.Collect(maps.Values(r.said)), event.Watching)
+	s.conclude(&f, r.withBefore(slices.Collect(maps.Values(r.said))), event.Watching)
 	return f
 }
 
 func (s *Store) feedback(r *openRun, now time.Time) event.Feedback {
 	return event.Feedback{
 		ID: event.FeedbackID(r.repository, r.ref, r.revision), Repository: r.repository, Ref: r.ref, Trunk: s.trunk(r.ref),
-		Revision: r.revision, Base: r.base, Mode: s.options.Mode(r.repository), RunID: r.id, URL: r.url,
-		StartedAt: r.began, At: now, Broken: r.broken,
+		Revision: r.revision, Base: r.base, Mode: s.options.Mode(r.repository), RunID: cmp.Or(r.id, r.before.RunID), URL: cmp.Or(r.url, r.before.URL),
+		StartedAt: cmp.Or(r.before.StartedAt, r.began), At: now, Broken: r.broken + r.before.Broken,
 	}
 }
 
@@ -50,7 +51,8 @@ func (s *Store) settle(r *openRun, now time.Time) {
 	s.results -= r.run.Size()
 	s.Dropped["results"] += uint64(r.run.Left)
 	if r.run.Size() == 0 && len(r.run.covered) == 0 && len(r.run.tools) == 0 {
-		return // a pipeline of which nothing is known but that it was
+		s.settleEmpty(r, now)
+		return
 	}
 	f := s.feedback(r, now)
 	b := s.baseline(r)
@@ -70,8 +72,10 @@ func (s *Store) settle(r *openRun, now time.Time) {
 	f.Tests, f.Passed, f.Failed, f.Skipped, f.Findings, f.Unchanged, f.Coverage = v.Tests, v.Passed, v.Failed, v.Skipped, v.Findings, v.Unchanged, v.Coverage
 	state := event.Healthy
 	switch {
-	case first && !f.Trunk && v.Failed > 0, r.broken > 0:
+	case first && !f.Trunk && v.Failed > 0, f.Broken > 0, r.before.More > 0:
 		state = event.Inconclusive
+	case !f.Trunk && slices.ContainsFunc(r.withBefore(nil), func(j event.Judgement) bool { return j.Call == event.AlreadyFailing }):
+		state = event.Inconclusive // it failed when there was nothing to compare it with
 	case v.Tests+v.Findings+len(v.Coverage)+len(r.run.measures)+len(r.run.tools) == 0:
 		state = event.Inconclusive
 	}
@@ -92,8 +96,9 @@ func (s *Store) settle(r *openRun, now time.Time) {
 	if f.Trunk {
 		s.mend(r, now)
 	}
-	s.conclude(&f, v.Judgements, state)
+	s.conclude(&f, r.withBefore(v.Judgements), state)
 	s.told = append(s.told, f)
+	s.remember(r.runKey, f)
 }
 
 // noteFlakes learns of a branch what holds everywhere: a test that failed and
@@ -129,7 +134,7 @@ func (s *Store) mend(r *openRun, now time.Time) {
 		case j.Test != nil:
 			result := r.run.tests[Key(j.Test.Suite, j.Test.Case)]
 			switch {
-			case result == nil && !j.Test.IsJob() && r.run.hasSuite(j.Test.Suite) && r.began.After(p.at):
+			case result == nil && !j.Test.IsJob() && r.revision != j.FirstBad && r.run.hasSuite(j.Test.Suite) && r.began.After(p.at):
 				a.end(key, by(event.ClosedSuperseded, "the test is gone since %s", short))
 			case result == nil || !result.passed():
 			case result.failed() || r.revision == j.FirstBad:

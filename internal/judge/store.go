@@ -31,12 +31,14 @@ type Limits struct {
 	Baselines int // the one used least recently goes first: "baselines"
 	Tests     int // of all baselines; likewise
 	Runs      int // open ones; the one that was quiet for longest is judged as it is: "runs"
+	Commits   int // settled ones of which is known what was said; the one told longest ago goes first: "commits"
+	Said      int // bytes of what was said of those; likewise
 	Results   int // of all open runs; likewise
 	Problems  int // open ones of a branch; more are not followed: "problems"
 }
 
 // DefaultLimits hold some hundred MiB at the very most.
-var DefaultLimits = Limits{Baselines: 200, Tests: 300_000, Runs: 500, Results: 300_000, Problems: 1000}
+var DefaultLimits = Limits{Baselines: 200, Tests: 300_000, Runs: 500, Commits: 2000, Said: 32 << 20, Results: 300_000, Problems: 1000}
 
 // hangs is how long a pipeline that says nothing is believed to go on.
 const hangs = 6 * time.Hour
@@ -48,7 +50,9 @@ type Store struct {
 	options   Options
 	baselines map[branch]*kept
 	runs      map[runKey]*openRun
-	results   int // of all open runs
+	before    map[runKey]event.Feedback // what was said last of commits whose runs are over
+	bytes     int                       // of before
+	results   int                       // of all open runs
 	alerts    map[string]*alert
 	problems  map[branch]map[string]*alert // open, by what they are about
 	changed   map[string]event.Anomaly
@@ -74,6 +78,7 @@ type runKey struct {
 type openRun struct {
 	runKey
 	run         *Run
+	before      event.Feedback // said of the commit when its runs were over the last time
 	base        string
 	id, url     string
 	began, last time.Time
@@ -87,7 +92,7 @@ type openRun struct {
 // NewStore knows nothing.
 func NewStore(o Options) *Store {
 	return &Store{
-		options: o, baselines: map[branch]*kept{}, runs: map[runKey]*openRun{}, alerts: map[string]*alert{},
+		options: o, baselines: map[branch]*kept{}, runs: map[runKey]*openRun{}, before: map[runKey]event.Feedback{}, alerts: map[string]*alert{},
 		problems: map[branch]map[string]*alert{}, changed: map[string]event.Anomaly{}, Dropped: map[string]uint64{},
 	}
 }
@@ -140,6 +145,8 @@ func (s *Store) open(repository, ref, revision string, now time.Time) *openRun {
 	r := s.runs[key]
 	if r == nil {
 		r = &openRun{runKey: key, run: NewRun(revision), began: now, pipelines: map[string]bool{}, prints: map[string]int{}, said: map[string]event.Judgement{}}
+		r.before = s.before[key]
+		r.base = r.before.Base
 		s.runs[key] = r
 	}
 	r.last, r.changed = now, true
@@ -264,7 +271,7 @@ func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
 	case "success":
 		t.Message = ""
 	case "failure", "timeout", "error":
-		if r.run.failed > 0 || len(r.said) > 0 {
+		if r.run.failed > 0 || len(r.said) > 0 || len(r.before.Judgements) > 0 {
 			return // what failed in it is told already
 		}
 		t.Status = "fail"

@@ -283,7 +283,7 @@ func TestStoreSurvivesACrash(t *testing.T) {
 
 func TestLimitsOfAStore(t *testing.T) {
 	b := newBench(t)
-	b.options.Limits = Limits{Baselines: 2, Tests: 100, Runs: 2, Results: 5, Problems: 1}
+	b.options.Limits = Limits{Baselines: 2, Tests: 100, Runs: 2, Results: 5, Problems: 1, Commits: 3, Said: 1 << 20}
 	for i := range 4 {
 		b.Test(event.TestResult{Suite: "s", Case: "a", Status: "pass", Repository: fmt.Sprint(i), Ref: "main", Revision: "aaaaaaa1"}, b.now)
 		b.tick(time.Second)
