@@ -247,6 +247,7 @@ func (m *monitor) lump(s *source, x *metric, attributes pcommon.Map, y *lumpy) {
 	now := m.now()
 	z := m.find(s, x, attributes, now)
 	if z == nil {
+		x.exports.Forget() // once there is room, it comes with the count of its whole life
 		m.refuse(s, lossSeries, 1)
 		s.tallied++
 		return

@@ -313,3 +313,80 @@ func TestOneVoiceARequest(t *testing.T) {
 	}
 	assert.Equal(t, uint64(6), losses["metric_points_repeating_spans"], "%v", losses)
 }
+
+// counterBench sends points of one counter of one instance, and gathers what is
+// counted of them.
+type counterBench struct {
+	r       *Replay
+	name    string
+	now     time.Time
+	counted []detect.Tally
+}
+
+func newCounterBench(t *testing.T, name string, config *Config) *counterBench {
+	now := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
+	b := &counterBench{r: NewReplay(config, now, false, zap.NewNop()), name: name, now: now}
+	t.Cleanup(b.r.Close)
+	b.r.monitor.tally = func(s *source, x detect.Tally) {
+		if s.engine.Tally(x) {
+			b.counted = append(b.counted, x)
+		}
+	}
+	return b
+}
+
+// export moves the clock on and sends the counts by route, stamped so far ahead.
+func (b *counterBench) export(after, ahead time.Duration, counts map[string]int64) {
+	b.now = b.now.Add(after)
+	b.r.Step(b.now)
+	md := pmetric.NewMetrics()
+	r := md.ResourceMetrics().AppendEmpty()
+	r.Resource().Attributes().PutStr("service.name", "checkout")
+	r.Resource().Attributes().PutStr("service.instance.id", "a")
+	metric := r.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	metric.SetName(b.name)
+	sum := metric.SetEmptySum()
+	sum.SetIsMonotonic(true)
+	sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	for route, n := range counts {
+		p := sum.DataPoints().AppendEmpty()
+		p.SetTimestamp(pcommon.NewTimestampFromTime(b.now.Add(ahead)))
+		p.SetIntValue(n)
+		p.Attributes().PutStr("http.route", route)
+		p.Attributes().PutInt("http.response.status_code", 500)
+	}
+	b.r.Metrics(md, b.now)
+}
+
+func (b *counterBench) total() (n float64) {
+	for _, x := range b.counted {
+		n += max(x.Failed, x.N)
+	}
+	return n
+}
+
+func (b *counterBench) lost(name string) (n uint64) {
+	for _, l := range b.r.Losses() {
+		if l.Name == name {
+			n += l.Count
+		}
+	}
+	return n
+}
+
+// A series that waited for room comes with the count of its whole life.
+func TestASeriesThatWaitedForRoomBringsNoPast(t *testing.T) {
+	config := createDefaultConfig().(*Config)
+	config.Limits.Series = 1
+	b := newCounterBench(t, "http_requests_total", config)
+	b.export(time.Second, 0, map[string]int64{"/first": 10})
+	for range 3 {
+		b.export(10*time.Second, 0, map[string]int64{"/first": 10, "/second": 1_000_000})
+	}
+	assert.EqualValues(t, 3, b.lost(lossSeries))
+	b.r.monitor.config.Limits.Series = 2
+	b.export(10*time.Second, 0, map[string]int64{"/first": 10, "/second": 1_000_001})
+	b.export(10*time.Second, 0, map[string]int64{"/first": 10, "/second": 1_000_003})
+	b.r.Step(b.now.Add(2 * time.Second))
+	assert.Equal(t, 2., b.total(), "%+v", b.counted)
+}
