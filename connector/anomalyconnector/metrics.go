@@ -25,7 +25,11 @@ const (
 	countedReset      = "metric_counter_resets"          // the counter began anew: counted
 	countedRebucketed = "metric_buckets_changed"         // counts count, durations do not
 	lossMalformed     = "metric_points_malformed"        // bounds and counts do not fit, or are no numbers
+	lossClockAhead    = "clock_ahead"                    // as the engine counts what is from the future
 )
+
+// maxAhead is how far the engine lets telemetry be ahead of the clock.
+const maxAhead = 5 * time.Second
 
 // deltas is the room in which one source's points are worked out.
 type deltas struct {
@@ -245,6 +249,11 @@ func (m *monitor) lump(s *source, x *metric, attributes pcommon.Map, y *lumpy) {
 		return
 	}
 	now := m.now()
+	if y.at-now.UnixNano() > int64(maxAhead) { // the engine would drop it, and all after it be late
+		m.refuse(s, lossClockAhead, 1)
+		s.tallied++
+		return
+	}
 	z := m.find(s, x, attributes, now)
 	if z == nil {
 		x.exports.Forget() // once there is room, it comes with the count of its whole life

@@ -390,3 +390,26 @@ func TestASeriesThatWaitedForRoomBringsNoPast(t *testing.T) {
 	b.r.Step(b.now.Add(2 * time.Second))
 	assert.Equal(t, 2., b.total(), "%+v", b.counted)
 }
+
+// A point from the future is left out, and those after it count as ever.
+func TestAPointFromTheFutureSilencesNobody(t *testing.T) {
+	for _, name := range []string{"http_requests_total", "app_errors_total"} {
+		b := newCounterBench(t, name, createDefaultConfig().(*Config))
+		for i := range int64(10) {
+			ahead := time.Duration(0)
+			if i == 3 {
+				ahead = time.Hour
+			}
+			b.export(10*time.Second, ahead, map[string]int64{"/cart": 100 + 7*i})
+		}
+		b.r.Step(b.now.Add(2 * time.Second))
+		failed := 0.
+		for _, x := range b.counted {
+			failed += x.Failed
+			assert.LessOrEqual(t, x.End, b.now.UnixNano(), name)
+		}
+		assert.Equal(t, 63., failed, "%s: %+v", name, b.counted)
+		assert.EqualValues(t, 1, b.lost(lossClockAhead), name)
+		assert.Zero(t, b.lost(lossStale), name)
+	}
+}

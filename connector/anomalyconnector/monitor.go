@@ -106,7 +106,7 @@ func newMonitor(set connector.Settings, c *Config) *monitor {
 
 func engineConfig(c *Config, start time.Time) detect.Config {
 	out := detect.Config{
-		Start: start, FalseAlarms: c.FalseAlarmsPer1000Deploys, Watches: c.Watch,
+		Start: start, MaxAhead: maxAhead, FalseAlarms: c.FalseAlarmsPer1000Deploys, Watches: c.Watch,
 		MinErrorRatio: c.MinEffect.ErrorRatio, MinRateRatio: c.MinEffect.RateRatio,
 		Objective: c.SLO.Objective, ObjectiveWindow: c.SLO.Window,
 		Services: map[string]detect.ServiceConfig{},
