@@ -92,7 +92,7 @@ to fill in) as environment variables. It overwrites no configuration without
 	flags.StringVar(&a.StateDir, "state-dir", dir, "`folder` for what is learnt")
 	flags.StringVar(&a.OTLPGRPC, "otlp-grpc", defaultOTLPGRPC, "`address` to take OTLP over gRPC at")
 	flags.StringVar(&a.OTLPHTTP, "otlp-http", defaultOTLPHTTP, "`address` to take OTLP over HTTP at")
-	flags.StringVar(&a.CICD, "cicd", defaultCICD, "`address` to take webhooks and deployments at; open to others, deployments need a token")
+	flags.StringVar(&a.CICD, "cicd", defaultCICD, "`address` to take webhooks and deployments at; where others reach it (--public-url, --webhook), deployments and reports need a token")
 	flags.StringVar(&a.Console, "console", defaultConsole, "`address` of the console")
 	flags.StringVar(&a.Metrics, "metrics", defaultMetrics, "`address` at which Prometheus scrapes")
 	flags.StringVar(&request.output, "output", "text", "`format` of what is printed: text or json")

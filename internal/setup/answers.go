@@ -113,9 +113,12 @@ func loopback(address string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// guarded: the receiver is open to other machines, so that deployments that are
-// posted need a token.
-func (a Answers) guarded() bool { return !loopback(a.CICD) }
+// Guarded: others can reach the receiver, so that deployments and reports that are
+// posted need a token. A receiver on loopback cannot tell what a proxy or tunnel
+// passes on from what this machine posts, and webhooks from elsewhere come by one.
+func (a Answers) Guarded() bool {
+	return a.PublicURL != "" || len(a.Webhooks) > 0 || !loopback(a.CICD)
+}
 
 // base is the URL by which webhooks reach the receiver.
 func (a Answers) base() string {

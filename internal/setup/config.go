@@ -59,6 +59,6 @@ func Config(a Answers) (string, error) {
 		ForgeToken      string
 		PassOn          []string
 		Loop, Tellers   []string
-	}{a, a.guarded(), backend, backend == "otlp_grpc/backend" && loopback(a.Backend), forgeToken(a.Forge), passOn, loop, tellers})
+	}{a, a.Guarded(), backend, backend == "otlp_grpc/backend" && loopback(a.Backend), forgeToken(a.Forge), passOn, loop, tellers})
 	return out.String(), err
 }

@@ -16,6 +16,9 @@ type Variable struct {
 	Secret bool `json:"generated"`
 }
 
+// TokenVariable holds the token of a receiver that others can reach.
+const TokenVariable = "DEPLOYLOOP_CICD_TOKEN"
+
 // secretOf is the variable of a source's webhook secret.
 func secretOf(source string) string { return strings.ToUpper(source) + "_WEBHOOK_SECRET" }
 
@@ -27,8 +30,8 @@ func Variables(a Answers) (list []Variable) {
 	for _, s := range a.Webhooks {
 		list = append(list, Variable{secretOf(s), "secret of the webhook of " + s, true})
 	}
-	if a.guarded() {
-		list = append(list, Variable{"DEPLOYLOOP_CICD_TOKEN", "for deployloop mark and report, here and in CI", true})
+	if a.Guarded() {
+		list = append(list, Variable{TokenVariable, "for deployloop mark and report, here and in CI", true})
 	}
 	if a.Grafana != "" {
 		list = append(list, Variable{"GRAFANA_TOKEN", "of a Grafana service account with the role Editor, or annotations:read, :create, :write, :delete", false})
