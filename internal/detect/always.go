@@ -81,9 +81,10 @@ func (e *Engine) runAlways(sec int64) {
 	}
 }
 
-// unwatched says whether no deployment of the service is open.
+// unwatched says whether no deployment of the service is open, nor a bad one
+// whose last watch ended: what it does goes on, and was told with it.
 func (s *service) unwatched() bool {
-	return !slices.ContainsFunc(s.watches, func(w *watch) bool { return !w.ended })
+	return !slices.ContainsFunc(s.watches, func(w *watch) bool { return !w.ended || w.bad() })
 }
 
 // deployedNearby says whether a deployment of another service in the same
@@ -94,7 +95,7 @@ func (e *Engine) deployedNearby(s *service, sec int64) bool {
 		if w.service == s || w.service.key.environment != s.key.environment || w.ended {
 			continue
 		}
-		if w.state == event.Regressed && (w.undo == nil || w.undo.since == 0 || sec-w.undo.since < alwaysRecovered) ||
+		if w.bad() || w.state == event.Regressed && sec-w.undo.since < alwaysRecovered ||
 			w.state == event.Watching && sec-max(w.ready, w.opened) < alwaysNearby {
 			return true
 		}

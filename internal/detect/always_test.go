@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -179,4 +180,42 @@ func TestNeighboursOfABadDeploymentTellNothing(t *testing.T) {
 	caller.errors = .1
 	require.Empty(t, during(s, pods, 120, nil))
 	require.Equal(t, event.Regressed, s.state("d"))
+}
+
+// A bad deployment that nobody undoes is what goes on after its last watch: not
+// something that came without one, nor what evidence does by itself.
+func TestBadDeploymentWhoseWatchEndedIsStillTheCause(t *testing.T) {
+	s, pods := calm(16, Config{Watches: []time.Duration{time.Minute, 5 * time.Minute}}, 600)
+	x := s.e.order[0]
+	pods = next(s, pods)[9:]
+	pods[0].rate, pods[0].errors = 180, .2
+	s.run(330, pods, nil)
+	w := s.e.watches["d"]
+	require.Equal(t, event.Regressed, w.state)
+	require.True(t, w.ended)
+	windows := x.calibration.Tried
+	require.Empty(t, during(s, pods, 900, func(Unprompted) bool { return true }), "told as if nothing had been deployed")
+	require.Equal(t, windows, x.calibration.Tried, "windows ran beside it")
+	require.Zero(t, x.calibration.Raise)
+	pods[0].errors = .01 // by a flag: the version stays
+	s.run(900, pods, nil)
+	require.NotNil(t, x.always, "the search goes on once it is undone")
+	require.Greater(t, x.calibration.Tried, windows)
+}
+
+// No watch holds on to instances that are gone.
+func TestNoWatchHoldsEvictedInstances(t *testing.T) {
+	s, pods := calm(17, Config{}, 600)
+	x := s.e.order[0]
+	require.NotNil(t, x.always)
+	gone := pods[0].source
+	for range 3 {
+		s.run(1, pods, nil)
+	}
+	require.True(t, x.always.spoken[gone])
+	x.evict(s.sec + 1)
+	x.eachWatch(func(w *watch) {
+		require.False(t, w.spoken[gone])
+		require.Zero(t, w.members[gone])
+	})
 }

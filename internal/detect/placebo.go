@@ -211,11 +211,12 @@ func (s *service) placeboCost() int {
 }
 
 // playable says whether a window would tell anything: the service speaks, its
-// history is known, and no deployment is undecided or bad.
+// history is known, and no deployment is undecided or bad, were it one whose
+// last watch ended: the evidence would be of that one's harm.
 func (s *service) playable(sec int64) bool {
 	h := s.history
 	return s.key.name != overflowService && h.Seconds >= placeboBefore && h.Requests+h.Lines >= enoughControl &&
-		sec-s.lastActive < placeboSilent && !s.frozen()
+		sec-s.lastActive < placeboSilent && !s.frozen() && !slices.ContainsFunc(s.watches, (*watch).bad)
 }
 
 // openPlacebo begins a window in time and, where there are instances enough,

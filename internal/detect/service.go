@@ -252,10 +252,10 @@ func (s *service) evict(before int64) {
 		}
 		source.live.Store(false)
 		delete(s.sourceMap, source.origin.sourceKey())
-		for _, w := range s.watches { // a watch of a day would hold all that ever were
+		s.eachWatch(func(w *watch) { // one of a day would hold all that ever were
 			delete(w.members, source)
 			delete(w.spoken, source)
-		}
+		})
 	}
 	clear(s.sources[len(kept):])
 	s.sources = kept

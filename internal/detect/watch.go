@@ -248,10 +248,16 @@ func (w *watch) holds() bool {
 	case w.state == event.Healthy:
 		return false
 	case w.state == event.Regressed:
-		return w.undo == nil || w.undo.since == 0
+		return w.bad()
 	default:
 		return true
 	}
+}
+
+// bad says whether the deployment is known to be bad and not undone, be its
+// last watch over or not.
+func (w *watch) bad() bool {
+	return w.state == event.Regressed && (w.undo == nil || w.undo.since == 0)
 }
 
 // maxVanishing bounds the operations and the kinds of inner work that are
