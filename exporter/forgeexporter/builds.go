@@ -10,28 +10,51 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/forge/forgeapi"
 	"github.com/deployloop/deployloop/internal/wording"
 )
 
-// builds are what is known of branches and what the forge was last told of them:
-// the newest commit of each.
+// builds are what is known of commits and what the forge was last told of them.
+// Each has its status; the comment is of a branch, and tells of its newest commit.
 type builds struct {
-	known  map[string]*build // by repository and branch
-	recent []string          // of known, oldest first
-	order  []string          // those that wait to be told, oldest first
+	known    map[string]*build // by the id of the feedback: a commit of a branch
+	branches map[string]*buildBranch
+	recent   []string // of known, oldest first
+	order    []string // those that wait to be told, oldest first
 }
 
 type build struct {
 	repository string
+	branch     *buildBranch
 	newest     event.Feedback
 	pending    bool
-	status     string // keys of what was written last
-	comment    string
-	pull, id   int64 // of its comment; 0: not known
+	status     string // key of what was written last
 }
+
+// buildBranch is the comment of a branch.
+type buildBranch struct {
+	known   int    // commits that are of it
+	commit  string // the id of its newest commit's feedback
+	began   time.Time
+	comment string // key of what was written last
+	// The open pull request and the comment on it, as of the revision that they were
+	// looked up for; 0: not known.
+	pull, id int64
+	asked    string
+	// While bad news has no pull request it is looked for again, at a heartbeat.
+	looks int
+	next  time.Time
+}
+
+// A pull request that is opened after its commit failed is looked for at most so
+// often.
+const (
+	lookForPull = time.Minute
+	maxLooks    = 200 // a day's heartbeats
+)
 
 // buildMarker begins the comment on a pull request of what its builds and tests
 // say; the line after it tells a restart or another replica what it says.
@@ -39,7 +62,7 @@ const buildMarker = "<!-- deployloop:builds -->"
 
 var buildImprint = regexp.MustCompile(`^<!-- deployloop:state:(-?\d+):([0-9a-f]{16}) -->`)
 
-// noteBuild keeps the newest word on a branch's newest commit.
+// noteBuild keeps the newest word on a commit.
 func (t *teller) noteBuild(ctx context.Context, f event.Feedback) {
 	if f.Mode != event.Advise && f.Mode != event.Gate {
 		return
@@ -56,28 +79,19 @@ func (t *teller) noteBuild(ctx context.Context, f event.Feedback) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b := &t.builds
-	key := repository + "\x00" + f.Ref
-	known := b.known[key]
-	if known == nil {
-		if b.known == nil {
-			b.known = map[string]*build{}
-		}
-		known = &build{repository: repository}
-		b.known[key] = known
-		if b.recent = append(b.recent, key); len(b.recent) > maxKnown {
-			delete(b.known, b.recent[0])
-			b.recent = b.recent[1:]
-		}
-	}
-	if n := known.newest; n.StartedAt.After(f.StartedAt) || n.ID == f.ID && n.At.After(f.At) {
-		return // of an older commit, or out of order
+	known := b.of(repository, f)
+	if known.newest.At.After(f.At) {
+		return // out of order
 	}
 	known.newest = f
+	if c := known.branch; c.commit != f.ID && !c.began.After(f.StartedAt) {
+		c.commit, c.began, c.looks, c.next = f.ID, f.StartedAt, 0, time.Time{}
+	}
 	if known.pending || !t.buildStatusDue(known, f) && !t.buildCommentDue(known, f) {
 		return
 	}
 	known.pending = true
-	if b.order = append(b.order, key); len(b.order) > t.cfg.MaxPending {
+	if b.order = append(b.order, f.ID); len(b.order) > t.cfg.MaxPending {
 		if oldest := b.known[b.order[0]]; oldest != nil {
 			oldest.pending = false // its next heartbeat brings it back
 		}
@@ -87,6 +101,35 @@ func (t *teller) noteBuild(ctx context.Context, f event.Feedback) {
 	t.rouse()
 }
 
+// of finds what is known of a commit, or begins it. A branch is forgotten with the
+// last of its commits.
+func (b *builds) of(repository string, f event.Feedback) *build {
+	if known := b.known[f.ID]; known != nil {
+		return known
+	}
+	if b.known == nil {
+		b.known, b.branches = map[string]*build{}, map[string]*buildBranch{}
+	}
+	name := repository + "\x00" + f.Ref
+	branch := b.branches[name]
+	if branch == nil {
+		branch = &buildBranch{}
+		b.branches[name] = branch
+	}
+	branch.known++
+	known := &build{repository: repository, branch: branch}
+	b.known[f.ID] = known
+	if b.recent = append(b.recent, f.ID); len(b.recent) > maxKnown {
+		oldest := b.known[b.recent[0]]
+		if oldest.branch.known--; oldest.branch.known == 0 {
+			delete(b.branches, oldest.repository+"\x00"+oldest.newest.Ref)
+		}
+		delete(b.known, b.recent[0])
+		b.recent = b.recent[1:]
+	}
+	return known
+}
+
 func (t *teller) buildStatusDue(b *build, f event.Feedback) bool {
 	return t.cfg.Statuses && b.status != buildStatusKey(f)
 }
@@ -94,10 +137,12 @@ func (t *teller) buildStatusDue(b *build, f event.Feedback) bool {
 // buildCommentDue: a comment is made only of news for the worse, and one that may
 // be there is kept true.
 func (t *teller) buildCommentDue(b *build, f event.Feedback) bool {
-	return t.cfg.Comments && !f.Trunk && b.comment != buildCommentKey(f) && (f.State == event.Regressed || !f.Running)
+	c := b.branch
+	return t.cfg.Comments && !f.Trunk && c.commit == f.ID && c.comment != buildCommentKey(f) && (f.State == event.Regressed || !f.Running) &&
+		!t.now().Before(c.next)
 }
 
-// tellNextBuild tells of the branch that waits longest; false when none does.
+// tellNextBuild tells of the commit that waits longest; false when none does.
 func (t *teller) tellNextBuild(ctx context.Context) (worked bool, err error) {
 	t.mu.Lock()
 	var known *build
@@ -113,7 +158,8 @@ func (t *teller) tellNextBuild(ctx context.Context) (worked bool, err error) {
 	}
 	key := t.builds.order[0]
 	t.builds.order = t.builds.order[1:]
-	have, f := *known, known.newest
+	have, branch, f := *known, *known.branch, known.newest
+	have.branch = &branch
 	t.mu.Unlock()
 
 	err = t.attempt(ctx, f.ID, "status", func() error { return t.tellBuildStatus(ctx, &have, f) })
@@ -122,7 +168,12 @@ func (t *teller) tellNextBuild(ctx context.Context) (worked bool, err error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	known.status, known.comment, known.pull, known.id = have.status, have.comment, have.pull, have.id
+	known.status = have.status
+	c := known.branch
+	c.comment, c.pull, c.id, c.asked = branch.comment, branch.pull, branch.id, branch.asked
+	if c.commit == branch.commit {
+		c.looks, c.next = branch.looks, branch.next
+	}
 	known.pending = t.buildStatusDue(known, known.newest) || t.buildCommentDue(known, known.newest)
 	if known.pending {
 		t.builds.order = append(t.builds.order, key) // at the end: one that fails does not hold up the rest
@@ -165,62 +216,76 @@ func (t *teller) tellBuildComment(ctx context.Context, have *build, f event.Feed
 	if !t.buildCommentDue(have, f) {
 		return nil
 	}
-	err := t.writeBuildComment(ctx, have, f)
+	c := have.branch
+	err := t.writeBuildComment(ctx, have.repository, c, f)
 	var failed *forgeapi.Failed
-	if have.id != 0 && errors.As(err, &failed) && failed.Gone() {
-		have.id, have.pull = 0, 0 // somebody removed it: look again, once
-		err = t.writeBuildComment(ctx, have, f)
+	if c.id != 0 && errors.As(err, &failed) && failed.Gone() {
+		c.asked, c.id = "", 0 // somebody removed it: look again, once
+		err = t.writeBuildComment(ctx, have.repository, c, f)
 	}
-	return t.settleBuild(&have.comment, buildCommentKey(f), err)
+	if err == nil && c.pull == 0 && f.State == event.Regressed && c.looks < maxLooks {
+		if c.looks == 0 {
+			t.count(ctx, "no_pull_request")
+		}
+		c.looks++
+		c.asked, c.next = "", t.now().Add(lookForPull)
+		return nil // it is untold
+	}
+	return t.settleBuild(&c.comment, buildCommentKey(f), err)
 }
 
-func (t *teller) writeBuildComment(ctx context.Context, have *build, f event.Feedback) error {
-	if have.id == 0 {
-		pull, err := t.forge.OpenPull(ctx, have.repository, f.Revision)
+// writeBuildComment writes the comment of a branch, on the pull request that is open
+// for it by now: the one before may have been merged.
+func (t *teller) writeBuildComment(ctx context.Context, repository string, c *buildBranch, f event.Feedback) error {
+	if c.asked != f.Revision {
+		pull, err := t.forge.OpenPull(ctx, repository, f.Revision)
 		if err != nil {
 			return err
 		}
-		if pull == 0 {
-			if f.State == event.Regressed {
-				t.count(ctx, "no_pull_request")
-			}
-			return nil
+		if pull != c.pull {
+			c.pull, c.id = pull, 0
 		}
-		there, err := t.own(ctx, have.repository, pull, buildMarker)
+		c.asked = f.Revision
+	}
+	if c.pull == 0 {
+		return nil
+	}
+	if c.id == 0 {
+		there, err := t.own(ctx, repository, c.pull, buildMarker)
 		if err != nil {
 			return err
 		}
 		if there == nil {
-			return t.createBuildComment(ctx, have, f, pull)
+			return t.createBuildComment(ctx, repository, c, f)
 		}
-		have.pull, have.id = pull, there.ID
+		c.id = there.ID
 		if began, hash, ok := readBuildImprint(there.Body); ok && (hash == buildHash(f) || began > f.StartedAt.Unix()) {
 			t.count(ctx, "comment_unchanged")
 			return nil
 		}
 	}
-	if err := t.forge.EditComment(ctx, have.repository, have.pull, have.id, buildComment(f, t.cfg.ConsoleURL)); err != nil {
+	if err := t.forge.EditComment(ctx, repository, c.pull, c.id, buildComment(f, t.cfg.ConsoleURL)); err != nil {
 		return err
 	}
 	t.count(ctx, "comment_edited")
 	return nil
 }
 
-func (t *teller) createBuildComment(ctx context.Context, have *build, f event.Feedback, pull int64) error {
+func (t *teller) createBuildComment(ctx context.Context, repository string, c *buildBranch, f event.Feedback) error {
 	if f.State != event.Regressed {
 		return nil // silence when all is well
 	}
-	made, err := t.forge.CreateComment(ctx, have.repository, pull, buildComment(f, t.cfg.ConsoleURL))
+	made, err := t.forge.CreateComment(ctx, repository, c.pull, buildComment(f, t.cfg.ConsoleURL))
 	if err != nil {
 		return err
 	}
 	t.count(ctx, "comment_created")
-	have.pull, have.id = pull, made.ID
+	c.id = made.ID
 	// Another replica may have done the same at the same moment: all keep the oldest.
-	if kept, err := t.own(ctx, have.repository, pull, buildMarker); err != nil {
+	if kept, err := t.own(ctx, repository, c.pull, buildMarker); err != nil {
 		return err
 	} else if kept != nil {
-		have.id = kept.ID
+		c.id = kept.ID
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package forgeexporter
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,4 +114,65 @@ func TestBuildsThatAreFineAreSilent(t *testing.T) {
 	shadow.Mode = event.Shadow
 	tellBuild(t, e, shadow)
 	require.Empty(t, f.bodies(31), "shadow speaks to the page only")
+}
+
+// Statuses are of commits: one that a newer commit overtook hears of its end too.
+// The comment is of the branch's newest.
+func TestEveryCommitHasItsStatus(t *testing.T) {
+	f := newFakeGitHub(t)
+	pullOfBranch(f)
+	e := startTeller(t, f, nil)
+	older := feedback(pushed, event.Watching, 0)
+	older.Running = true
+	tellBuild(t, e, older)
+	tellBuild(t, e, feedback(mended, event.Regressed, time.Minute))
+	require.Equal(t, "failure", *f.status(mended).State)
+	body := f.bodies(31)
+
+	older = feedback(pushed, event.Regressed, 0)
+	older.At = older.At.Add(2 * time.Minute) // its last job, or one that is run again
+	tellBuild(t, e, older)
+	require.Equal(t, "failure", *f.status(pushed).State)
+	require.Equal(t, body, f.bodies(31))
+	require.Contains(t, body[0], mended[:7])
+}
+
+// A branch outlives its pull requests.
+func TestTheNextPullRequestOfABranchHears(t *testing.T) {
+	f := newFakeGitHub(t)
+	pullOfBranch(f)
+	e := startTeller(t, f, nil)
+	tellBuild(t, e, feedback(pushed, event.Regressed, 0))
+	first := f.bodies(31)
+	require.Len(t, first, 1)
+	f.mu.Lock()
+	f.pulls[mended] = []*github.PullRequest{{Number: github.Ptr(40), State: github.Ptr("open"), Head: &github.PullRequestBranch{SHA: github.Ptr(mended)}}}
+	f.mu.Unlock()
+	tellBuild(t, e, feedback(mended, event.Regressed, time.Hour))
+	require.Equal(t, first, f.bodies(31), "it is merged")
+	require.Len(t, f.bodies(40), 1)
+}
+
+// A pull request is often opened after the commit failed.
+func TestAPullRequestThatIsOpenedLaterHears(t *testing.T) {
+	f := newFakeGitHub(t)
+	f.pulls[pushed] = []*github.PullRequest{}
+	var ahead atomic.Int64
+	e := startTeller(t, f, func(e *teller) { e.now = func() time.Time { return start.Add(time.Duration(ahead.Load())) } })
+	bad := feedback(pushed, event.Regressed, 0)
+	tellBuild(t, e, bad)
+	calls := f.callCount()
+	bad.At = bad.At.Add(time.Second)
+	tellBuild(t, e, bad)
+	require.Equal(t, calls, f.callCount(), "not at every heartbeat")
+
+	pullOfBranch(f)
+	ahead.Store(int64(2 * lookForPull))
+	bad.At = bad.At.Add(time.Minute)
+	tellBuild(t, e, bad)
+	require.Len(t, f.bodies(31), 1)
+	calls = f.callCount()
+	ahead.Store(int64(10 * lookForPull))
+	tellBuild(t, e, bad)
+	require.Equal(t, calls, f.callCount(), "once it is told it is told")
 }
