@@ -76,6 +76,9 @@ func orUnknown(revision string) string {
 	return event.ShortRevision(revision)
 }
 
+// goPackage are what go test says of a package that never came to its tests.
+var goPackage = map[string]bool{"[build failed]": true, "[setup failed]": true, "[package failed]": true}
+
 // RunAgain is the command that runs the test once more, where its runner is known by
 // its names. It is meant to be pasted, and the names come from outside.
 func RunAgain(t event.TestResult) string {
@@ -84,8 +87,10 @@ func RunAgain(t event.TestResult) string {
 		return ""
 	}
 	switch {
-	case strings.HasPrefix(t.Case, "["):
+	case goPackage[t.Case]:
 		return "go vet " + quoted(t.Suite)
+	case t.IsJob():
+		return "" // its forge runs it
 	case strings.HasSuffix(t.File, ".go"), t.File == "" && strings.HasPrefix(t.Case, "Test") && strings.Contains(t.Suite, "/"):
 		parts := strings.Split(t.Case, "/")
 		for i, p := range parts {
