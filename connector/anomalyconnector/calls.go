@@ -22,6 +22,7 @@ type calls struct {
 	byEdge  map[edge]*callCounts
 	byPlace map[place][]string // callers, by who is called
 	refused *counters
+	swept   int64 // the bin of time in which silent edges were last forgotten
 }
 
 type edge struct{ environment, caller, callee string }
@@ -31,8 +32,10 @@ type place struct{ environment, service string }
 const (
 	maxEdges     = 2000
 	callBins     = 90
-	callBin      = 10 // seconds
+	callBin      = 10   // seconds
+	maxCallShare = 1000 // calls that one kept span may speak for
 	lossCalls    = "calls_over_limit"
+	lossAhead    = "calls_clock_ahead"
 	maxAffected  = 5 // callers told of one deployment
 	affectedHops = 3
 	// A caller is affected when its calls fail more often than before by what
@@ -45,37 +48,56 @@ const (
 
 // callCounts is a ring of bins by time.
 type callCounts struct {
-	bin       [callBins]int64 // which ten seconds of Unix time each holds
-	n, failed [callBins]float64
+	bin  [callBins]int64 // which ten seconds of Unix time each holds
+	sum  [callBins]callSum
+	last int64 // the newest bin
 }
 
-func (c *callCounts) add(at int64, failed bool, w float64) {
-	k := at / int64(time.Second) / callBin
+// callSum counts calls by their weights: how many calls each that was seen
+// speaks for.
+type callSum struct{ n, failed, squares float64 }
+
+func (s *callSum) add(o callSum) {
+	s.n, s.failed, s.squares = s.n+o.n, s.failed+o.failed, s.squares+o.squares
+}
+
+// seen is how many calls of one weight would tell as much.
+func (s callSum) seen() (n, failed float64) {
+	if s.squares == 0 {
+		return 0, 0
+	}
+	each := s.squares / s.n
+	return s.n / each, s.failed / each
+}
+
+// callBinOf is the bin of a time.
+func callBinOf(ns int64) int64 { return ns / int64(time.Second) / callBin }
+
+// add counts a call; newest is the bin of what may come now.
+func (c *callCounts) add(k, newest int64, call callSum) {
 	i := int(((k % callBins) + callBins) % callBins)
-	if c.bin[i] > k {
+	if c.bin[i] > k && c.bin[i] <= newest {
 		return // older than what is kept
 	}
-	if c.bin[i] < k {
-		c.bin[i], c.n[i], c.failed[i] = k, 0, 0
+	if c.bin[i] != k {
+		c.bin[i], c.sum[i] = k, callSum{}
 	}
-	c.n[i] += w
-	if failed {
-		c.failed[i] += w
-	}
+	c.sum[i].add(call)
+	c.last = min(max(c.last, k), newest)
 }
 
 // since splits the counts at a time: the bin that it lies in belongs to neither.
-func (c *callCounts) since(at time.Time) (n, failed, nBefore, failedBefore float64) {
+func (c *callCounts) since(at time.Time) (after, before callSum) {
 	k := at.Unix() / callBin
 	for i, bin := range c.bin {
 		switch {
 		case bin > k:
-			n, failed = n+c.n[i], failed+c.failed[i]
+			after.add(c.sum[i])
 		case bin > 0 && bin < k:
-			nBefore, failedBefore = nBefore+c.n[i], failedBefore+c.failed[i]
+			before.add(c.sum[i])
 		}
 	}
-	return n, failed, nBefore, failedBefore
+	return after, before
 }
 
 // peerNames tell who is called, best first; an address counts by its first label.
@@ -104,7 +126,7 @@ func calleeOf(attributes pcommon.Map) string {
 }
 
 // add counts one call of a client's or producer's span.
-func (c *calls) add(environment, caller string, span ptrace.Span, w float64) {
+func (c *calls) add(now time.Time, environment, caller string, span ptrace.Span, w float64) {
 	callee := calleeOf(span.Attributes())
 	if callee == "" || callee == caller {
 		return
@@ -115,11 +137,21 @@ func (c *calls) add(environment, caller string, span ptrace.Span, w float64) {
 	if w < 0 || math.IsNaN(w) || math.IsInf(w, 0) {
 		return
 	}
+	w = min(w, maxCallShare)
 	e := edge{environment, caller, callee}
+	k, newest := callBinOf(int64(span.EndTimestamp())), callBinOf(now.Add(maxAhead).UnixNano())
+	if k > newest {
+		c.refused.add(lossAhead, 1)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	counts := c.byEdge[e]
 	if counts == nil {
+		if len(c.byEdge) >= maxEdges && c.swept != newest {
+			c.swept = newest
+			c.forget(newest - callBins)
+		}
 		if len(c.byEdge) >= maxEdges {
 			c.refused.add(lossCalls, 1)
 			return
@@ -133,7 +165,26 @@ func (c *calls) add(environment, caller string, span ptrace.Span, w float64) {
 		at := place{e.environment, e.callee}
 		c.byPlace[at] = append(c.byPlace[at], e.caller)
 	}
-	counts.add(int64(span.EndTimestamp()), span.Status().Code() == ptrace.StatusCodeError, w)
+	call := callSum{n: w, squares: w * w}
+	if span.Status().Code() == ptrace.StatusCodeError {
+		call.failed = w
+	}
+	counts.add(k, newest, call)
+}
+
+// forget lets go of the edges that were silent since a bin. The lock is held.
+func (c *calls) forget(since int64) {
+	for e, counts := range c.byEdge {
+		if counts.last >= since {
+			continue
+		}
+		delete(c.byEdge, e)
+		at := place{e.environment, e.callee}
+		c.byPlace[at] = slices.DeleteFunc(c.byPlace[at], func(caller string) bool { return caller == e.caller })
+		if len(c.byPlace[at]) == 0 {
+			delete(c.byPlace, at)
+		}
+	}
 }
 
 // affected are the callers of a service whose calls fail more since a time, and
@@ -150,17 +201,14 @@ func (c *calls) affected(environment, service string, since time.Time) []event.A
 				if seen[caller] {
 					continue
 				}
-				n, failed, nBefore, failedBefore := c.byEdge[edge{environment, caller, callee}].since(since)
-				if !fails(n, failed, nBefore, failedBefore) {
+				after, before := c.byEdge[edge{environment, caller, callee}].since(since)
+				if !fails(after, before) {
 					continue
 				}
 				seen[caller] = true
 				further = append(further, caller)
-				a := event.Affected{Service: caller, Calls: callee, Requests: n, Failed: failed, Share: failed / n}
-				if nBefore > 0 {
-					a.Before = failedBefore / nBefore
-				}
-				found = append(found, a)
+				found = append(found, event.Affected{Service: caller, Calls: callee, Requests: after.n, Failed: after.failed,
+					Share: after.failed / after.n, Before: before.failed / before.n})
 			}
 		}
 		next = further
@@ -171,8 +219,11 @@ func (c *calls) affected(environment, service string, since time.Time) []event.A
 	return found[:min(len(found), maxAffected)]
 }
 
-// fails compares two shares of failed calls.
-func fails(n, failed, nBefore, failedBefore float64) bool {
+// fails compares two shares of failed calls. Chance is that of the calls that
+// were seen, however many each speaks for.
+func fails(after, earlier callSum) bool {
+	n, failed := after.seen()
+	nBefore, failedBefore := earlier.seen()
 	if failed < affectedFailed || n == 0 || nBefore == 0 {
 		return false
 	}

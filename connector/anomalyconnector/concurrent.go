@@ -89,9 +89,9 @@ func (c *calls) excess(environment, caller, callee string, since time.Time) floa
 	if counts == nil {
 		return 0
 	}
-	n, failed, nBefore, failedBefore := counts.since(since)
-	if !fails(n, failed, nBefore, failedBefore) {
+	after, before := counts.since(since)
+	if !fails(after, before) {
 		return 0
 	}
-	return max(failed-failedBefore/nBefore*n, 0)
+	return max(after.failed-before.failed/before.n*after.n, 0)
 }

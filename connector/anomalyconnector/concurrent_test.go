@@ -29,7 +29,7 @@ func TestDeploymentsAtOnce(t *testing.T) {
 	calls := func(failing bool) {
 		for second := -300; second < 300; second++ {
 			at := onset.Add(time.Duration(second) * time.Second)
-			b.m.calls.add("prod", "checkout", call(at, failing && second > 10 && second%3 == 0, "peer.service", "payment"), 0)
+			b.m.calls.add(at, "prod", "checkout", call(at, failing && second > 10 && second%3 == 0, "peer.service", "payment"), 0)
 		}
 	}
 	calls(false)

@@ -38,7 +38,7 @@ func (m *monitor) readTraces(td ptrace.Traces) {
 }
 
 func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
-	level := m.meter.level.Load()
+	level, now := m.meter.level.Load(), m.now()
 	var probes, shed uint64
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,7 +69,7 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 			}
 			kind := span.Kind()
 			if (kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) && level < shedWork {
-				m.calls.add(s.origin.Environment, s.origin.Service, span, w)
+				m.calls.add(now, s.origin.Environment, s.origin.Service, span, w)
 			}
 			switch {
 			case kind == ptrace.SpanKindServer || kind == ptrace.SpanKindConsumer || span.ParentSpanID().IsEmpty():
