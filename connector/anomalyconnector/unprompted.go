@@ -10,15 +10,17 @@ import (
 	"github.com/deployloop/deployloop/internal/event"
 )
 
-// forgottenAfter is how long an anomaly without a deployment that a restart
-// took from the engine stays open for it to be found again.
+// forgottenAfter is how long an anomaly without a deployment stays open when
+// the engine tells no more of it, as it would every ten seconds: a restart took
+// it, or another service took its service's place.
 const forgottenAfter = 30 * time.Minute
 
 // standing is an anomaly without a deployment that is open in the engine, or
 // was before a restart.
 type standing struct {
 	anomaly event.Anomaly
-	adopted time.Time // taken from the ledger, and not seen by this engine yet
+	heard   time.Time // when the engine last told of it
+	adopted bool      // taken from the ledger, and not seen by this engine yet
 }
 
 // noDeployments takes in what got worse while nothing was deployed, and what
@@ -38,7 +40,7 @@ func (m *monitor) noDeployments(now time.Time) {
 		case u.Open && s.anomaly.Open:
 			s.anomaly.Verdict = told(u.Verdict)
 		}
-		s.adopted = time.Time{}
+		s.heard, s.adopted = now, false
 		if !u.Open {
 			delete(m.standing, key)
 		}
@@ -63,11 +65,18 @@ func (m *monitor) noDeployments(now time.Time) {
 		m.tell(anomalyRecord(s.anomaly), now)
 	}
 	for key, s := range m.standing {
-		if !s.adopted.IsZero() && now.Sub(s.adopted) > forgottenAfter {
-			delete(m.standing, key)
-			m.endStanding(s, event.Closure{Reason: event.ClosedRecovered, By: "deployloop", At: now,
-				Detail: "not seen again in the half hour after a restart"}, now)
+		if now.Sub(s.heard) <= forgottenAfter {
+			continue
 		}
+		delete(m.standing, key)
+		if !s.anomaly.Open {
+			continue // waived
+		}
+		why := "nothing was heard of it for half an hour: the service was forgotten, to make room for others"
+		if s.adopted {
+			why = "not seen again in the half hour after a restart"
+		}
+		m.endStanding(s, event.Closure{Reason: event.ClosedRecovered, By: "deployloop", At: now, Detail: why}, now)
 	}
 }
 
@@ -112,7 +121,7 @@ func (m *monitor) endStanding(s *standing, c event.Closure, now time.Time) {
 // adoptStanding takes an open anomaly without a deployment up after a restart.
 func (m *monitor) adoptStanding(a event.Anomaly, now time.Time) {
 	a.At = now
-	m.standing[serviceKey{a.Service, a.Environment}] = &standing{anomaly: a, adopted: now}
+	m.standing[serviceKey{a.Service, a.Environment}] = &standing{anomaly: a, heard: now, adopted: true}
 	m.tell(anomalyRecord(a), now)
 }
 

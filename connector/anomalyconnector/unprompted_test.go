@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/deployloop/deployloop/internal/detect"
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
 	"github.com/deployloop/deployloop/internal/wording"
@@ -88,6 +89,33 @@ func TestAForgottenPatternEndsAfterARestart(t *testing.T) {
 	known, _ = b.ledger.Anomaly(a.ID)
 	require.False(t, known.Open)
 	require.Equal(t, event.ClosedRecovered, known.Closure.Reason)
+}
+
+// A service that fell silent while it was bad makes room for another: the
+// engine will never tell that its anomaly is over.
+func TestAnAnomalyOfAForgottenServiceEnds(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Limits.Services = 1 })
+	a := b.worse()
+	b.now = b.now.Add(20 * time.Minute)
+	b.tick()
+	b.m.engine.Source(detect.Origin{Service: "another", Environment: "production"})
+	status := b.m.engine.Status()
+	require.Equal(t, 1, status.Services)
+	heard := b.m.standing[serviceKey{"checkout", "production"}].heard
+	for b.now.Add(time.Minute).Before(heard.Add(forgottenAfter)) {
+		b.now = b.now.Add(30 * time.Second)
+		b.tick()
+	}
+	known, _ := b.ledger.Anomaly(a.ID)
+	require.True(t, known.Open)
+	b.now = b.now.Add(2 * time.Minute)
+	b.tick()
+	known, _ = b.ledger.Anomaly(a.ID)
+	require.False(t, known.Open)
+	require.Contains(t, known.Closure.Detail, "nothing was heard of it for half an hour")
+	require.Empty(t, b.m.standing)
+	anomalies, _ := b.told()
+	require.NotNil(t, anomalies[len(anomalies)-1].Closure)
 }
 
 // A restart finds it in the ledger, and goes on with the same identity.
