@@ -8,6 +8,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/wording"
 )
 
 // regress deploys 1.42.0, which fails, and waits for its alert.
@@ -74,7 +75,13 @@ func TestABadSuccessorSupersedes(t *testing.T) {
 	assert.Equal(t, event.ClosedSuperseded, c.Reason)
 	assert.Contains(t, c.Detail, "1.42.0 was replaced by 1.42.1")
 	open := b.ledger.Anomalies(ledger.Query{OpenOnly: true, Deployment: next.ID})
-	assert.NotEmpty(t, open, "the harm goes on under the successor's name")
+	require.NotEmpty(t, open, "the harm goes on under the successor's name")
+	for _, a := range open {
+		require.NotNil(t, a.Verdict.WayBack, "what it replaced is not the way back")
+		assert.Equal(t, []string{"1.42.0"}, a.Verdict.WayBack.Regressed)
+		assert.Equal(t, "1.41.3", a.Verdict.WayBack.Good.Version)
+		assert.Equal(t, "Deploy 1.41.3 of checkout to production again, the way 1.42.1 was deployed.", wording.Fix(*a.Verdict))
+	}
 }
 
 // The engine lost its memory in a crash, and finds now that it was not the

@@ -213,6 +213,9 @@ func (m *monitor) judged(v event.Verdict, now time.Time) {
 		t.built, t.builds = now, m.buildsOf(t)
 	}
 	v.Builds = t.builds
+	if v.State != event.Healthy && v.State != event.Exonerated { // nobody goes back from those
+		v.WayBack = m.ledger.WayBack(t.d.ID)
+	}
 	t.verdict = v
 	m.ledger.RecordVerdict(v)
 	m.keepDocument(t, now, changed)

@@ -162,7 +162,7 @@ func annotationsOf(a event.Anomaly, cfg *Config, labels models.LabelSet) models.
 		note("other_suspects", wording.OtherSuspects(v.Suspicion, 2), annotationLimit)
 		note("impact", wording.ImpactLine(v.Impact), annotationLimit)
 		note("affected", wording.AffectedLine(v.Affected), annotationLimit)
-		note("fix", wording.Fix(v.Deployment), exampleLimit)
+		note("fix", wording.Fix(*v), exampleLimit)
 		note("fix_forward", wording.FixForward(v.Suspicion), annotationLimit)
 		note("builds", wording.BuildsSentence(v.Builds), annotationLimit)
 		if a.Evidence == nil {

@@ -182,7 +182,7 @@ func writeTable(b *strings.Builder, v event.Verdict) {
 // writeFixes lists the ways out; a command stands in a code span, untouched.
 func writeFixes(b *strings.Builder, v event.Verdict, waivers bool) {
 	var fixes []string
-	if fix, isCommand := wording.Rollback(v.Deployment); isCommand {
+	if fix, isCommand := wording.Rollback(v); isCommand {
 		fixes = append(fixes, "- "+code(fix))
 	} else if fix != "" { // in words
 		fixes = append(fixes, "- "+markdown(fix))

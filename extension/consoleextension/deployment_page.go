@@ -43,7 +43,7 @@ type fact struct{ Name, Text string }
 
 // action is a command that can be copied, or words where there is none.
 type action struct {
-	Title, Command, Words string
+	Title, Command, Words, Note string
 }
 
 // suspectView is one commit of the range with its diff split into lines.
@@ -145,7 +145,9 @@ func actions(d event.Deployment, v *event.Verdict, c *event.Change) (list []acti
 	// Rolling back is advice only where this deployment did harm; while that is
 	// open it is offered, and an exonerated or healthy one is left alone.
 	if v != nil && v.State != event.Healthy && v.State != event.Exonerated && !d.Baseline {
-		fix, isCommand := wording.Rollback(d)
+		current := *v
+		current.Deployment = d
+		fix, isCommand := wording.Rollback(current)
 		title := "Roll back"
 		if v.State != event.Regressed {
 			title = "To roll back without waiting for proof"
@@ -153,9 +155,9 @@ func actions(d event.Deployment, v *event.Verdict, c *event.Change) (list []acti
 		switch {
 		case fix == "":
 		case isCommand:
-			list = append(list, action{Title: title, Command: fix})
+			list = append(list, action{Title: title, Command: fix, Note: wording.BadBefore(v.WayBack)})
 		default:
-			list = append(list, action{Title: title, Words: fix})
+			list = append(list, action{Title: title, Words: fix, Note: wording.BadBefore(v.WayBack)})
 		}
 	}
 	if v != nil && v.State == event.Regressed {

@@ -107,6 +107,7 @@ type Verdict struct {
 	Losses   []Loss         `json:"losses,omitempty"`   // telemetry of this service that was dropped, by name
 
 	Suspicion *Suspicion `json:"suspicion,omitempty"`
+	WayBack   *WayBack   `json:"way_back,omitempty"` // where the version before regressed too
 
 	// Builds are what builds and tests said was new in the same commits.
 	Builds []Judgement `json:"builds,omitempty"`
@@ -249,6 +250,13 @@ type Affected struct {
 type Loss struct {
 	Name  string `json:"name"` // clock_ahead, late, other_operations, invalid_duration, shed, …
 	Count uint64 `json:"count"`
+}
+
+// WayBack is where a rollback leads when what the deployment replaced had
+// regressed too.
+type WayBack struct {
+	Regressed []string    `json:"regressed"`      // the versions passed over, newest first
+	Good      *Deployment `json:"good,omitempty"` // the newest before them that is not known to be bad; nil: none is known
 }
 
 // Suspicion is the ranked range of commits of a deployment.

@@ -31,6 +31,9 @@ type Reader interface {
 	Current(service, environment, version, revision string) (id string, rev string, ok bool)
 	// Verdict is the last recorded of a deployment.
 	Verdict(deploymentID string) (event.Verdict, bool)
+	// WayBack is where a rollback of a deployment must lead when what it
+	// replaced had regressed too; else nil.
+	WayBack(deploymentID string) *event.WayBack
 	Anomaly(id string) (event.Anomaly, bool)
 	Anomalies(Query) []event.Anomaly
 	// Change finds a commit by its id (or a unique prefix of at least 7 digits).

@@ -72,8 +72,21 @@ func cloneVerdict(v event.Verdict) event.Verdict {
 	v.Losses = bounded(v.Losses, maxList)
 	v.Affected = bounded(v.Affected, maxList)
 	v.Suspicion = cloneSuspicion(v.Suspicion)
+	v.WayBack = cloneWayBack(v.WayBack)
 	v.Builds = cloneJudgements(v.Builds)
 	return v
+}
+
+func cloneWayBack(w *event.WayBack) *event.WayBack {
+	if w == nil {
+		return nil
+	}
+	copied := event.WayBack{Regressed: bounded(w.Regressed, maxList)}
+	if w.Good != nil {
+		good := cloneDeployment(*w.Good)
+		copied.Good = &good
+	}
+	return &copied
 }
 
 func cloneSuspicion(s *event.Suspicion) *event.Suspicion {

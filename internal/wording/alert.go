@@ -133,7 +133,7 @@ func relatedOf(a event.Anomaly) []event.RelatedError {
 
 // WhatChanged says what was deployed, where, when and who told: "checkout
 // 1.41.3 → 1.42.0 (9f2c1ab, 7 commits a1b2c3d..9f2c1ab) in production, from
-// 14:03:05Z; told by api, telemetry".
+// 14:03:05Z; told by api, telemetry"; and whether what it replaced was bad too.
 func WhatChanged(v event.Verdict) string {
 	d := v.Deployment
 	name := OneLine(d.Service, nameLimit)
@@ -166,7 +166,7 @@ func WhatChanged(v event.Verdict) string {
 	if sources := sourceNames(d); sources != "" {
 		name += "; told by " + sources
 	}
-	return name
+	return join("; ", name, BadBefore(v.WayBack))
 }
 
 func sourceNames(d event.Deployment) string {

@@ -2,6 +2,7 @@ package wording
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -66,17 +67,23 @@ func oneLine(script string) (command string, ok bool) {
 
 // Fix says how to undo a deployment: its own rollback command, else one for the
 // tool that deployed it, pinned to the last good version; else what to do, in
-// words. "" for the zero deployment.
-func Fix(d event.Deployment) string {
-	text, _ := Rollback(d)
+// words. "" for the zero deployment. Where the version before regressed too, the
+// last good one is further back; a rollback command of its own knows nothing of
+// that, unless it names the version by a placeholder.
+func Fix(v event.Verdict) string {
+	text, _ := Rollback(v)
 	return text
 }
 
 // Rollback is Fix, and whether that is a command; words are not meant to be
 // pasted, and names in them are not quoted.
-func Rollback(d event.Deployment) (fix string, isCommand bool) {
+func Rollback(v event.Verdict) (fix string, isCommand bool) {
+	d, further := v.Deployment, false
 	if d.Service == "" {
 		return "", false
+	}
+	if v.WayBack != nil && v.WayBack.Good != nil {
+		d, further = backToGood(d, *v.WayBack.Good), true
 	}
 	if own, ok := oneLine(strings.ToValidUTF8(d.RollbackCommand, "")); ok {
 		if command, ok := fillTemplate(own, d); ok && len(command) <= commandLimit {
@@ -85,7 +92,7 @@ func Rollback(d event.Deployment) (fix string, isCommand bool) {
 	}
 	for _, r := range rollbacks {
 		for i := len(d.Sources) - 1; i >= 0; i-- { // the last told knows most
-			if !strings.EqualFold(d.Sources[i].Name, r.source) {
+			if !strings.EqualFold(d.Sources[i].Name, r.source) || further && r.oneStep && d.Sources[i].Previous == "" {
 				continue
 			}
 			if command := r.command(d.Sources[i], d); command != "" && len(command) <= commandLimit {
@@ -99,6 +106,30 @@ func Rollback(d event.Deployment) (fix string, isCommand bool) {
 		}
 	}
 	return rollbackInWords(d), false
+}
+
+// BadBefore says that the versions before had regressed too, and what the last
+// good one is; "" when they had not.
+func BadBefore(w *event.WayBack) string {
+	if w == nil || len(w.Regressed) == 0 {
+		return ""
+	}
+	var bad []string
+	for _, label := range w.Regressed[:min(len(w.Regressed), 3)] {
+		bad = append(bad, OneLine(label, 40))
+	}
+	text := join(", ", bad...)
+	if text == "" {
+		text = "the version before"
+	}
+	if more := len(w.Regressed) - len(bad); more > 0 {
+		text += " and " + strconv.Itoa(more) + " before"
+	}
+	text += " had regressed too, "
+	if w.Good == nil || w.Good.Label() == "" {
+		return text + "no good version is known here"
+	}
+	return text + "the last good version is " + OneLine(w.Good.Label(), 40)
 }
 
 func rollbackInWords(d event.Deployment) string {

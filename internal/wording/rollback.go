@@ -2,6 +2,7 @@ package wording
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -15,16 +16,35 @@ var rollbacks = []struct {
 	source  string
 	command func(event.Source, event.Deployment) string // "" when too little is known
 	words   func(event.Source, event.Deployment) string // where to do it then; may be nil, or give ""
+	oneStep bool                                        // unless told a release, the command goes to the one before
 }{
-	{event.SourceArgoCD, undoArgoCD, nil},
-	{event.SourceFlux, undoFlux, nil},
-	{event.SourceArgoRollouts, undoArgoRollouts, nil},
-	{event.SourceFlagger, undoFlagger, nil},
-	{event.SourceHelm, undoHelm, nil},
-	{event.SourceKubectl, undoKubectl, nil},
-	{event.SourceSpinnaker, undoSpinnaker, inSpinnaker},
-	{event.SourceGitLab, undoGitLab, inGitLab},
-	{event.SourceGitHub, undoGitHub, nil},
+	{event.SourceArgoCD, undoArgoCD, nil, false},
+	{event.SourceFlux, undoFlux, nil, true},
+	{event.SourceArgoRollouts, undoArgoRollouts, nil, true},
+	{event.SourceFlagger, undoFlagger, nil, true},
+	{event.SourceHelm, undoHelm, nil, true},
+	{event.SourceKubectl, undoKubectl, nil, true},
+	{event.SourceSpinnaker, undoSpinnaker, inSpinnaker, false},
+	{event.SourceGitLab, undoGitLab, inGitLab, false},
+	{event.SourceGitHub, undoGitHub, nil, false},
+}
+
+// backToGood is d as if it had replaced good, to which a rollback leads then: a
+// source's own number of good is the one to go back to, or none is.
+func backToGood(d, good event.Deployment) event.Deployment {
+	d.PreviousVersion, d.PreviousRevision = good.Version, good.Revision
+	d.Sources = slices.Clone(d.Sources)
+	for i := range d.Sources {
+		s := &d.Sources[i]
+		s.Previous = ""
+		for _, of := range good.Sources {
+			if s.Object != "" && strings.EqualFold(of.Name, s.Name) && of.Object == s.Object && of.Release != "" && of.Release != s.Release {
+				s.Previous = of.Release
+				break
+			}
+		}
+	}
+	return d
 }
 
 // undoArgoCD goes back in the application's history, which `argocd app rollback`

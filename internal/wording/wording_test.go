@@ -281,7 +281,7 @@ func TestFix(t *testing.T) {
 		"a newline inside":    {from("kubectl", func(d *event.Deployment) { d.PreviousVersion = "1\nrm -rf /" }), "kubectl rollout undo deployment/checkout   # back to '1 rm -rf /'"},
 		"no deployment":       {event.Deployment{}, ""},
 	} {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, Fix(c.deployment)) })
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, Fix(event.Verdict{Deployment: c.deployment})) })
 	}
 }
 
@@ -311,7 +311,7 @@ func TestFixOfAScript(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := verdict().Deployment
 			d.Sources, d.RollbackCommand = nil, script
-			text, isCommand := Rollback(d)
+			text, isCommand := Rollback(event.Verdict{Deployment: d})
 			assert.Equal(t, "Deploy 1.41.3 (a1b2c3d) of checkout to production again, the way 1.42.0 was deployed.", text)
 			assert.False(t, isCommand)
 		})
@@ -324,7 +324,7 @@ func TestFixOfAScript(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := verdict().Deployment
 			d.Sources, d.RollbackCommand = nil, c.script
-			text, isCommand := Rollback(d)
+			text, isCommand := Rollback(event.Verdict{Deployment: d})
 			assert.Equal(t, c.want, text)
 			assert.True(t, isCommand)
 		})
@@ -400,9 +400,9 @@ func FuzzSentences(f *testing.F) {
 		assertSentence(t, WhatChanged(*a.Verdict), 2000)
 		assertSentence(t, SuspectSentence(a.Verdict.Suspicion), 2000)
 		assertSentence(t, ImpactLine(a.Verdict.Impact), 2000)
-		assertSentence(t, Fix(*d), 2000)
+		assertSentence(t, Fix(*a.Verdict), 2000)
 		d.RollbackCommand = message
-		assertSentence(t, Fix(*d), 2000)
+		assertSentence(t, Fix(*a.Verdict), 2000)
 		assertSentence(t, Resolution(event.Closure{Reason: event.ClosureReason(operation), Detail: message, By: service, Revision: version, At: started}), 2000)
 	})
 }

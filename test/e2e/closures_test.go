@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -46,9 +47,11 @@ func TestAlertsEndWithTheirReason(t *testing.T) {
 			Instances: instances, Rate: rate, Operation: "POST /" + service, ErrorRatio: errors,
 		})
 	}
-	deploy := func(service, version, previous, revision string) {
-		loop.Mark(map[string]any{"service": service, "environment": "production", "revision": revision, "version": version,
-			"previous_version": previous, "status": "started"})
+	deploy := func(service, version, previous, revision string, release, before int) {
+		mark := map[string]any{"service": service, "environment": "production", "revision": revision, "version": version,
+			"previous_version": previous, "status": "started", "tool": "kubectl", "object": "shop/deployment/" + service}
+		mark["release"], mark["previous_release"] = strconv.Itoa(release), strconv.Itoa(before)
+		loop.Mark(mark)
 	}
 	services := []string{"fixed", "replaced", "recovered", "waived", "silenced"}
 	for _, service := range services {
@@ -56,7 +59,7 @@ func TestAlertsEndWithTheirReason(t *testing.T) {
 	}
 	eventually(t, 2*time.Minute, func() bool { return generator.Sent("silenced1.0.0").Requests > 3000 }, "some history")
 	for _, service := range services {
-		deploy(service, "1.1.0", "1.0.0", rev2)
+		deploy(service, "1.1.0", "1.0.0", rev2, 2, 1)
 		serve(service, "1.0.0", rev1, 3, 75, fine)
 		serve(service, "1.1.0", rev2, 1, 100, bad)
 	}
@@ -76,11 +79,13 @@ func TestAlertsEndWithTheirReason(t *testing.T) {
 	for _, service := range services {
 		eventually(t, 60*time.Second, func() bool { return len(am.Find(rollUp(service))) == 1 }, "an alert of "+service)
 	}
+	const back = "kubectl rollout undo deployment/replaced -n shop --to-revision=1   # back to 1.0.0"
+	assert.Equal(t, back, am.Find(rollUp("replaced"))[0].Annotations["fix"])
 
-	deploy("fixed", "1.1.1", "1.1.0", rev3)
+	deploy("fixed", "1.1.1", "1.1.0", rev3, 3, 2)
 	generator.Stop("fixed1.1.0")
 	serve("fixed", "1.1.1", rev3, 1, 40, fine)
-	deploy("replaced", "1.1.1", "1.1.0", rev3)
+	deploy("replaced", "1.1.1", "1.1.0", rev3, 3, 2)
 	generator.Stop("replaced1.1.0")
 	serve("replaced", "1.1.1", rev3, 1, 40, bad)
 
@@ -129,7 +134,12 @@ func TestAlertsEndWithTheirReason(t *testing.T) {
 		assert.Contains(t, text(t, loop.Console+"/metrics"),
 			fmt.Sprintf(`deployloop_anomalies_closed_total{service=%q,environment="production",kind="deployment",reason=%q} 1`, service, want.reason))
 	}
-	require.NotEmpty(t, open("replaced").ID, "the harm goes on under the name of what replaced it")
+	second := open("replaced")
+	require.NotEmpty(t, second.ID, "the harm goes on under the name of what replaced it")
+	going := am.Find(map[string]string{"alertname": "DeployRegressed", "service": "replaced", "deployment": second.Deployment})
+	require.Len(t, going, 1)
+	assert.Equal(t, back, going[0].Annotations["fix"], "1.1.0 was bad too")
+	assert.Contains(t, going[0].Annotations["what_changed"], "1.1.0 had regressed too, the last good version is 1.0.0")
 	metrics := text(t, loop.Console+"/metrics")
 	assert.Contains(t, metrics, `deployloop_loop_latency_seconds_count{service="fixed",environment="production",step="verdict_to_told",channel="alertmanager"} 1`)
 

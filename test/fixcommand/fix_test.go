@@ -51,6 +51,7 @@ const (
 func TestTheFixIsThatOfTheDeploySource(t *testing.T) {
 	for name, c := range map[string]struct {
 		golden  string // the second deployment's request; "": posted is sent
+		path    string // that it is posted to; "": that of the API
 		posted  string
 		edit    []string // of the golden request, for both
 		before  []string // what differs in the first deployment's
@@ -102,11 +103,12 @@ func TestTheFixIsThatOfTheDeploySource(t *testing.T) {
 			before: []string{"runs/42", "runs/41", "145988746", "145988700", `"1.41.3"`, `"1.41.2"`},
 			fix:    "gh run rerun 41 --repo acme/shop   # back to 1.41.3",
 		},
-		"GitHub, of the forge's own examples": {
-			golden:  "gh-pages.payload.json",
-			before:  []string{"289782451", "289700000", "145988746", "145988700", "T01:28", "T00:28", "f95f852bd8fca8fcc58a9a2d6c842781e32a215e", good},
-			service: "Hello-World",
-			fix:     "gh run rerun 289700000 --repo Codertocat/Hello-World   # back to a1b2c3d",
+		"GitHub, a workflow that deploys pages": {
+			path:    "/webhooks/github",
+			posted:  compact(t, []byte(pagesStatus)),
+			before:  []string{"runs/43", "runs/42", `"id":43`, `"id":42`, "145988746", "145988700"},
+			service: "site",
+			fix:     "gh run rerun 42 --repo acme/site   # back to a1b2c3d",
 		},
 		"Helm, marked": {
 			posted: `{"service":"checkout","environment":"production","version":"1.42.0","tool":"helm","object":"shop/checkout","release":"7","started_at":"2026-11-23T13:50:00Z"}`,
@@ -138,6 +140,9 @@ func TestTheFixIsThatOfTheDeploySource(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path, headers, body := "/v1/deployments", map[string]string{}, c.posted
+			if c.path != "" {
+				path, headers = c.path, map[string]string{"X-GitHub-Event": "deployment_status"}
+			}
 			if c.golden != "" {
 				path, headers, body = request(t, c.golden)
 			}
@@ -157,18 +162,20 @@ func TestTheFixIsThatOfTheDeploySource(t *testing.T) {
 	}
 }
 
-// request reads a golden request of the receiver, or a payload of a forge's own.
+// pagesStatus is a status of a deployment that GitHub itself made for a workflow:
+// no payload says what is deployed, its log is that of a check, and the run is
+// beside the deployment.
+const pagesStatus = `{"action":"created",
+	"deployment_status":{"id":9,"state":"in_progress","environment":"github-pages","log_url":"https://github.com/acme/site/runs/468?check_suite_focus=true","created_at":"2026-11-23T13:55:00Z","updated_at":"2026-11-23T13:55:00Z"},
+	"deployment":{"id":145988746,"task":"deploy","sha":"` + bad + `","ref":"main","environment":"github-pages","payload":{},"created_at":"2026-11-23T13:54:50Z","updated_at":"2026-11-23T13:55:00Z"},
+	"check_run":{"id":468,"name":"deploy","status":"in_progress"},
+	"workflow_run":{"id":43,"name":"pages build and deployment","event":"dynamic","status":"in_progress","html_url":"https://github.com/acme/site/actions/runs/43"},
+	"repository":{"name":"site","full_name":"acme/site"}}`
+
+// request reads a golden request of the receiver.
 func request(t *testing.T, name string) (path string, headers map[string]string, body string) {
 	t.Helper()
 	folder := filepath.Join(servertest.Root(t), "receiver", "cicdreceiver", "testdata")
-	if strings.HasSuffix(name, ".json") {
-		text, err := os.ReadFile(filepath.Join(servertest.Root(t), "..", "shared", "data", "webhooks", "github", "payload-examples", "api.github.com", "deployment_status", name))
-		if os.IsNotExist(err) {
-			t.Skip("the forge's examples are not there: shared/data/webhooks beside the repository")
-		}
-		require.NoError(t, err)
-		return "/webhooks/github", map[string]string{"X-GitHub-Event": "deployment_status"}, compact(t, text)
-	}
 	text, err := os.ReadFile(filepath.Join(folder, name, "request.json"))
 	require.NoError(t, err)
 	var golden struct {
