@@ -298,3 +298,14 @@ func TestRollbackIsAdvisedOnlyForHarm(t *testing.T) {
 		}
 	}
 }
+
+func TestRollbackLeadsBehindABadVersion(t *testing.T) {
+	p := afternoon{noon}
+	l := ledger.New(ledger.Limits{})
+	d := p.badDeployment(l)
+	v := p.badVerdict(d)
+	v.WayBack = &event.WayBack{Regressed: []string{d.PreviousVersion}, Good: &event.Deployment{Version: "1.40.0"}}
+	l.RecordVerdict(v)
+	text := words(page200(t, handler(t, l), "/deployments/"+d.ID))
+	assert.Contains(t, text, d.PreviousVersion+" had regressed too, the last good version is 1.40.0", "its own command stays, the page says what it leads to")
+}
