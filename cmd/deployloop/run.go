@@ -54,7 +54,8 @@ go test -json the words of failing tests are shown, as go test itself would, on 
 terminal and in CI; elsewhere, and with --raw, the output passes through as it is.
 
 --retries runs only the failing tests of a go test again, to tell a flaky test
-from a broken one. The exit code stays the command's own, unless --flaky-ok says
+from a broken one; of a package that a panic or the timeout cut short it runs all,
+since its later tests never ran. The exit code stays the command's own, unless --flaky-ok says
 that a step whose every failure was flaky has passed.
 
 Where --endpoint or DEPLOYLOOP_CICD_URL names a deployloop, it is told when the
@@ -105,6 +106,8 @@ type step struct {
 	run    *judge.Run
 	failed map[string]event.TestResult // that have not passed since, by key
 	jobs   int                         // failures that are no test's: a build, a package
+	cut    map[string]bool             // packages of go test not all of whose tests have run
+	again  bool                        // what was run again last exited with 0
 	places []event.Finding             // that a compiler or linter named
 }
 
@@ -119,6 +122,8 @@ func (f *runFlags) execute(c *cobra.Command, arguments []string) error {
 		return fmt.Errorf("--retries %d: use 0 to 100", f.retries)
 	case f.flakyPass && f.retries == 0:
 		return errors.New("--flaky-ok needs --retries: only a test that was run again can be told to be flaky")
+	case f.flakyPass && failsFast(arguments):
+		return errors.New("--flaky-ok does not go with go test -failfast: what comes after the first failure does not run, so nobody knows that it passes; leave -failfast out")
 	}
 	for _, glob := range f.globs {
 		if _, err := filepath.Match(glob, ""); err != nil {
@@ -133,7 +138,7 @@ func (f *runFlags) execute(c *cobra.Command, arguments []string) error {
 	f.what.complete(c.Context())
 	f.name = cmp.Or(f.name, filepath.Base(arguments[0]))
 	s := &step{
-		runFlags: f, known: baseline, began: time.Now(), run: judge.NewRun(f.what.revision), failed: map[string]event.TestResult{},
+		runFlags: f, known: baseline, began: time.Now(), run: judge.NewRun(f.what.revision), failed: map[string]event.TestResult{}, cut: map[string]bool{},
 		out: reportOutput{Reports: map[string]report.Summary{}, Unread: map[string]string{}},
 	}
 	s.child = f.pipelineRun(s.began)
@@ -168,14 +173,23 @@ func (s *step) perform(ctx context.Context, arguments []string, in io.Reader) (c
 	s.readReports()
 	for again := 1; again <= s.retries && code != 0 && !killed; again++ {
 		failing := s.failing()
-		commands := goTestAgain(arguments, failing)
+		commands := goTestAgain(arguments, failing, s.cut)
 		if len(commands) == 0 {
 			break
 		}
 		s.screen.note(fmt.Sprintf("running %s again (%d of %d)", howMany(len(failing), "failing test"), again, s.retries))
+		for _, t := range failing {
+			delete(s.cut, t.Suite) // cut short again, it comes back
+		}
+		s.again = true
 		for _, command := range commands {
-			if _, killed, err = s.start(ctx, command, nil); err != nil || killed {
-				return code, err
+			exit, stopped, err := s.start(ctx, command, nil)
+			s.again = s.again && err == nil && !stopped && exit == 0
+			if err != nil {
+				s.screen.note("it could not be run again: " + err.Error())
+			}
+			if err != nil || stopped {
+				return code, nil
 			}
 		}
 	}
@@ -198,7 +212,7 @@ func (s *step) conclude(c *cobra.Command, code int) error {
 			s.screen.note("--update: " + err.Error())
 		}
 	}
-	flaky := code != 0 && s.flakyPass && len(s.failed) == 0 && s.jobs == 0 && s.out.Failed > 0
+	flaky := code != 0 && s.flakyPass && s.again && len(s.failed)+s.jobs+len(s.cut) == 0 && s.out.Failed > 0
 	if flaky {
 		code = 0
 	}
@@ -226,6 +240,10 @@ func (s *step) conclude(c *cobra.Command, code int) error {
 func (s *step) take(i report.Item) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if i.Cut != "" {
+		s.cut[i.Cut] = true
+		return nil
+	}
 	if i.Test == nil {
 		s.run.Add(i)
 		return nil

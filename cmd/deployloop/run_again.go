@@ -2,8 +2,10 @@ package main
 
 import (
 	"maps"
+	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -23,13 +25,18 @@ var notAgain = map[string]bool{
 	"v": true, "shuffle": true, "failfast": true,
 }
 
+// choosing are those of notAgain by which a whole package is still chosen from.
+var choosing = map[string]bool{"run": true, "skip": true}
+
 // goTestAgain are the commands that run failing tests of a go test once more, one
-// a package; none where it is no go test, or a failure is no test's own.
-func goTestAgain(command []string, failing []event.TestResult) [][]string {
+// a package; none where it is no go test, or a failure is no test's own. Of a
+// package that was cut short all runs again: nobody knows of the tests that did
+// not come to their turn.
+func goTestAgain(command []string, failing []event.TestResult, cut map[string]bool) [][]string {
 	if !isGoTest(command) || len(failing) == 0 {
 		return nil
 	}
-	flags, rest := goTestFlags(command[2:])
+	flags, chosen, rest := goTestFlags(command[2:])
 	tests := map[string][]string{}
 	for _, t := range failing {
 		name, _, _ := strings.Cut(t.Case, "/")
@@ -42,19 +49,41 @@ func goTestAgain(command []string, failing []event.TestResult) [][]string {
 	}
 	var commands [][]string
 	for _, suite := range slices.Sorted(maps.Keys(tests)) {
-		c := slices.Concat(command[:2], flags, []string{"-json", "-count=1", "-run", strings.Join(tests[suite], "|"), suite}, rest)
-		commands = append(commands, c)
+		which := []string{"-run", strings.Join(tests[suite], "|")}
+		if cut[suite] {
+			which = chosen
+		}
+		commands = append(commands, slices.Concat(command[:2], flags, []string{"-json", "-count=1"}, which, []string{suite}, rest))
 	}
 	return commands
 }
 
+// failsFast: the first failure keeps all that comes after it, in every package,
+// from running.
+func failsFast(command []string) bool {
+	if !isGoTest(command) {
+		return false
+	}
+	for _, argument := range slices.Concat(command[2:], strings.Fields(os.Getenv("GOFLAGS"))) {
+		switch name, value, valued := strings.Cut(strings.TrimLeft(argument, "-"), "="); {
+		case argument == "-args" || argument == "--args":
+			return false
+		case strings.HasPrefix(argument, "-") && strings.TrimPrefix(name, "test.") == "failfast":
+			if on, err := strconv.ParseBool(value); !valued || err != nil || on {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // goTestFlags are a go test's flags that hold for a second run, without packages,
-// and what it gives to the test binary.
-func goTestFlags(arguments []string) (flags, rest []string) {
+// those that choose tests, and what it gives to the test binary.
+func goTestFlags(arguments []string) (flags, chosen, rest []string) {
 	for i := 0; i < len(arguments); i++ {
 		argument := arguments[i]
 		if argument == "-args" || argument == "--args" {
-			return flags, arguments[i:]
+			return flags, chosen, arguments[i:]
 		}
 		name, _, valued := strings.Cut(strings.TrimLeft(argument, "-"), "=")
 		if !strings.HasPrefix(argument, "-") {
@@ -62,15 +91,17 @@ func goTestFlags(arguments []string) (flags, rest []string) {
 		}
 		name = strings.TrimPrefix(name, "test.")
 		takesNext := !valued && !goTestSwitches[name] && i+1 < len(arguments)
-		if !notAgain[name] {
-			flags = append(flags, argument)
-			if takesNext {
-				flags = append(flags, arguments[i+1])
-			}
-		}
+		words := arguments[i : i+1]
 		if takesNext {
 			i++
+			words = arguments[i-1 : i+1]
+		}
+		switch {
+		case choosing[name]:
+			chosen = append(chosen, words...)
+		case !notAgain[name]:
+			flags = append(flags, words...)
 		}
 	}
-	return flags, nil
+	return flags, chosen, nil
 }

@@ -134,6 +134,9 @@ func (s *step) readReports() {
 						s.failed[key] = *t
 					}
 				}
+				if i.Cut != "" {
+					s.cut[i.Cut] = true
+				}
 				s.run.Add(i)
 				return nil
 			})

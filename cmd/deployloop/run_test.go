@@ -195,6 +195,58 @@ func TestRunTellsFlakyFromBrokenByRunningAgain(t *testing.T) {
 	}
 }
 
+// After a panic, or the timeout, the later tests of a package have not run: that
+// the one that panicked passes says nothing of them.
+func TestRunRunsAPackageThatWasCutShortWhole(t *testing.T) {
+	const file = `package cart
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+func TestA(t *testing.T) {
+	if _, err := os.Stat("seen"); err == nil {
+		return
+	}
+	if err := os.WriteFile("seen", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("HANGS") != "" {
+		time.Sleep(time.Hour)
+	}
+	panic("only the first time")
+}
+
+func TestB(t *testing.T) {
+	if os.Getenv("MENDED") == "" {
+		t.Fatal("always")
+	}
+}
+`
+	for name, c := range map[string]struct {
+		hangs, mended string
+		command       []string
+		want          int
+	}{
+		"a panic, with events":      {"", "", []string{"go", "test", "-json", "./..."}, 1},
+		"a panic, as text":          {"", "", []string{"go", "test", "./..."}, 1},
+		"the timeout, with events":  {"1", "", []string{"go", "test", "-json", "-timeout", "2s", "./..."}, 1},
+		"a panic, and all is well":  {"", "1", []string{"go", "test", "./..."}, 0},
+		"a panic, only that chosen": {"", "", []string{"go", "test", "-run", "TestA", "./..."}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			module(t, map[string]string{"cart/cart_test.go": file})
+			t.Setenv("HANGS", c.hangs)
+			t.Setenv("MENDED", c.mended)
+			out, notes, code := runStep(t, append([]string{"--retries=1", "--flaky-ok", "--revision", "9f2c1ab", "--"}, c.command...)...)
+			require.Equal(t, c.want, code, out+notes)
+			require.Contains(t, notes, "again (1 of 1)")
+		})
+	}
+}
+
 func TestRunDoesNotRunABuildThatFailedAgain(t *testing.T) {
 	module(t, map[string]string{"cart/total.go": "package cart\n\nfunc Total() int { return x }\n", "cart/total_test.go": "package cart\n"})
 	out, notes, code := runStep(t, "--retries", "3", "--flaky-ok", "--", "go", "test", "-json", "./...")
@@ -205,14 +257,15 @@ func TestRunDoesNotRunABuildThatFailedAgain(t *testing.T) {
 }
 
 func TestCommandsThatRunFailingTestsAgain(t *testing.T) {
-	failing := []event.TestResult{{Suite: "acme/b", Case: "TestX/one"}, {Suite: "acme/b", Case: "TestX/two"}, {Suite: "acme/a", Case: "TestY"}, {Suite: "acme/a", Case: "[build failed]"}, {Suite: "-exec=reboot", Case: "TestZ"}}
-	got := goTestAgain(strings.Fields("go test -race -run Test -tags integration -coverprofile=c.out -p 4 ./... -args -update"), failing)
+	failing := []event.TestResult{{Suite: "acme/b", Case: "TestX/one"}, {Suite: "acme/b", Case: "TestX/two"}, {Suite: "acme/a", Case: "TestY"}, {Suite: "acme/a", Case: "[build failed]"}, {Suite: "acme/c", Case: "TestPanics"}, {Suite: "-exec=reboot", Case: "TestZ"}}
+	got := goTestAgain(strings.Fields("go test -race -run Test -tags integration -coverprofile=c.out -p 4 ./... -args -update"), failing, map[string]bool{"acme/c": true, "acme/d": true})
 	require.Equal(t, [][]string{
 		strings.Fields("go test -race -tags integration -p 4 -json -count=1 -run ^TestY$ acme/a -args -update"),
 		strings.Fields("go test -race -tags integration -p 4 -json -count=1 -run ^TestX$ acme/b -args -update"),
+		strings.Fields("go test -race -tags integration -p 4 -json -count=1 -run Test acme/c -args -update"),
 	}, got)
-	require.Empty(t, goTestAgain([]string{"make", "test"}, failing))
-	require.Empty(t, goTestAgain([]string{"go", "test"}, nil))
+	require.Empty(t, goTestAgain([]string{"make", "test"}, failing, nil))
+	require.Empty(t, goTestAgain([]string{"go", "test"}, nil, nil))
 }
 
 // The child here is the shell; deployloop itself uses none.
@@ -357,7 +410,7 @@ func TestB(t *testing.T) {
 
 func TestRunRefusesFlagsThatCannotBeMeant(t *testing.T) {
 	for _, arguments := range [][]string{
-		{"--stage", "deploy", "--", "true"}, {"--retries", "-1", "--", "true"}, {"--flaky-ok", "--", "true"}, {"--report", "[", "--", "true"}, {"--update", "--", "true"}, {},
+		{"--stage", "deploy", "--", "true"}, {"--retries", "-1", "--", "true"}, {"--flaky-ok", "--", "true"}, {"--flaky-ok", "--retries=1", "--", "go", "test", "-failfast", "./..."}, {"--report", "[", "--", "true"}, {"--update", "--", "true"}, {},
 	} {
 		_, notes, code := runStep(t, arguments...)
 		require.Equal(t, -1, code, arguments)

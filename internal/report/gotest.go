@@ -64,12 +64,14 @@ type goTestText struct {
 	loose   output // belongs to no test
 	bounds  pendingOutput
 	early   bool
+	whole   bool // the test binary said FAIL itself, and nothing of its own since
 }
 
 type goCase struct {
 	name, status string
 	took         time.Duration
 	out          output
+	whole        bool // of a package: it came to its end
 }
 
 func parseGoTest(p *parse) error {
@@ -112,6 +114,9 @@ func (g *goTestText) line(line string) error {
 	}
 	if found := goPackage.FindStringSubmatch(line); found != nil && packageLine(found) {
 		return g.pkg(found[1], found[2], found[3])
+	}
+	if !strings.HasPrefix(line, "coverage: ") && !strings.HasPrefix(line, "exit status ") {
+		g.whole = line == "FAIL"
 	}
 	if found := goBuild.FindStringSubmatch(line); found != nil && len(g.builds) < maxPending {
 		g.build = &output{}
@@ -201,7 +206,12 @@ func (g *goTestText) pkg(word, name, rest string) error {
 		delete(g.builds, name)
 		return g.p.test(t)
 	}
-	return g.finish(name, word == "FAIL")
+	whole := g.whole
+	g.whole = false
+	if err := g.finish(name, word == "FAIL"); err != nil || word != "FAIL" || whole {
+		return err
+	}
+	return g.p.emit(Item{Cut: name})
 }
 
 // finish ends a package ("": the report ended before it).

@@ -127,6 +127,11 @@ func (g *goTestEvents) output(key [2]string, text string) error {
 		}
 	}
 	trimmed := strings.TrimSpace(text)
+	if key[1] == "" && trimmed == "FAIL" { // the test binary's own last word
+		if c := g.of(key); c != nil {
+			c.whole = true
+		}
+	}
 	switch {
 	case strings.HasPrefix(text, "=== "), goResult.MatchString(trimmed) && strings.HasPrefix(trimmed, "--- "),
 		key[1] == "" && (trimmed == "PASS" || trimmed == "FAIL" || strings.HasPrefix(text, "FAIL\t") || strings.HasPrefix(text, "ok  \t") ||
@@ -156,6 +161,11 @@ func (g *goTestEvents) end(key [2]string, e goEvent) error {
 		delete(g.failed, key[0])
 		if err := g.abandoned(key[0], e.Action == "fail", &told, c, t); err != nil {
 			return err
+		}
+		if e.Action == "fail" && !c.whole {
+			if err := g.p.emit(Item{Cut: key[0]}); err != nil {
+				return err
+			}
 		}
 		if e.Action != "fail" || told {
 			return nil

@@ -60,6 +60,9 @@ type Item struct {
 	Coverage  *Coverage
 	Benchmark *Benchmark
 	Run       *event.PipelineRun
+	// Cut is a package of go test that failed and did not come to its end: tests
+	// after the one that panicked, or ran out of time, did not run.
+	Cut string
 }
 
 // Coverage is how much of one file the tests ran.
