@@ -16,26 +16,31 @@ const (
 	saveBuildsEvery = 5 * time.Second
 )
 
-// saveBuilds writes the baselines that changed, and which there are.
+// saveBuilds writes the baselines that changed, and which there are, and deletes those
+// that are no longer held.
 func (m *monitor) saveBuilds(ctx context.Context) {
 	dirty, err := m.builds.store.Dirty()
 	if err != nil {
 		m.logger.Warn("a baseline of builds and tests could not be saved", zap.Error(err))
 		return
 	}
-	if len(dirty) == 0 {
+	gone := m.builds.store.Gone()
+	if len(dirty)+len(gone) == 0 {
 		return
 	}
 	keys, err := json.Marshal(m.builds.store.Keys())
 	if err == nil {
 		operations := []*storage.Operation{storage.SetOperation(keyBuilds, keys)}
+		for _, key := range gone {
+			operations = append(operations, storage.DeleteOperation(prefixBuilds+key))
+		}
 		for key, value := range dirty {
 			operations = append(operations, storage.SetOperation(prefixBuilds+key, value))
 		}
 		err = m.store.Batch(ctx, operations...)
 	}
 	if err != nil {
-		m.builds.store.Again(dirty)
+		m.builds.store.Again(dirty, gone)
 		m.logger.Warn("baselines of builds and tests could not be saved; this is tried again", zap.Error(err))
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
+	"github.com/deployloop/deployloop/internal/judge"
 	"github.com/deployloop/deployloop/internal/ledger"
 )
 
@@ -127,6 +128,36 @@ func TestARestartMakesNoCommitGreen(t *testing.T) {
 	require.Equal(t, event.Regressed, b.feedback("bbbbbbb1").State)
 	require.False(t, b.feedback("bbbbbbb2").Running)
 	require.Equal(t, event.Inconclusive, b.feedback("bbbbbbb2").State)
+}
+
+// What is evicted leaves the storage as well.
+func TestAnEvictedBaselineIsDeleted(t *testing.T) {
+	limits := judge.DefaultLimits
+	judge.DefaultLimits.Baselines = 1
+	defer func() { judge.DefaultLimits = limits }()
+	b := newBench(t, nil)
+	var seen []string
+	saved := func() (values int) {
+		b.m.saveBuilds(t.Context())
+		for _, key := range seen {
+			value, err := b.m.store.Get(t.Context(), prefixBuilds+key)
+			require.NoError(t, err)
+			if value != nil {
+				values++
+			}
+		}
+		return values
+	}
+	b.results("main", "aaaaaaa1", "TestTotal pass")
+	b.quiet()
+	seen = b.m.builds.store.Keys()
+	require.Equal(t, 1, saved())
+	b.results("master", "aaaaaaa2", "TestTotal pass")
+	b.quiet()
+	seen = append(seen, b.m.builds.store.Keys()...)
+	require.Len(t, seen, 2)
+	require.Equal(t, 1, saved())
+	require.Empty(t, b.m.builds.store.Gone())
 }
 
 func TestAWaivedBuildAlertStaysClosed(t *testing.T) {

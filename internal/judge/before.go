@@ -71,9 +71,9 @@ func (s *Store) remember(key runKey, f event.Feedback) {
 		f.More = 0 // what is not kept is no news for the worse
 	}
 	f.Judgements, f.More = keep, max(f.More, was.More)
-	s.bytes += sizeOf(f)
+	s.bytes += f.Size()
 	if was.ID != "" {
-		s.bytes -= sizeOf(was)
+		s.bytes -= was.Size()
 	}
 	s.before[key] = f
 	for len(s.before) > s.options.Limits.Commits || s.bytes > s.options.Limits.Said && len(s.before) > 1 {
@@ -82,24 +82,9 @@ func (s *Store) remember(key runKey, f event.Feedback) {
 		if len(gone.Judgements) > 0 || gone.Broken > 0 {
 			s.Dropped["commits"]++
 		}
-		s.bytes -= sizeOf(gone)
+		s.bytes -= gone.Size()
 		delete(s.before, oldest)
 	}
-}
-
-// sizeOf is about how many bytes what is remembered of a commit takes.
-func sizeOf(f event.Feedback) int {
-	const fixed = 512 // of a feedback, a judgement and its names
-	n := fixed
-	for _, j := range f.Judgements {
-		n += fixed
-		if t := j.Test; t != nil {
-			n += len(t.Message) + len(t.Stacktrace)
-		} else if j.Finding != nil {
-			n += len(j.Finding.Message)
-		}
-	}
-	return n
 }
 
 // Resume takes up after a restart what was said of a commit. Of a run that went on

@@ -122,7 +122,7 @@ func TestWhatIsRememberedOfCommitsIsBounded(t *testing.T) {
 	require.Len(t, b.before, 1)
 	sum := 0
 	for _, f := range b.before {
-		sum += sizeOf(f)
+		sum += f.Size()
 	}
 	require.Equal(t, sum, b.bytes)
 }

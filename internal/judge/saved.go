@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -55,8 +57,20 @@ func (s *Store) Dirty() (map[string][]byte, error) {
 	return out, nil
 }
 
-// Again has the baselines of these keys written once more: they were not kept.
-func (s *Store) Again(keys map[string][]byte) {
+// Gone gives the keys of the baselines that were evicted since the last call. What
+// Dirty gives is to be written after they are deleted: one may have come back.
+func (s *Store) Gone() []string {
+	keys := slices.Collect(maps.Keys(s.gone))
+	clear(s.gone)
+	return keys
+}
+
+// Again has the baselines of these keys written, and those that are gone deleted,
+// once more: that failed.
+func (s *Store) Again(keys map[string][]byte, gone []string) {
+	for _, key := range gone {
+		s.gone[key] = true
+	}
 	for key, b := range s.baselines {
 		if _, ok := keys[keyOf(key)]; ok {
 			b.dirty = true

@@ -49,6 +49,7 @@ const hangs = 6 * time.Hour
 type Store struct {
 	options   Options
 	baselines map[branch]*kept
+	gone      map[string]bool // keys of baselines whose saved value is to be deleted
 	runs      map[runKey]*openRun
 	before    map[runKey]event.Feedback // what was said last of commits whose runs are over
 	bytes     int                       // of before
@@ -92,7 +93,7 @@ type openRun struct {
 // NewStore knows nothing.
 func NewStore(o Options) *Store {
 	return &Store{
-		options: o, baselines: map[branch]*kept{}, runs: map[runKey]*openRun{}, before: map[runKey]event.Feedback{}, alerts: map[string]*alert{},
+		options: o, baselines: map[branch]*kept{}, gone: map[string]bool{}, runs: map[runKey]*openRun{}, before: map[runKey]event.Feedback{}, alerts: map[string]*alert{},
 		problems: map[branch]map[string]*alert{}, changed: map[string]event.Anomaly{}, Dropped: map[string]uint64{},
 	}
 }
@@ -347,6 +348,9 @@ func (s *Store) evict() {
 		b := s.baselines[oldest]
 		tests -= len(b.Tests) + len(b.Findings) + len(b.Measures)
 		delete(s.baselines, oldest)
+		if len(s.gone) < maxEntries { // a storage that fails all the while
+			s.gone[keyOf(oldest)] = true
+		}
 		s.Dropped["baselines"]++
 	}
 }

@@ -23,8 +23,19 @@ func (l *Ledger) RecordFeedback(f event.Feedback) {
 		return
 	}
 	l.clock(f.At)
+	l.feedback.Remove(f.ID) // counts its bytes out
+	l.feedbackBytes += f.Size()
 	put(l, l.feedback, kindFeedback, "feedback", f.ID, f)
+	l.trimFeedback()
 	l.tell("feedback", f.ID, f.At)
+}
+
+// trimFeedback lets the least recently told go until all fit.
+func (l *Ledger) trimFeedback() {
+	for l.feedbackBytes > maxFeedbackBytes && l.feedback.Len() > 1 {
+		l.feedback.RemoveOldest()
+		l.dropped["feedback"]++
+	}
 }
 
 // Feedback lists what builds and tests said, newest first.
@@ -48,19 +59,24 @@ func cloneFeedback(f event.Feedback) event.Feedback {
 	return f
 }
 
-// cloneJudgements copies at most event.MaxJudgements, their texts cut.
+// cloneJudgements copies at most event.MaxJudgements, their texts cut: what fails anew
+// has to be understood, the rest was told before.
 func cloneJudgements(list []event.Judgement) []event.Judgement {
 	list = slices.Clone(list[:min(len(list), event.MaxJudgements)])
 	for i := range list {
 		j := &list[i]
 		if j.Test != nil {
 			t := *j.Test
-			t.Message, t.Stacktrace = cut(t.Message, maxText), cut(t.Stacktrace, maxText)
+			if j.Call == event.NewFailure {
+				t.Message, t.Stacktrace = cut(t.Message, maxText), cut(t.Stacktrace, maxText)
+			} else {
+				t.Message, t.Stacktrace = cut(t.Message, maxOldText), ""
+			}
 			j.Test = &t
 		}
 		if j.Finding != nil {
 			f := *j.Finding
-			f.Message = cut(f.Message, maxText)
+			f.Message = cut(f.Message, maxOldText)
 			j.Finding = &f
 		}
 		if j.Shift != nil {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,4 +42,52 @@ func TestFeedbackIsKeptAndComesBack(t *testing.T) {
 	require.EqualValues(t, 1, l.Dropped()["feedback"])
 	require.NotZero(t, l.Expire(at.Add(1000*time.Hour)))
 	require.Empty(t, l.Feedback(RunQuery{}))
+}
+
+// Only what fails anew keeps its whole text, and all have a bound in bytes.
+func TestFeedbackIsBoundedInBytes(t *testing.T) {
+	l := New(Limits{})
+	long := strings.Repeat("x", maxText)
+	judgements := make([]event.Judgement, event.MaxJudgements)
+	for i := range judgements {
+		judgements[i] = event.Judgement{Call: event.AlreadyFailing, Test: &event.TestResult{Case: "TestA", Message: long, Stacktrace: long}}
+	}
+	judgements[0].Call = event.NewFailure
+	f := event.Feedback{ID: "old", Revision: "a", State: event.Regressed, At: time.Unix(1_800_000_000, 0), Judgements: judgements}
+	l.RecordFeedback(f)
+	kept := l.Feedback(RunQuery{})[0].Judgements
+	require.Len(t, kept[0].Test.Message+kept[0].Test.Stacktrace, 2*maxText)
+	require.Len(t, kept[1].Test.Message, maxOldText)
+	require.Empty(t, kept[1].Test.Stacktrace)
+	require.Equal(t, l.feedbackBytes, l.Feedback(RunQuery{})[0].Size())
+
+	for i := range judgements {
+		judgements[i].Call = event.NewFailure
+	}
+	for i := range 400 {
+		f.ID, f.At = strconv.Itoa(i), f.At.Add(time.Second)
+		l.RecordFeedback(f)
+		l.RecordFeedback(f) // told again
+	}
+	require.LessOrEqual(t, l.feedbackBytes, maxFeedbackBytes)
+	require.Less(t, l.Sizes()["feedback"], 400)
+	require.NotZero(t, l.Dropped()["feedback"])
+	sum := 0
+	for _, x := range l.Feedback(RunQuery{Limit: 1000}) {
+		sum += x.Size()
+		require.NotEqual(t, "old", x.ID)
+	}
+	require.Equal(t, sum, l.feedbackBytes)
+	require.Equal(t, "399", l.Feedback(RunQuery{})[0].ID)
+
+	again := New(Limits{})
+	for _, item := range l.Dirty() {
+		if item.Value != nil {
+			require.NoError(t, again.Load(item.Key, item.Value))
+		}
+	}
+	again.Loaded()
+	require.Equal(t, sum, again.feedbackBytes)
+	again.Expire(f.At.Add(10_000 * time.Hour))
+	require.Zero(t, again.feedbackBytes)
 }

@@ -35,6 +35,7 @@ type Ledger struct {
 	latest      time.Time // the newest time told, for what comes without one
 
 	documentBytes int // of documents
+	feedbackBytes int // of feedback
 
 	// seen is the fast path of RecordSighting and Current: what telemetry of
 	// one version and revision resolves to. Its own lock, so that the data
@@ -78,7 +79,7 @@ func New(limits Limits) *Ledger {
 	l.anomalies = newShelf(l, l.limits.Anomalies, kindAnomaly, func(string, event.Anomaly) {})
 	l.verdicts = newShelf(l, l.limits.Verdicts, kindVerdict, func(string, event.Verdict) {})
 	l.tellings = newShelf(l, l.limits.Verdicts, kindTelling, func(string, []event.Telling) {})
-	l.feedback = newShelf(l, l.limits.Feedback, kindFeedback, func(string, event.Feedback) {})
+	l.feedback = newShelf(l, l.limits.Feedback, kindFeedback, func(_ string, f event.Feedback) { l.feedbackBytes -= f.Size() })
 	l.documents = newShelf(l, l.limits.Documents, kindEvidence, func(_ string, e evidence) { l.documentBytes -= len(e.Gzip) })
 	return l
 }

@@ -25,7 +25,7 @@ type Limits struct {
 	// is bounded as its verdict is, and counted as "tellings".
 	Changes, Runs, Anomalies, Verdicts int
 	// Feedback of builds and tests by commit (default 5000): the least recently
-	// told goes first, as "feedback".
+	// told goes first, and so beyond 64 MiB of them, as "feedback".
 	Feedback int
 	// Documents are the evidence documents of verdicts (default 2000, and 64
 	// MiB compressed): the least recently told goes first, as "evidence".
@@ -122,11 +122,15 @@ func positive[T int | time.Duration](v, fallback T) T {
 const (
 	maxName    = 256     // services, environments, versions, revisions, ids
 	maxText    = 4 << 10 // commands, details, URLs
+	maxOldText = 512     // messages of failures and findings that are no new failures
 	maxMessage = 16 << 10
 	maxList    = 1000 // paths of a change, symptoms of a roll-up
 	maxSources = 16   // of one deployment
 	maxAliases = 32
 )
+
+// maxFeedbackBytes bounds what builds and tests said, in all.
+const maxFeedbackBytes = 64 << 20
 
 // cut shortens s to at most n bytes without splitting a character.
 func cut(s string, n int) string {

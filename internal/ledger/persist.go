@@ -192,7 +192,10 @@ func (l *Ledger) Load(key string, value []byte) error {
 	case kind == kindTelling && r.Tellings != nil:
 		l.tellings.Add(id, dated[[]event.Telling]{*r.Tellings, r.ToldAt})
 	case kind == kindFeedback && r.Feedback != nil && r.Feedback.ID == id:
-		l.feedback.Add(id, dated[event.Feedback]{*r.Feedback, r.ToldAt})
+		f := cloneFeedback(*r.Feedback) // an older program kept more of it
+		l.feedback.Remove(id)
+		l.feedbackBytes += f.Size()
+		l.feedback.Add(id, dated[event.Feedback]{f, r.ToldAt})
 	case kind == kindEvidence && r.Evidence != nil:
 		l.documents.Remove(id)
 		l.documentBytes += len(r.Evidence.Gzip)
@@ -260,6 +263,7 @@ func (l *Ledger) Loaded() {
 	resort(l.anomalies)
 	resort(l.documents)
 	l.trimDocuments()
+	l.trimFeedback()
 }
 
 // resort puts a shelf in order of telling.
