@@ -148,7 +148,9 @@ func (h *History) label(labels model.Metric, name string) string {
 }
 
 // begins notes when a series was first seen: what appears later than the
-// first step began at nought then, and its first value is all news.
+// first step and holds no more than a few steps add began at nought then, and
+// its first value is all news. What holds more is older: its job or a label was
+// added, or the server kept or scraped nothing before.
 func (h *History) begins(s selector, g *group) {
 	key := g.labels.Fingerprint() ^ model.Metric{model.MetricNameLabel: model.LabelValue(s.name)}.Fingerprint()
 	start, known := h.begun[key]
@@ -159,7 +161,7 @@ func (h *History) begins(s selector, g *group) {
 				first = min(first, int64(b.series.Values[0].Timestamp))
 			}
 		}
-		if first > h.options.From.UnixMilli() {
+		if first > h.options.From.UnixMilli() && g.newborn() {
 			start = first - h.options.Step.Milliseconds()
 		}
 		if len(h.begun) < maxBegun {
@@ -167,6 +169,31 @@ func (h *History) begins(s selector, g *group) {
 		}
 	}
 	g.start = start
+}
+
+// newbornSteps is how many steps tell what one adds, and newbornTimes how many
+// times the most of them a first value may be.
+const (
+	newbornSteps = 20
+	newbornTimes = 3
+)
+
+// newborn says whether the first value is about what a step adds. At the end of
+// a stretch, or before steps that add nothing, only a low one is: to miss one
+// step is better than to count a life as one.
+func (g *group) newborn() bool {
+	first, most := 0., 1.
+	for _, b := range g.buckets {
+		values := b.series.Values
+		if len(values) == 0 {
+			continue
+		}
+		first = max(first, float64(values[0].Value))
+		for i := 1; i < min(len(values), newbornSteps+1); i++ {
+			most = max(most, float64(values[i].Value-values[i-1].Value))
+		}
+	}
+	return first <= newbornTimes*most
 }
 
 func (g *group) counter(to pmetric.Metric) {

@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
@@ -56,13 +58,17 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.longest.Store(max(f.longest.Load(), end.Unix()-start.Unix()))
 		var result []any
 		for _, instance := range []string{"a", "b"} {
+			began := from
+			if instance == "b" {
+				began = from.Add(time.Hour - time.Second)
+			}
 			for k, le := range []string{"0.1", "1", "+Inf"} {
 				values := []any{}
 				for t := start; !t.After(end); t = t.Add(15 * time.Second) {
 					if instance == "b" && t.Before(from.Add(time.Hour)) {
 						continue
 					}
-					values = append(values, []any{t.Unix(), fmt.Sprint(int(t.Sub(from).Seconds()) * (k + 1))})
+					values = append(values, []any{t.Unix(), fmt.Sprint(int(t.Sub(began).Seconds()) * (k + 1))})
 				}
 				if len(values) > 0 {
 					result = append(result, map[string]any{"values": values, "metric": map[string]string{"__name__": "http_server_request_duration_seconds_bucket",
@@ -166,4 +172,42 @@ func TestOptions(t *testing.T) {
 	u, err := url.Parse("http://me:hunter2@nowhere.invalid")
 	require.NoError(t, err)
 	require.NotContains(t, redact(fmt.Errorf("get %s", u), u).Error(), "hunter2")
+}
+
+// A series that appears late began then only if it holds what a few steps add:
+// one that a job or a label was added for brings the count of its life.
+func TestWhatAppearsLateMayBeOld(t *testing.T) {
+	late := model.TimeFromUnixNano(from.Add(time.Hour).UnixNano())
+	series := func(values ...float64) *model.SampleStream {
+		s := &model.SampleStream{}
+		for i, v := range values {
+			s.Values = append(s.Values, model.SamplePair{Timestamp: late.Add(time.Duration(i) * 15 * time.Second), Value: model.SampleValue(v)})
+		}
+		return s
+	}
+	for name, c := range map[string]struct {
+		values []float64
+		born   bool
+	}{
+		"as much as a step adds":          {[]float64{12, 25, 30, 44}, true},
+		"three times as much":             {[]float64{30, 40, 45}, true},
+		"the first error of a new kind":   {[]float64{1, 1, 1, 1}, true},
+		"nought":                          {[]float64{0, 0, 0}, true},
+		"alone and low":                   {[]float64{2}, true},
+		"the count of a life":             {[]float64{1_000_000, 1_000_012, 1_000_020}, false},
+		"somewhat old":                    {[]float64{31, 41, 45}, false},
+		"old and idle":                    {[]float64{4000, 4000, 4000}, false},
+		"alone and high":                  {[]float64{4000}, false},
+		"a restart is no step":            {[]float64{4000, 5, 10}, false},
+		"busy only after the steps asked": {append(append([]float64{900}, slices.Repeat([]float64{900}, newbornSteps)...), 1900), false},
+	} {
+		h := &History{options: Options{From: from, Step: 15 * time.Second}, begun: map[model.Fingerprint]int64{}}
+		g := &group{buckets: []bucket{{series: series(c.values...)}}}
+		h.begins(selector{name: "x_total"}, g)
+		want := int64(0)
+		if c.born {
+			want = from.Add(time.Hour - 15*time.Second).UnixMilli()
+		}
+		require.Equal(t, want, g.start, name)
+	}
 }
