@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/test/deploylooptest"
@@ -62,9 +63,54 @@ func TestCompose(t *testing.T) {
 	require.NoError(t, os.WriteFile(config, []byte(text), 0o600))
 	out, err = exec.Command(servertest.Tool(t, "promtool"), "check", "config", config).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	require.Contains(t, string(readFile(t, filepath.Join(root, "examples/compose/datasources.yaml"))), "uid: prometheus", "which the dashboards name")
+	provisioned(t)
 
 	playDeployed(t, "examples/compose/deployloop.yaml", "dashboards/collector.yaml")
+}
+
+// provisioned holds what Grafana is given against what it would read: its file
+// provider takes every JSON file of its folder and of those below, so exactly
+// the four dashboards are there.
+func provisioned(t *testing.T) {
+	t.Helper()
+	var compose struct {
+		Services map[string]struct{ Volumes []string }
+	}
+	require.NoError(t, yaml.Unmarshal(readFile(t, "../../examples/compose/docker-compose.yaml"), &compose))
+	var provider struct {
+		Providers []struct {
+			Options struct{ Path string }
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(readFile(t, "../../dashboards/provisioning/dashboards/deployloop.yaml"), &provider))
+	require.Len(t, provider.Providers, 1)
+	folder := provider.Providers[0].Options.Path + "/"
+	var mounted []string
+	for _, volume := range compose.Services["grafana"].Volumes {
+		parts := strings.Split(volume, ":")
+		require.GreaterOrEqual(t, len(parts), 2, volume)
+		if name, below := strings.CutPrefix(parts[1]+"/", folder); below {
+			name = strings.TrimSuffix(name, "/")
+			assert.Equal(t, "../../dashboards/"+name, parts[0])
+			mounted = append(mounted, parts[0])
+		}
+	}
+	shipped, err := filepath.Glob("../../dashboards/*.json")
+	require.NoError(t, err)
+	assert.Len(t, shipped, 4)
+	assert.ElementsMatch(t, shipped, mounted)
+
+	// The dashboards take the default data source of type prometheus.
+	var sources struct {
+		Datasources []struct {
+			UID, Type string
+			IsDefault bool `yaml:"isDefault"`
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(readFile(t, filepath.Join(servertest.Root(t), "examples/compose/datasources.yaml")), &sources))
+	require.Len(t, sources.Datasources, 1)
+	assert.Equal(t, "prometheus", sources.Datasources[0].Type)
+	assert.True(t, sources.Datasources[0].IsDefault)
 }
 
 // playDeployed starts a configuration that listens on every address: it is
