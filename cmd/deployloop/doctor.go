@@ -60,7 +60,9 @@ environment. It tests what the configuration names:
 
 What it writes it removes: no deployment is recorded, no alert stays open. The
 test alert ends within a second or two; only a route whose group_wait is shorter
-would tell somebody of it (--skip alertmanager leaves it out).
+would tell somebody of it (--skip alertmanager leaves it out, and a route for
+alertname="DeployloopDoctor" to a receiver without integrations keeps it quiet, as
+examples/alertmanager.yml has it).
 
 It exits
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/deployloop/deployloop/internal/doctor"
 	"github.com/deployloop/deployloop/test/alertmanagertest"
 	"github.com/deployloop/deployloop/test/servertest"
 )
@@ -19,11 +20,16 @@ func TestShippedConfigurationIsValid(t *testing.T) {
 	out, err := exec.Command(servertest.Tool(t, "amtool"), "check-config", path).CombinedOutput()
 	require.NoError(t, err, string(out))
 
-	// Where would a critical roll-up go? To the on-call receiver and the team.
-	routed, err := exec.Command(servertest.Tool(t, "amtool"), "config", "routes", "test", "--config.file="+path,
-		"alertname=DeployRegressed", "severity=critical", "service=checkout").CombinedOutput()
-	require.NoError(t, err, string(routed))
-	assert.Equal(t, "on-call\n", string(routed))
+	routed := func(labels ...string) string {
+		out, err := exec.Command(servertest.Tool(t, "amtool"),
+			append([]string{"config", "routes", "test", "--config.file=" + path}, labels...)...).CombinedOutput()
+		require.NoError(t, err, string(out))
+		return string(out)
+	}
+	// A critical roll-up goes to the on-call receiver and the team; the doctor's
+	// own alert to nobody, whatever labels the exporter adds.
+	assert.Equal(t, "on-call\n", routed("alertname=DeployRegressed", "severity=critical", "service=checkout"))
+	assert.Equal(t, "nobody\n", routed("alertname="+doctor.TestAlert, "severity=none", "cluster=a"))
 }
 
 // The whole life of an alert in a real Alertmanager: posted, its symptom
