@@ -60,6 +60,13 @@ cluster() {
 	go -C internal/tools/cluster build -o "$GOBIN/cluster" .
 }
 
+# A Kafka broker in one process, in a module of its own. Built anew when it changed.
+kafka() {
+	[[ -x $GOBIN/kafka && -z $(find internal/tools/kafka -newer "$GOBIN/kafka") ]] && return
+	echo "building the Kafka broker (half a minute, once)" >&2
+	go -C internal/tools/kafka build -o "$GOBIN/kafka" .
+}
+
 # Without the tag it takes ten minutes, and brings every cloud's client.
 prometheus() {
 	local module=github.com/prometheus/prometheus version=v0.316.0
@@ -87,10 +94,10 @@ vmalert() {
 	go install "$module/app/vmalert@$version"
 }
 
-[[ $# -gt 0 ]] || set -- alertmanager prometheus gitea cluster
+[[ $# -gt 0 ]] || set -- alertmanager prometheus gitea cluster kafka
 for tool in "$@"; do
 	case $tool in
-	alertmanager | cluster | gitea | golangci-lint | prometheus | promtool-debian | vmalert) "$tool" ;;
+	alertmanager | cluster | gitea | golangci-lint | kafka | prometheus | promtool-debian | vmalert) "$tool" ;;
 	*)
 		echo "install-tools: no tool named $tool" >&2
 		exit 2

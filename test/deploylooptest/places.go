@@ -120,7 +120,10 @@ func StartExample(t testing.TB, e Example) *Loop {
 	}
 	e.OTLP, e.Console = cmp.Or(e.OTLP, "4318"), cmp.Or(e.Console, "8090")
 	l := &Loop{OTLP: "http://" + e.Places.Of(e.OTLP), State: t.TempDir(), t: t}
-	listens := []string{l.OTLP}
+	var listens []string
+	if strings.Contains(string(text), "otlp:") {
+		listens = append(listens, l.OTLP)
+	}
 	if strings.Contains(string(text), "cicd:") {
 		l.CICD = "http://" + e.Places.Of("8088")
 		listens = append(listens, l.CICD)

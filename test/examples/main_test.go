@@ -180,4 +180,11 @@ func TestEveryExampleHasItsStory(t *testing.T) {
 		return nil
 	}))
 	require.Greater(t, found, 10)
+	entries, err := os.ReadDir("../../examples")
+	require.NoError(t, err)
+	for _, entry := range entries {
+		if name := entry.Name(); name != "README.md" {
+			require.True(t, strings.Contains(string(readme), "]("+name), "examples/README.md does not tell of %s", name)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package examples
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,15 +88,42 @@ func TestScaleOut(t *testing.T) {
 	assert.Equal(t, 1, verdicts(), "and by no other")
 }
 
-// The Kafka variants are configurations that the binary takes; no broker runs
-// here.
-func TestKafkaConfigurationsAreValid(t *testing.T) {
+// By Kafka: the collector of a namespace writes, a deployloop reads it and the
+// events of the pipeline, and judges from what came through the broker alone.
+func TestScaleOutByKafka(t *testing.T) {
 	t.Parallel()
 	full := deploylooptest.FullProgram(t)
-	for _, file := range []string{"examples/scale-out/kafka-sender.yaml", "examples/scale-out/kafka-deployloop.yaml"} {
-		c := exec.Command(full, "validate", "--config", filepath.Join(servertest.Root(t), file))
-		c.Env = append(os.Environ(), "LOOP=1", "NAMESPACE=shop", "NAMESPACES=shop|search")
-		out, err := c.CombinedOutput()
-		require.NoError(t, err, "%s: %s", file, out)
-	}
+	places := deploylooptest.NewPlaces(t)
+	broker := places.Of("9092")
+	_, port, err := net.SplitHostPort(broker)
+	require.NoError(t, err)
+	program := servertest.Tool(t, "kafka")
+	servertest.Run(t, "Kafka", func() *exec.Cmd { return exec.Command(program, "-port", port) }, func() bool {
+		c, err := net.Dial("tcp", broker)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	sender := deploylooptest.StartExample(t, deploylooptest.Example{
+		Program: full, File: "examples/scale-out/kafka-sender.yaml", Places: places, Env: []string{"NAMESPACE=shop"},
+	})
+	text := strings.ReplaceAll(string(readFile(t, "../../examples/scale-out/kafka-deployloop.yaml")), "${env:LOOP}", "1")
+	moved := filepath.Join(t.TempDir(), "kafka-deployloop.yaml")
+	require.NoError(t, os.WriteFile(moved, places.Move([]byte(text)), 0o600))
+	reader := deploylooptest.StartExample(t, deploylooptest.Example{
+		Program: full, Moved: moved, Places: places, Console: "18090", Env: []string{"NAMESPACES=shop|search"},
+	})
+
+	s := open(t, sender.OTLP, "checkout")
+	eventually(t, 60*time.Second, func() bool {
+		var coverage struct{ Services []struct{ Service string } }
+		return reader.Get("/api/v1/coverage", &coverage) == nil && len(coverage.Services) == 1
+	}, "the reader has the topic")
+	s.waitForHistory()
+	mark(t, sender, "checkout")
+	eventually(t, 30*time.Second, func() bool { _, err := reader.Deployment("checkout", badRevision); return err == nil }, "the event came through the broker")
+	s.canary(0.3)
+	v := waitFor(t, reader, "checkout", event.Regressed)
+	assert.Equal(t, "1.1.0", v.Deployment.Version)
 }
