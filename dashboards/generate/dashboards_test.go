@@ -89,6 +89,7 @@ func missing(path string, source, back any) (out []string) {
 type board struct {
 	UID, Title, Description string
 	Panels                  []panel
+	Links                   []linked
 	Templating              struct {
 		List []struct{ Name, Type string }
 	}
@@ -96,6 +97,8 @@ type board struct {
 		List []struct{ Name, Expr string }
 	}
 }
+
+type linked struct{ Title, URL string }
 
 type panel struct {
 	ID                       int
@@ -105,6 +108,7 @@ type panel struct {
 	FieldConfig              struct {
 		Defaults struct {
 			Unit       string
+			Links      []linked
 			Thresholds *struct{ Steps []any }
 		}
 	}
@@ -179,6 +183,77 @@ func TestLint(t *testing.T) {
 		}
 		assert.Len(t, taken, 24*bottom, "%s has holes", file)
 	}
+}
+
+// From each dashboard ways lead to the console and the traces; from a
+// deployment to its page, its commit and its own traces, and from the suspects
+// to theirs.
+func TestLinks(t *testing.T) {
+	const (
+		console    = "${console}/"
+		deployment = "${console}/deployments/${"
+		commit     = "${console}/changes/${__data.fields.revision:percentencode}"
+		alerts     = "${console}/alerts"
+		traces     = "/explore?"
+	)
+	ways := map[string]map[string][]string{ // by file and title
+		"deployment.json": {
+			"The deployment":                 {deployment, commit, traces},
+			"Verdict":                        {deployment},
+			"Open anomalies of this service": {alerts},
+			"Indicators, strongest first":    {deployment},
+			"Suspects":                       {commit, deployment},
+			"Failed requests":                {traces},
+			"Operations of this deployment by failures": {traces, deployment},
+		},
+		"loop.json": {"Open anomalies": {alerts}},
+		"service.json": {
+			"Failed":                               {traces},
+			"Failed requests":                      {traces},
+			"Evidence against what is under watch": {deployment},
+			"Failing operations":                   {traces},
+		},
+		"build.json": {},
+	}
+	for file, b := range boards(t) {
+		want, known := ways[file]
+		require.True(t, known, file)
+		for _, start := range []string{console, traces} {
+			assert.NotEmpty(t, starting(b.Links, start), "%s: no link to %s", file, start)
+		}
+		if file == "deployment.json" {
+			assert.NotEmpty(t, starting(b.Links, deployment), file)
+		}
+		leads := map[string]bool{}
+		for _, p := range b.Panels {
+			links := p.FieldConfig.Defaults.Links
+			for _, l := range links {
+				leads[p.Title] = true
+				assert.NotEmpty(t, l.Title, p.Title)
+				if strings.HasPrefix(l.URL, traces) {
+					assert.Contains(t, l.URL, "${traces}", "%s: %s opens no data source of the variable", file, p.Title)
+				} else {
+					assert.True(t, strings.HasPrefix(l.URL, console), "%s: %s leads to %s", file, p.Title, l.URL)
+				}
+			}
+			for _, start := range want[p.Title] {
+				assert.NotEmpty(t, starting(links, start), "%s: %s has no link to %s", file, p.Title, start)
+			}
+		}
+		for title := range want {
+			assert.True(t, leads[title], "%s: %s is not there, or has no links", file, title)
+		}
+		assert.Len(t, leads, len(want), "%s: name the panel that has links now: %v", file, leads)
+	}
+}
+
+func starting(links []linked, with string) (list []linked) {
+	for _, l := range links {
+		if strings.HasPrefix(l.URL, with) {
+			list = append(list, l)
+		}
+	}
+	return list
 }
 
 // filtered asserts that a query follows the variables.
