@@ -46,7 +46,13 @@ func storage(key, dir string, create bool) Finding {
 	if f := writable(key, dir); f.Cause != "" {
 		return f
 	}
-	if free, known := freeSpace(dir); known && free < spaceWorth {
+	free, known := freeSpace(dir)
+	return room(key, free, known)
+}
+
+// room says whether there is space for more.
+func room(key string, free uint64, known bool) Finding {
+	if known && free < spaceWorth {
 		return Warn(CauseStorageFull, fmt.Sprintf("only %d MiB are free", free>>20), fmt.Sprintf("make room, or set %s to a larger disk", key))
 	}
 	return ok("can be written")
