@@ -123,15 +123,21 @@ func TestBrokenSetups(t *testing.T) {
 	t.Cleanup(secure.Close)
 	authority := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600))
-	grafana := newGrafana(t)
+	grafana, keeping := newGrafana(t), newGrafana(t)
 	github := newGitHub(t)
 	prometheus := prometheustest.Start(t, prometheustest.Options{Every: time.Second})
 
 	alertmanager := func(at string) string { return "exporters: {alertmanager: {endpoints: [" + at + "]}}" }
-	annotations := func(token string) string {
+	annotationsAt := func(at, token string) string {
 		return fmt.Sprintf(`
 exporters: {grafana_annotation: {endpoint: %s, token: %s}}
-service: {pipelines: {logs/verdicts: {receivers: [anomaly], exporters: [alertmanager, grafana_annotation]}}}`, grafana.URL, token)
+service: {pipelines: {logs/verdicts: {receivers: [anomaly], exporters: [alertmanager, grafana_annotation]}}}`, at, token)
+	}
+	annotations := func(token string) string { return annotationsAt(grafana.URL, token) }
+	elsewhere := func(pipelines string) string { // telemetry that goes to a back end alone
+		return fmt.Sprintf(`
+exporters: {otlp_http/backend: {endpoint: %s}}
+service: {pipelines: {%s}}`, loop.OTLP, pipelines)
 	}
 	forge := func(token, repository string) string {
 		return fmt.Sprintf(`
@@ -185,6 +191,10 @@ service: {extensions: [file_storage, ledger, console, basicauth/client]}`, guard
 			wrong: []string{"failure grafana no_permission"}, says: "annotations:create"},
 		"Grafana that may write and not remove": {overlay: annotations("writer"), code: 1,
 			wrong: []string{"failure grafana no_permission"}, says: "annotations:delete"},
+		"Grafana that does not list what it took": {overlay: annotations("blind"), code: 1,
+			wrong: []string{"failure grafana annotation_not_seen"}, says: "annotations:read"},
+		"Grafana that removes nothing": {overlay: annotationsAt(keeping.URL, "keeper"), code: 1,
+			wrong: []string{"failure grafana annotation_left"}, says: "deployloop-doctor"},
 		"forge token without scopes": {overlay: forge("unscoped", "acme/shop"), code: 1,
 			wrong: []string{"failure forge github no_permission"}, says: "repo"},
 		"forge token that is fine-grained and may only read": {overlay: forge("readonly", "acme/shop"), code: 1,
@@ -215,6 +225,22 @@ service: {extensions: [file_storage, ledger, console, basicauth/client]}`, guard
 			wrong: []string{"failure repository not_a_repository"}, says: "connectors::anomaly::repositories[0]::path"},
 		"a clone without the deployed commit": {overlay: "connectors: {anomaly: {repositories: [{service: checkout, path: " + other(t) + "}]}}", code: 1,
 			wrong: []string{"failure services commit_not_in_clone"}, says: revision[:7]},
+		"a repository without a commit": {overlay: "connectors: {anomaly: {repositories: [{service: other, path: " + fresh(t) + "}]}}", arguments: []string{"--skip", "services"}, code: 1,
+			wrong: []string{"failure repository empty_repository"}, says: "fetch"},
+		"a shallow clone": {overlay: "connectors: {anomaly: {repositories: [{service: other, path: " + shallow(t) + "}]}}", arguments: []string{"--skip", "services"},
+			wrong: []string{"warning repository shallow_clone"}, says: "fetch --unshallow"},
+		"nothing that watches": {overlay: elsewhere(`
+  traces: {exporters: [otlp_http/backend]}, metrics: {exporters: [otlp_http/backend]}, logs: {exporters: [otlp_http/backend]},
+  logs/verdicts: {receivers: [otlp]}, metrics/loop: {receivers: [otlp]}`), arguments: []string{"--skip", "services"}, code: 1,
+			wrong: []string{"failure configuration not_watched"}, says: "add anomaly to the exporters"},
+		"a signal that is not watched": {overlay: elsewhere("metrics: {exporters: [otlp_http/backend]}"),
+			wrong: []string{"warning configuration signal_not_watched"}, says: "no metrics reach the anomaly connector"},
+		"metrics of the loop that go nowhere": {overlay: "service: {pipelines: {metrics/loop: {receivers: [otlp]}}}",
+			wrong: []string{"warning configuration loop_metrics_unrouted"}, says: "metrics/loop"},
+		"a ledger in memory": {overlay: "extensions: {ledger: {storage: null}}",
+			wrong: []string{"warning configuration ledger_in_memory"}, says: "ledger is in memory only"},
+		"no console": {overlay: "service: {extensions: [file_storage, ledger]}",
+			wrong: []string{"warning configuration no_console"}, says: "service::extensions"},
 		"a pipeline without deploy_marker": {overlay: "service: {pipelines: {traces: {processors: [memory_limiter]}}}", code: 1,
 			wrong: []string{"failure configuration not_marked"}, says: "service::pipelines::traces::processors"},
 		"deployments that go nowhere": {overlay: "service: {pipelines: {logs: {receivers: [otlp]}}}", code: 1,

@@ -13,8 +13,9 @@ import (
 	"github.com/grafana/grafana-openapi-client-go/models"
 )
 
-// grafanaFake holds annotations as Grafana's API documents it, and knows four
-// tokens: editor may do everything, writer not remove, viewer only read.
+// grafanaFake holds annotations as Grafana's API documents it, and knows these
+// tokens: editor may do everything, writer not remove, viewer only read; to
+// blind nothing is listed, and of keeper nothing is removed though it says so.
 type grafanaFake struct {
 	*httptest.Server
 	mu   sync.Mutex
@@ -24,7 +25,9 @@ type grafanaFake struct {
 
 func newGrafana(t *testing.T) *grafanaFake {
 	g := &grafanaFake{}
-	may := map[string][]string{"editor": {"read", "create", "delete"}, "writer": {"read", "create"}, "viewer": {"read"}}
+	may := map[string][]string{"editor": {"read", "create", "delete"}, "writer": {"read", "create"}, "viewer": {"read"},
+		"blind": {"read", "create", "delete"}, "keeper": {"read", "create", "delete"}}
+	by := func(r *http.Request, token string) bool { return r.Header.Get("Authorization") == "Bearer "+token }
 	answer := func(w http.ResponseWriter, status int, body any) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
@@ -61,7 +64,7 @@ func newGrafana(t *testing.T) *grafanaFake {
 	mux.HandleFunc("GET /api/annotations", guard("read", func(w http.ResponseWriter, r *http.Request) {
 		found := []models.Annotation{}
 		for _, a := range g.kept {
-			if slices.Contains(a.Tags, r.URL.Query().Get("tags")) {
+			if slices.Contains(a.Tags, r.URL.Query().Get("tags")) && !by(r, "blind") {
 				found = append(found, a)
 			}
 		}
@@ -69,7 +72,7 @@ func newGrafana(t *testing.T) *grafanaFake {
 	}))
 	mux.HandleFunc("DELETE /api/annotations/{id}", guard("delete", func(w http.ResponseWriter, r *http.Request) {
 		id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
-		g.kept = slices.DeleteFunc(g.kept, func(a models.Annotation) bool { return a.ID == id })
+		g.kept = slices.DeleteFunc(g.kept, func(a models.Annotation) bool { return a.ID == id && !by(r, "keeper") })
 		answer(w, http.StatusOK, map[string]string{"message": "Annotation deleted"})
 	}))
 	g.Server = httptest.NewServer(mux)

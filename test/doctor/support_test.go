@@ -97,6 +97,22 @@ func other(t *testing.T) string {
 	return path
 }
 
+// fresh is a repository that nothing was committed to.
+func fresh(t *testing.T) string {
+	path := t.TempDir()
+	out, err := exec.Command("git", "init", "-q", path).CombinedOutput()
+	require.NoError(t, err, string(out))
+	return path
+}
+
+// shallow is a clone that lacks all commits but the newest.
+func shallow(t *testing.T) string {
+	path := t.TempDir()
+	out, err := exec.Command("git", "clone", "-q", "--depth", "1", "file://"+other(t), path).CombinedOutput()
+	require.NoError(t, err, string(out))
+	return path
+}
+
 // answering is a server with one answer to everything.
 func answering(t *testing.T, status int, body string) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
