@@ -99,6 +99,9 @@ func (e *Engine) close(s *service, sec int64) {
 	}
 	if len(k.samples)+len(k.hits) > 0 {
 		s.gap = max(.99*s.gap, min(float64(sec-1-s.lastActive), 10))
+		if s.restored {
+			s.restored, s.rejoining = false, sec+rejoinFor
+		}
 		s.lastActive = sec
 	}
 	s.stride = k.stride

@@ -9,6 +9,7 @@ import (
 
 const (
 	maxPatternIndicators = 500 // of a watch
+	rejoinFor            = 10  // seconds after a restart's first telemetry in which the old cohort is waited for
 	trafficFor           = 600 // seconds after readiness in which the whole service's traffic is compared with history
 )
 
@@ -144,9 +145,14 @@ func (w *watch) observe(sec int64, k *scratch) {
 // concurrent says whether the old cohort serves enough to be the control: it
 // was not silent for longer than this service's exporters are at times, and
 // goes at a twentieth of the new one's pace or more, unless history has nothing.
+// After a restart nobody has been heard yet: senders try again after seconds,
+// each after its own.
 func (w *watch) concurrent(sec int64) bool {
+	if w.lastOld == 0 {
+		return sec <= w.service.rejoining // what the new version says waits so long for the old one
+	}
 	silent := sec - 1 - w.lastOld
-	if w.lastOld == 0 || silent > max(60, 2*w.service.stride) || silent > 1+2*w.longestGap() && w.paceOld*float64(silent) > 5 {
+	if silent > max(60, 2*w.service.stride) || silent > 1+2*w.longestGap() && w.paceOld*float64(silent) > 5 {
 		return false
 	}
 	return w.paceOld >= .05*w.paceNew || w.base.Requests == 0

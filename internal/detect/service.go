@@ -35,6 +35,8 @@ type service struct {
 	lastActive int64    // last second with an item
 	gap        float64  // longest silence between busy seconds, fading over minutes
 	stride     int64    // the longest reporting interval of sources that speak by metrics, seconds
+	restored   bool     // from a snapshot, and not heard since
+	rejoining  int64    // last second till which senders may still be on their way back after a restart
 
 	always      *watch   // looks for what gets worse without a deployment
 	placebos    []*watch // of the window that runs

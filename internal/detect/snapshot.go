@@ -243,6 +243,7 @@ func (e *Engine) resumeClock(in snapshot) {
 }
 
 func (s *service) load(st serviceState) {
+	s.restored = true
 	for i, o := range st.Origins {
 		source := s.source(o)
 		if i < len(st.Firsts) && i < len(st.OpTotals) {
