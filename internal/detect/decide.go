@@ -42,6 +42,9 @@ func (w *watch) decide(sec int64) {
 	}
 	for w.state != event.Regressed && w.nats >= w.threshold && w.leader != nil {
 		reason, detail := w.exoneration(w.leader)
+		if reason == "" && w.seenOfOld(w.leader) {
+			reason, detail = event.ReasonOldCohortAffected, w.oldAffectedText()
+		}
 		if reason == "" {
 			var wait bool
 			reason, detail, wait = w.upstream(w.leader)
@@ -73,10 +76,7 @@ func (w *watch) decide(sec int64) {
 		return
 	}
 	if w.oldAffected() {
-		l := &w.errors.levels[0]
-		w.set(event.Exonerated, event.ReasonOldCohortAffected, fmt.Sprintf(
-			"errors rose in the old version too: %s there and %s in the new one, %s before the deployment",
-			percent(l.total.xs/l.total.ws), percent(l.total.xc/l.total.wc), percent(l.base.Events/l.base.Exposure)))
+		w.set(event.Exonerated, event.ReasonOldCohortAffected, w.oldAffectedText())
 		return
 	}
 	if w.state == event.Healthy {
@@ -176,15 +176,49 @@ func (w *watch) within() bool {
 // oldAffected: both cohorts are far above what the service did before, and the
 // new one is no worse than the old one.
 func (w *watch) oldAffected() bool {
+	return w.oldIsBad() && w.againstPast(w.errors.now) >= affectedNats && w.nats < 1
+}
+
+// oldIsBad: the old cohort, which serves, fails far more than the service did before.
+func (w *watch) oldIsBad() bool {
 	l := &w.errors.levels[0]
 	if l.total.ws < .05*l.total.wc || l.total.ws == 0 || l.base.Exposure == 0 || w.errors.old.ticks < minAffected {
 		return false
 	}
-	weigh := func(p *process) float64 {
-		t := p.leading()
-		return p.tempered(w.errors.inflation(w, l, t.window(), w.seconds(p.ticks-t.tick+1), true))
+	return w.againstPast(w.errors.old) >= affectedNats
+}
+
+// againstPast is ln E of one cohort's errors against history.
+func (w *watch) againstPast(p *process) float64 {
+	if p.ticks == 0 {
+		return 0
 	}
-	return weigh(w.errors.old) >= affectedNats && weigh(w.errors.now) >= affectedNats && w.nats < 1
+	t := p.leading()
+	return p.tempered(w.errors.inflation(w, &w.errors.levels[0], t.window(), w.seconds(p.ticks-t.tick+1), true))
+}
+
+// seenOfOld says whether failures that a caller sees are those of the old
+// version beside the new one: callers do not tell the two apart, so what they
+// see is compared with the past alone. The old one fails as never before, the
+// new one no more than it, and both together account for what the caller sees.
+func (w *watch) seenOfOld(i *indicator) bool {
+	if i.aside != AsideCaller || i.signal != event.SignalErrors || w.errors.nats >= 1 || !w.oldIsBad() {
+		return false
+	}
+	rate, explained := w.errors.levels[0].controlPast(), 0.
+	for _, p := range []*process{w.errors.old, w.errors.now} {
+		if p.ticks > 0 {
+			c := p.leading().window()
+			explained += math.Max(c.xc-rate*c.wc, 0)
+		}
+	}
+	return excess(&i.levels[0]) <= inherits*explained
+}
+
+func (w *watch) oldAffectedText() string {
+	l := &w.errors.levels[0]
+	return fmt.Sprintf("errors rose in the old version too: %s there and %s in the new one, %s before the deployment",
+		percent(l.total.xs/l.total.ws), percent(l.total.xc/l.total.wc), percent(l.controlPast()))
 }
 
 // exoneration looks for proof that the harm is not the deployment's: against

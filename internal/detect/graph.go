@@ -109,10 +109,11 @@ func (s *Source) calleeOf(name string) *Source {
 // upstream looks for proof that a harm was inherited: calls to something else
 // went bad no later and account for it, and that something moved without this
 // deployment: before its first instance was there, for other callers too, or by
-// a deployment of its own. Against history only, as all exoneration. wait says
+// a deployment of its own. What callers see is asked like what the service does
+// itself. Against history only, as all exoneration. wait says
 // that somebody else calls it or was deployed there, and may tell in a moment.
 func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait bool) {
-	if w.ready == 0 || len(i.levels) == 0 || i.gauge != nil || i.signal == event.SignalThroughput || i.aside == AsideCaller {
+	if w.ready == 0 || len(i.levels) == 0 || i.gauge != nil || i.signal == event.SignalThroughput {
 		return "", "", false
 	}
 	l := &i.levels[i.best]

@@ -14,6 +14,7 @@ import (
 type shop struct {
 	*sim
 	web, mobile, payments *Source
+	frontend              *Source // nil: nobody calls web
 	perSecond             int
 	now                   func(sec int64) (dbFails, webFails float64) // shares, from a second of the test on
 }
@@ -33,7 +34,12 @@ func (x *shop) play(seconds int) {
 				x.payments.Request(Request{Operation: "POST /pay", End: end, Duration: 2e6, Failed: lost}, nil)
 				mine := caller == x.web && x.rng.Float64() < own
 				caller.Call(Call{Callee: "payments", End: end, Duration: 3e6, Failed: lost || mine})
-				caller.Request(Request{Operation: "POST /order", End: end, Duration: 4e6, Failed: lost || mine || x.rng.Float64() < .002}, nil)
+				failed := lost || mine || x.rng.Float64() < .002
+				caller.Request(Request{Operation: "POST /order", End: end, Duration: 4e6, Failed: failed}, nil)
+				if caller == x.web && x.frontend != nil {
+					x.frontend.Call(Call{Callee: "web", End: end, Duration: 5e6, Failed: failed})
+					x.frontend.Request(Request{Operation: "GET /", End: end, Duration: 6e6, Failed: failed}, nil)
+				}
 			}
 		}
 		x.tick()
@@ -119,4 +125,66 @@ func TestUpstreamsOwnDeploymentIsBlamed(t *testing.T) {
 	v, _ = x.e.Verdict("web")
 	require.Equal(t, event.Exonerated, v.State, v.Detail)
 	require.Equal(t, event.ReasonUpstreamFirst, v.Reason)
+}
+
+// A caller of the service that inherits a harm sees that harm too: its view
+// does not convict what the dependency graph has cleared.
+func TestCallersSeeWhatWasInherited(t *testing.T) {
+	for seed := range uint64(5) {
+		x := newShop(seed)
+		x.frontend = x.source("frontend", "1")
+		x.play(400)
+		x.deployed("web", &x.web)
+		x.now = func(sec int64) (float64, float64) {
+			if sec >= 460 {
+				return .3, 0
+			}
+			return 0, 0
+		}
+		x.play(200)
+		v, _ := x.e.Verdict("web")
+		require.Equal(t, event.Exonerated, v.State, "seed %d: %s", seed, v.Detail)
+		require.Equal(t, event.ReasonUpstreamFirst, v.Reason)
+		seen := x.e.watches["web"].byOp[x.e.services[serviceKey{"web", "prod"}].opIndex[seenBy+"frontend"]]
+		require.True(t, seen.errors.cleared, "seed %d: the caller's view was not asked, so this shows nothing", seed)
+	}
+}
+
+// A canary and the old version beside it fail alike, since something that both
+// need did; their caller does not tell them apart.
+func TestCallersSeeTheOldVersionToo(t *testing.T) {
+	for seed := range uint64(5) {
+		for name, own := range map[string]float64{"both fail": 0, "the canary fails more": .6} {
+			x := newShop(seed)
+			x.play(400)
+			canary := x.payments
+			old := x.payments
+			x.deployed("payments", &canary)
+			for range 150 {
+				lost := .002
+				if x.sec-simStart >= 440 {
+					lost = .3
+				}
+				end := x.sec*second + second/2
+				for k := range 50 {
+					at, share := old, lost
+					if k%5 == 0 {
+						at, share = canary, lost+own
+					}
+					failed := x.rng.Float64() < share
+					at.Request(Request{Operation: "POST /pay", End: end, Duration: 2e6, Failed: failed}, nil)
+					x.web.Call(Call{Callee: "payments", End: end, Duration: 3e6, Failed: failed})
+					x.web.Request(Request{Operation: "POST /order", End: end, Duration: 4e6, Failed: failed}, nil)
+				}
+				x.tick()
+			}
+			v, _ := x.e.Verdict("payments")
+			if own > 0 {
+				require.Equal(t, event.Regressed, v.State, "seed %d, %s: %s", seed, name, v.Detail)
+				continue
+			}
+			require.Equal(t, event.Exonerated, v.State, "seed %d, %s: %s", seed, name, v.Detail)
+			require.Equal(t, event.ReasonOldCohortAffected, v.Reason)
+		}
+	}
 }

@@ -243,6 +243,9 @@ func (l *level) controlRate() float64 {
 	return 0
 }
 
+// controlPast is history's rate, where it has any exposure.
+func (l *level) controlPast() float64 { return l.base.Events / l.base.Exposure }
+
 // controlBound is a 95 % bound of the control's rate from all that is known.
 func (l *level) controlBound(up bool) float64 {
 	if up {
