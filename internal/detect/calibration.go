@@ -43,6 +43,9 @@ const (
 
 // add takes the peak of one window in.
 func (c *calibration) add(m float64) {
+	if !finite(m) {
+		return
+	}
 	if len(c.Peaks) < ownPeaks {
 		c.Peaks = append(c.Peaks, float32(m))
 		return
@@ -100,6 +103,9 @@ func (p *pool) add(c *calibration, m, most float64) {
 	}
 	location, scale := c.usual()
 	z := float32((m - location) / scale)
+	if !finite(float64(z)) {
+		return
+	}
 	p.sorted = nil
 	if len(p.Peaks) < pooledPeaks {
 		p.Peaks = append(p.Peaks, z)
@@ -220,6 +226,10 @@ func sortedPeaks(in []float32) []float64 {
 	return out
 }
 
+func finitePeaks(in []float32) bool {
+	return !slices.ContainsFunc(in, func(x float32) bool { return !finite(float64(x)) })
+}
+
 // median of sorted values; 0 of none.
 func median(sorted []float64) float64 {
 	n := len(sorted)
@@ -231,7 +241,7 @@ func median(sorted []float64) float64 {
 
 // restore takes what a snapshot holds, if its peaks are of this engine's kind.
 func (c *calibration) restore(saved calibration) {
-	if saved.Version == calibrationVersion && len(saved.Peaks) <= ownPeaks && saved.At >= 0 {
+	if saved.Version == calibrationVersion && len(saved.Peaks) <= ownPeaks && saved.At >= 0 && finitePeaks(saved.Peaks) {
 		*c = saved
 	}
 }

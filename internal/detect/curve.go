@@ -38,6 +38,16 @@ func (c *curve) add(step int64, x, n float64) {
 	c.Open[0].N += n
 }
 
+// sum is a number where all that the curve holds are.
+func (c *curve) sum() float64 {
+	out := c.X + c.N
+	for k := range c.Sums {
+		o, s := &c.Open[k], &c.Sums[k]
+		out += o.X + o.N + s.N + s.NN + s.NX + s.XX
+	}
+	return out
+}
+
 // turn closes the blocks that do not hold the step.
 func (c *curve) turn(step int64) {
 	c.X += c.Open[0].X

@@ -54,6 +54,14 @@ func (r *ring) turn() {
 	r.N[r.At], r.Failed[r.At] = 0, 0
 }
 
+// sum is a number where all that the ring holds are.
+func (r *ring) sum() (out float64) {
+	for k := range r.N {
+		out += float64(r.N[k]) + float64(r.Failed[k])
+	}
+	return out
+}
+
 // course calls f for the full bins, oldest first.
 func (r *ring) course(f func(n, failed float64)) {
 	for i := r.Filled; i >= 1; i-- {
@@ -272,6 +280,33 @@ func (h *history) clone() *history {
 	}
 	out.Patterns = append([]patternHistory(nil), h.Patterns...)
 	return &out
+}
+
+// finite says whether all its sums are numbers: one that is not stays so for
+// good, and nothing can be compared with it.
+func (h *history) finite() bool {
+	sum := h.Seconds + h.Requests + h.Lines + h.Aside + h.Bins + h.Recent.sum() + h.Errors.sum() + h.Traffic.sum()
+	for i := range h.Ops {
+		o := &h.Ops[i]
+		sum += o.N + o.Failed + o.Timed + o.Errors.sum()
+		if o.Recent != nil {
+			sum += o.Recent.sum()
+		}
+		if o.Sketch != nil {
+			for _, n := range o.Sketch {
+				sum += float64(n)
+			}
+		}
+		if o.Slow != nil {
+			for k := range o.Slow.Curves {
+				sum += o.Slow.Curves[k].sum()
+			}
+		}
+	}
+	for i := range h.Patterns {
+		sum += h.Patterns[i].Count + h.Patterns[i].Bins
+	}
+	return finite(sum)
 }
 
 // total is what the whole service did.

@@ -337,7 +337,7 @@ func (w *watch) rests() event.Calibration {
 
 // restore takes what a snapshot holds. Windows that ran are not in it.
 func (p *placebos) restore(saved pool, ledger placeboLedger) {
-	if len(saved.Peaks) <= pooledPeaks && saved.At >= 0 {
+	if len(saved.Peaks) <= pooledPeaks && saved.At >= 0 && finitePeaks(saved.Peaks) {
 		p.pool = pool{Peaks: saved.Peaks, At: saved.At}
 	}
 	p.ledger = ledger

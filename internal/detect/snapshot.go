@@ -269,7 +269,7 @@ func (s *service) load(st serviceState) {
 			}
 		}
 	}
-	if st.History != nil {
+	if st.History != nil && st.History.finite() {
 		s.history = st.History
 	}
 	s.gap = st.Gap
@@ -278,8 +278,11 @@ func (s *service) load(st serviceState) {
 
 func (e *Engine) loadWatch(st watchState) error {
 	s := e.serviceOf(st.Deployment.Service, st.Deployment.Environment)
-	if st.Base == nil {
+	if st.Base == nil || !st.Base.finite() {
 		st.Base = &history{}
+	}
+	if st.Fresh != nil && !st.Fresh.finite() {
+		st.Fresh = &history{}
 	}
 	w := e.newWatch(s, st.Deployment, st.Mode)
 	if st.Threshold > 0 {

@@ -75,6 +75,7 @@ const (
 const (
 	voiceFor     = 300 // seconds for which a better voice is heard
 	maxInterval  = 300 // seconds of a reporting interval
+	maxTally     = 1e9 // of an interval: no service does more, and counts are kept in 32 bits
 	lossRepeated = "metric_points_repeating_spans"
 	lossTally    = "metric_points_invalid"
 )
@@ -82,7 +83,7 @@ const (
 // Tally counts what a metric tells. False: another voice tells of these
 // requests already, or it could not be used; it is then counted by name.
 func (s *Source) Tally(t Tally) bool {
-	if !(t.N >= 0) || !(t.Failed >= 0) || !finite(t.N+t.Failed) || t.Failed > t.N && (t.Aside.Kind != AsideRate || t.N == 0) {
+	if !t.usable() {
 		s.service.losses.add(lossTally, 1)
 		return false
 	}
@@ -146,6 +147,18 @@ func (s *Source) Tally(t Tally) bool {
 		c.classify(test, b.Bin, b.N)
 	}
 	return true
+}
+
+// usable says whether its counts are ones: they are summed for good, and what
+// is not a number, or absurd, would be all that is ever known.
+func (t *Tally) usable() bool {
+	count := func(n float64) bool { return n >= 0 && n <= maxTally }
+	for _, b := range t.Buckets {
+		if !count(b.N) {
+			return false
+		}
+	}
+	return count(t.N) && count(t.Failed) && (t.Failed <= t.N || t.Aside.Kind == AsideRate && t.N > 0)
 }
 
 // speak notes that a voice told of requests.

@@ -104,3 +104,63 @@ func TestLayoutsMeet(t *testing.T) {
 	_, ok := NewLayout([]float64{2, 1})
 	require.False(t, ok)
 }
+
+// One absurd count must not be all that is ever known.
+func TestAbsurdCountsAreRefused(t *testing.T) {
+	e := New(Config{Start: time.Unix(simStart, 0)})
+	s := e.Source(Origin{Service: "checkout", Environment: "prod", Version: "1", Instance: "a"})
+	l, _ := NewLayout([]float64{1e7, 1e8})
+	good := Tally{Operation: "GET /cart", Family: FamilyHTTP, Voice: VoiceMetrics, N: 10, End: simStart * second, Layout: l, Buckets: []Bucket{{Bin: 3, N: 10}}}
+	require.True(t, s.Tally(good))
+	for name, spoil := range map[string]func(*Tally){
+		"count":    func(x *Tally) { x.N = 1e39 },
+		"infinite": func(x *Tally) { x.N = math.Inf(1) },
+		"failed":   func(x *Tally) { x.N, x.Failed, x.Aside.Kind = 10, 1e39, AsideRate },
+		"bucket":   func(x *Tally) { x.Buckets = []Bucket{{Bin: 3, N: 1e39}} },
+		"NaN":      func(x *Tally) { x.Buckets = []Bucket{{Bin: 3, N: math.NaN()}} },
+	} {
+		bad := good
+		spoil(&bad)
+		require.False(t, s.Tally(bad), name)
+	}
+	require.EqualValues(t, 5, s.service.losses.snapshot()[lossTally])
+	e.Tick(time.Unix(simStart+5, 0))
+	require.True(t, s.service.history.finite())
+	require.InDelta(t, 10, s.service.history.Requests, 1e-9)
+}
+
+// What a former version let in does not outlive a restart.
+func TestRestartForgetsWhatIsNoNumber(t *testing.T) {
+	for name, spoil := range map[string]func(*service){
+		"requests": func(s *service) { s.history.Requests = math.Inf(1) },
+		"ring":     func(s *service) { s.history.Recent.N[3] = float32(math.Inf(1)) },
+		"sketch":   func(s *service) { s.history.Ops[1].Sketch[5] = float32(math.NaN()) },
+		"curve":    func(s *service) { s.history.Errors.Sums[2].XX = math.Inf(1) },
+		"peaks":    func(s *service) { s.calibration.Peaks = append(s.calibration.Peaks, float32(math.NaN())) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := calm(3, Config{}, 500)
+			require.NotEmpty(t, s.e.order[0].calibration.Peaks)
+			spoil(s.e.order[0])
+			raw, err := s.e.Snapshot()
+			require.NoError(t, err)
+			again := New(Config{Start: time.Unix(s.sec, 0)})
+			require.NoError(t, again.Restore(raw))
+			x := again.order[0]
+			require.True(t, x.history.finite())
+			require.True(t, finitePeaks(x.calibration.Peaks))
+			require.Equal(t, name == "peaks", x.history.Requests > 0, "the rest is kept")
+			require.Equal(t, name != "peaks", len(x.calibration.Peaks) > 0, "the rest is kept")
+		})
+	}
+	c := calibration{Peaks: []float32{1, 2, 3}}
+	c.add(math.NaN())
+	c.add(math.Inf(1))
+	require.Len(t, c.Peaks, 3)
+	for range fewPeaks {
+		c.add(1)
+	}
+	p := pool{}
+	p.add(&c, math.NaN(), 20)
+	require.Empty(t, p.Peaks)
+}
