@@ -114,7 +114,7 @@ func (s *service) listened(sec int64) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.gauges.order, func(g *gauge) bool { return g.n >= alwaysSamples })
+	return slices.ContainsFunc(s.gauges.order, func(g *gauge) bool { return g.searched() && g.n >= alwaysSamples })
 }
 
 // alwaysSamples of a gauge make its quantiles known.
@@ -175,14 +175,21 @@ func (w *watch) stale(sec int64) bool {
 	if age < alwaysAge {
 		return false
 	}
-	return !w.brewing()
+	return !w.brewing(sec)
 }
 
-// brewing says whether something speaks for harm: it may be its begin.
-func (w *watch) brewing() bool {
+// brewing says whether something speaks for harm beyond what the noise of its
+// counts explains: it may be its begin. A drift is to be learnt, not waited for.
+func (w *watch) brewing(sec int64) bool {
 	for _, i := range w.indicators {
 		for k := range i.levels {
-			if p := &i.levels[k].harm; p.ticks > 0 && p.leading().gain > alwaysQuiet {
+			l := &i.levels[k]
+			if l.harm.ticks == 0 {
+				continue
+			}
+			t := l.harm.leading()
+			phi := i.inflation(w, l, t.window(), float64(sec-l.harm.last(t)), true)
+			if float64(t.gain)/math.Max(phi, 1) > alwaysQuiet {
 				return true
 			}
 		}
@@ -197,7 +204,7 @@ func (s *service) resetTests() {
 		return
 	}
 	if w := s.always; w != nil {
-		if w.state == event.Regressed || w.brewing() {
+		if w.state == event.Regressed || w.brewing(s.engine.open.Load()) {
 			return
 		}
 		s.always = nil // and begins anew with them

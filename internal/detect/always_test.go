@@ -219,3 +219,59 @@ func TestNoWatchHoldsEvictedInstances(t *testing.T) {
 		require.Zero(t, w.members[gone])
 	})
 }
+
+// What follows the load has a course as traffic has: no harm without a
+// deployment. A ratio of successes that falls is.
+func TestTheSearchLeavesOutWhatFollowsTheLoad(t *testing.T) {
+	for name, golden := range map[string]bool{"cpu": false, "success": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newSim(18, Config{})
+			var pods []*Source
+			for i := range 12 {
+				pods = append(pods, s.e.Source(Origin{Service: "checkout", Environment: "prod", Version: "1", Instance: strconv.Itoa(i)}))
+			}
+			told := 0
+			for sec := range 3600 {
+				level := .5
+				if sec >= 1800 { // the morning
+					level = .8
+				}
+				for _, p := range pods {
+					p.Request(Request{Operation: "POST /cart", End: s.sec*second + second/2, Duration: 1e7}, nil)
+					x := Sample{Name: name, At: s.sec*second + second/2, Value: level + .05*s.rng.NormFloat64(), Worse: WorseHigher, Golden: golden}
+					if golden {
+						x.Value, x.Worse = 1-x.Value, WorseLower
+					}
+					if sec%10 == 0 {
+						p.Gauge(x)
+					}
+				}
+				s.tick()
+				told += len(s.e.Unprompted())
+			}
+			require.Equal(t, golden, told > 0, "told %d times", told)
+		})
+	}
+}
+
+// Evidence that its noise explains does not keep a watch from newer history.
+func TestNoiseDoesNotKeepAWatchOld(t *testing.T) {
+	s, _ := calm(19, Config{}, 600)
+	w := s.e.order[0].always
+	require.NotNil(t, w)
+	i := w.errors
+	l := &i.levels[0]
+	x := math.Round(3 * l.upper * 1e6)
+	for k := range w.indicators {
+		for j := range w.indicators[k].levels {
+			w.indicators[k].levels[j].harm = process{}
+		}
+	}
+	var logs [cells]float64
+	logs[0] = 2
+	l.harm.step(&logs, s.sec, counts{xc: x, wc: 1e6, wh: 1e6, eh: l.upper * 1e6})
+	lead := l.harm.leading()
+	require.Greater(t, float64(lead.gain), alwaysQuiet)
+	require.Greater(t, i.inflation(w, l, lead.window(), 1, true), 10.)
+	require.False(t, w.brewing(s.sec))
+}

@@ -334,12 +334,17 @@ func (g *gauge) base(b gaugeBound) (x, n, pods float64) {
 	return x, n, float64(len(seen))
 }
 
+// searched says whether the always-on channel looks at it. What is not golden
+// (processors, queues, active requests) follows the load: it has a course over
+// the day as traffic has, which all instances share.
+func (g *gauge) searched() bool { return g.golden }
+
 // gaugeIndicator makes the indicator of a gauge once its history is enough.
 func (w *watch) gaugeIndicator(g *gauge) *indicator {
 	if i := w.byGauge[g]; i != nil {
 		return i
 	}
-	if g.n < gaugeEnough {
+	if g.n < gaugeEnough || w.always && !g.searched() {
 		return nil
 	}
 	c := classTail
