@@ -16,9 +16,11 @@ const maxSeries = 256
 
 func (m *monitor) readGauge(s *source, metric pmetric.Metric) {
 	worse, golden := m.direction(metric.Name())
-	in := metric.Gauge().DataPoints()
+	var in pmetric.NumberDataPointSlice
 	if metric.Type() == pmetric.MetricTypeSum { // one that goes up and down
 		in = metric.Sum().DataPoints()
+	} else {
+		in = metric.Gauge().DataPoints()
 	}
 	for _, p := range in.All() {
 		x := detect.Sample{Name: metric.Name(), At: m.pointTime(p.Timestamp()), Worse: worse, Golden: golden}

@@ -63,21 +63,24 @@ func (m *monitor) readMetrics(md pmetric.Metrics) {
 			}
 			continue
 		}
-		resource := fingerprint(attributes)[0]
-		s.mu.Lock()
-		for _, sums := range [...]bool{false, true} { // a histogram is a better voice than the counter beside it
-			for _, scope := range r.ScopeMetrics().All() {
-				for _, metric := range scope.Metrics().All() {
-					if metric.Type() == pmetric.MetricTypeSum == sums {
-						m.readMetric(s, resource, scope.Scope().Name(), metric)
-					}
-				}
-			}
-		}
-		s.mu.Unlock()
+		m.readScopes(s, fingerprint(attributes)[0], r.ScopeMetrics())
 	}
 	if nameless > 0 {
 		m.refused.add(lossNoService, nameless)
+	}
+}
+
+func (m *monitor) readScopes(s *source, resource uint64, scopes pmetric.ScopeMetricsSlice) {
+	s.mu.Lock()
+	defer s.mu.Unlock()                           // whatever a point does, the source goes on
+	for _, sums := range [...]bool{false, true} { // a histogram is a better voice than the counter beside it
+		for _, scope := range scopes.All() {
+			for _, metric := range scope.Metrics().All() {
+				if metric.Type() == pmetric.MetricTypeSum == sums {
+					m.readMetric(s, resource, scope.Scope().Name(), metric)
+				}
+			}
+		}
 	}
 }
 

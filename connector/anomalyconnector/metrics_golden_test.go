@@ -73,6 +73,7 @@ func TestGoldenMetrics(t *testing.T) {
 				r.Metrics(batch, now)
 			}
 			r.Step(now.Add(5 * time.Second))
+			require.Zero(t, r.monitor.meter.panics.Load())
 			losses := r.Losses()
 			slices.SortFunc(losses, func(a, b event.Loss) int { return cmp.Compare(a.Name, b.Name) })
 			for _, l := range losses {
