@@ -260,7 +260,7 @@ jobs:
       - run: git clone -q "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY" . && git checkout -q "$GITHUB_SHA"
       - run: go test -json ./... > report.json
       - run: |
-          curl -sS --fail-with-body --data-binary @report.json -H 'Content-Type: application/json' "$CICD/v1/reports?revision=$GITHUB_SHA&repository=$GITHUB_REPOSITORY"
+          curl -sS --max-time 60 --fail-with-body --data-binary @report.json -H 'Content-Type: application/json' "$CICD/v1/reports?revision=$GITHUB_SHA&repository=$GITHUB_REPOSITORY"
 `
 	deployYAML = `name: deploy
 on: {push: {tags: ['*']}}

@@ -128,6 +128,7 @@ func (r *Runner) do(ctx context.Context, given task) {
 			if succeeded {
 				sh := exec.CommandContext(ctx, "sh", "-ec", step.Run)
 				sh.Dir = folder
+				sh.WaitDelay = 5 * time.Second // what a step leaves behind may hold its output
 				sh.Env = append(append(os.Environ(), r.env...), "GITHUB_SHA="+given.Context.SHA, "GITHUB_REF="+given.Context.Ref, "GITHUB_REPOSITORY="+given.Context.Repository, "GITHUB_SERVER_URL="+r.url)
 				out, err := sh.CombinedOutput()
 				succeeded = err == nil
