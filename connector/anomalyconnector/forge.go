@@ -5,61 +5,51 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/config/confighttp"
-	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/confmap"
 	"golang.org/x/time/rate"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/forge/forgeapi"
+	"github.com/deployloop/deployloop/internal/forge/forgeconfig"
 	"github.com/deployloop/deployloop/internal/gitrange"
 )
 
 // Forge is where commits are read where there is no clone: the forge's own API.
 type Forge struct {
-	confighttp.ClientConfig `mapstructure:",squash"`
+	forgeconfig.Settings `mapstructure:",squash"`
 
 	// Kind is github, gitlab or gitea (and Forgejo).
 	Kind string `mapstructure:"kind"`
-	// Token that may read the repository. Empty: the client's own auth, or none.
-	Token configopaque.String `mapstructure:"token"`
 	// Repository names it ("owner/name") where deployments do not.
 	Repository string `mapstructure:"repository"`
-	// RequestsPerSecond bounds the calls to the forge; default 5.
-	RequestsPerSecond float64 `mapstructure:"requests_per_second"`
 }
 
-const (
-	forgeRequests = 5
-	forgeTimeout  = 15 * time.Second
-)
+// Unmarshal begins with the defaults; the range of a deployment is read at once,
+// and no more until the next.
+func (f *Forge) Unmarshal(conf *confmap.Conf) error {
+	f.Settings = forgeconfig.Default(5)
+	return conf.Unmarshal(f)
+}
 
 func (f *Forge) validate(bad func(string, ...any), key string) {
-	if _, ok := forgeapi.Histories[f.Kind]; !ok {
-		bad("%s::kind: %q is none of %s", key, f.Kind, strings.Join(slices.Sorted(maps.Keys(forgeapi.Histories)), ", "))
+	if err := forgeconfig.CheckKind(f.Kind); err != nil {
+		bad("%s::kind: %w", key, err)
 	}
-	if u, err := url.Parse(f.Endpoint); f.Endpoint == "" && !forgeapi.Public(f.Kind) || f.Endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		bad("%s::endpoint: write the forge's base URL, for example https://git.example.com", key)
+	for _, problem := range f.Problems(f.Kind) {
+		bad("%s::%w", key, problem)
 	}
 	if f.Repository != "" && f.path("") == "" {
 		bad("%s::repository: %q is no owner/name", key, f.Repository)
-	}
-	if f.RequestsPerSecond < 0 {
-		bad("%s::requests_per_second: must not be negative; 0 means %d", key, forgeRequests)
 	}
 }
 
 // path is what the forge calls the repository of a deployment; "" when nobody says.
 func (f *Forge) path(told string) string {
-	host := forgeapi.WebHost(f.Kind, f.Endpoint)
-	return cmp.Or(forgeapi.RepositoryPath(told, host), forgeapi.RepositoryPath(f.Repository, host))
+	return cmp.Or(f.RepositoryPath(f.Kind, told), f.RepositoryPath(f.Kind, f.Repository))
 }
 
 // remotes are the forges that commits are read from, by their settings.
@@ -75,19 +65,12 @@ func (r *remotes) open(ctx context.Context, repositories []Repository, host comp
 		if f == nil {
 			continue
 		}
-		settings := f.ClientConfig
-		if settings.Timeout == 0 {
-			settings.Timeout = forgeTimeout
-		}
-		client, err := settings.ToClient(ctx, host.GetExtensions(), set)
+		client, err := f.ToClient(ctx, host.GetExtensions(), set)
 		if err != nil {
 			return fmt.Errorf("repositories[%d]::forge: %w", i, err)
 		}
 		r.clients = append(r.clients, client)
-		history, err := forgeapi.Histories[f.Kind](forgeapi.Options{
-			Endpoint: f.Endpoint, Token: string(f.Token), HTTP: client, Now: time.Now,
-			Limiter: rate.NewLimiter(rate.Limit(cmp.Or(f.RequestsPerSecond, forgeRequests)), 10),
-		})
+		history, err := forgeapi.NewHistory(f.Kind, f.Options(client, rate.NewLimiter(rate.Limit(f.RequestsPerSecond), 10), time.Now))
 		if err != nil {
 			return fmt.Errorf("repositories[%d]::forge: %w", i, err)
 		}

@@ -5,12 +5,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/forge/forgeconfig"
 )
 
 // Where the clone does not have a revision the forge is asked; where that does
@@ -38,8 +41,8 @@ func TestCommitsOfAForge(t *testing.T) {
 	defer forge.Close()
 
 	b := newBench(t, func(c *Config) {
-		f := &Forge{Kind: "gitea", Token: "secret", Repository: "acme/shop"}
-		f.Endpoint = forge.URL
+		f := &Forge{Settings: forgeconfig.Default(100), Kind: "gitea", Repository: "acme/shop"}
+		f.Endpoint, f.Token = forge.URL, "secret"
 		c.Repositories = []Repository{{Service: "*", Path: t.TempDir(), Forge: f}}
 	})
 	d := event.Deployment{Service: "checkout", PreviousRevision: previous, Revision: head}
@@ -64,20 +67,35 @@ func TestCommitsOfAForge(t *testing.T) {
 	assert.Equal(t, "forge", got.source, "the settings say which repository")
 }
 
+// What is not written is the default, also in a list.
 func TestForgeSettings(t *testing.T) {
-	for want, f := range map[string]Forge{
-		"forge::kind": {Kind: "svn", Repository: "a/b"},
-		"write the forge's base URL, for example https://git.example.com": {Kind: "gitea"},
-		"is no owner/name":     {Kind: "github", Repository: "shop"},
-		"must not be negative": {Kind: "gitlab", RequestsPerSecond: -1},
-	} {
+	read := func(forge map[string]any) *Config {
 		c := createDefaultConfig().(*Config)
-		c.Repositories = []Repository{{Service: "*", Forge: &f}}
-		require.ErrorContains(t, c.Validate(), want)
+		require.NoError(t, confmap.NewFromStringMap(map[string]any{
+			"repositories": []any{map[string]any{"service": "*", "forge": forge}},
+		}).Unmarshal(c))
+		return c
 	}
-	c := createDefaultConfig().(*Config)
-	c.Repositories = []Repository{{Service: "*", Forge: &Forge{Kind: "github"}}}
+	c := read(map[string]any{"kind": "github", "token": "secret", "app": nil})
 	require.NoError(t, c.Validate())
+	want := forgeconfig.Default(5)
+	want.Token = "secret"
+	require.Equal(t, &Forge{Settings: want, Kind: "github"}, c.Repositories[0].Forge)
+	c = read(map[string]any{"kind": "gitlab", "timeout": "2s", "requests_per_second": 50, "endpoint": "https://git.example.com"})
+	require.NoError(t, c.Validate())
+	require.Equal(t, 2*time.Second, c.Repositories[0].Forge.Timeout)
+	require.Equal(t, 50.0, c.Repositories[0].Forge.RequestsPerSecond)
+
+	for want, forge := range map[string]map[string]any{
+		"repositories[0]::forge::kind": {"kind": "svn", "endpoint": "https://git.example.com"},
+		"repositories[0]::forge::endpoint: write the forge's base URL, for example https://git.example.com": {"kind": "gitea"},
+		"is no owner/name": {"kind": "github", "repository": "shop"},
+		"repositories[0]::forge::requests_per_second: must be above 0": {"kind": "gitlab", "requests_per_second": -1},
+		"repositories[0]::forge::app: only GitHub has apps":            {"kind": "gitlab", "app": map[string]any{"id": "x"}},
+	} {
+		require.ErrorContains(t, read(forge).Validate(), want)
+	}
+	c = read(map[string]any{"kind": "github"})
 	c.Repositories[0].Forge = nil
 	require.ErrorContains(t, c.Validate(), "or set forge to where the code is")
 }

@@ -45,7 +45,7 @@ func TestGiteaTellsARange(t *testing.T) {
 	culprit := write("cart/total.go", "package cart\n\nfunc Total(prices []int) int {\n\tsum := prices[0]\n\tfor _, p := range prices[1:] {\n\t\tsum += p\n\t}\n\treturn sum\n}\n", "Begin with the first price")
 	head := write("web/page.ts", "export const title = 'Shop'\n", "A title")
 
-	h, err := forgeapi.Histories["gitea"](forgeapi.Options{
+	h, err := forgeapi.NewHistory("gitea", forgeapi.Options{
 		Endpoint: forge.URL, Token: ada.Token, HTTP: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 		Limiter: rate.NewLimiter(rate.Inf, 0), Now: time.Now,
 	})

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -96,6 +97,25 @@ type Options struct {
 	HTTP    *http.Client
 	Limiter *rate.Limiter // paces every request
 	Now     func() time.Time
+}
+
+// clients by the kind of forge.
+var clients = map[string]func(Options) (Forge, error){
+	"github": NewGitHub,
+	"gitea":  NewGitea, // and Forgejo
+	"gitlab": NewGitLab,
+}
+
+// Kinds are the kinds of forge that have a client, in order.
+func Kinds() []string { return slices.Sorted(maps.Keys(clients)) }
+
+// New is the client of a kind of forge.
+func New(kind string, o Options) (Forge, error) {
+	client, ok := clients[kind]
+	if !ok {
+		return nil, fmt.Errorf("no forge is called %q", kind)
+	}
+	return client(o)
 }
 
 // maxPages bounds what is read of a list, at pageSize a page.

@@ -22,19 +22,13 @@ var (
 	_ gitrange.History = (*gitLab)(nil)
 )
 
-// Histories are the clients that tell ranges, by the kind of forge.
-var Histories = map[string]func(Options) (gitrange.History, error){
-	"github": history(NewGitHub), "gitea": history(NewGitea), "gitlab": history(NewGitLab),
-}
-
-func history(make func(Options) (Forge, error)) func(Options) (gitrange.History, error) {
-	return func(o Options) (gitrange.History, error) {
-		f, err := make(o)
-		if err != nil {
-			return nil, err
-		}
-		return f.(gitrange.History), nil
+// NewHistory is a client that tells ranges, for a kind of forge.
+func NewHistory(kind string, o Options) (gitrange.History, error) {
+	f, err := New(kind, o)
+	if err != nil {
+		return nil, err
 	}
+	return f.(gitrange.History), nil
 }
 
 // newest keeps the last of commits that came oldest first, newest first.

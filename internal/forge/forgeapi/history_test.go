@@ -26,7 +26,7 @@ func ranged(t *testing.T, kind, endpoint, repository string) gitrange.Result {
 	t.Helper()
 	o := options(endpoint)
 	o.Token = "secret"
-	h, err := Histories[kind](o)
+	h, err := NewHistory(kind, o)
 	require.NoError(t, err)
 	r := gitrange.NewRemote(h)
 	got, err := r.Range(t.Context(), repository, before, revision, gitrange.Options{})
@@ -158,7 +158,7 @@ func TestRangesOfAForgeThatRefuses(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			say(w, code, answers{"message": "no"})
 		})
-		h, err := Histories[kind](options(c.URL))
+		h, err := NewHistory(kind, options(c.URL))
 		require.NoError(t, err)
 		_, _, err = h.Between(t.Context(), repository, before, revision, 10)
 		var f *Failed
