@@ -84,6 +84,24 @@ type reportOutput struct {
 	Unread  map[string]string         `json:"unread,omitempty"` // files and why
 	Sent    *report.Taken             `json:"sent,omitempty"`   // the receiver's answer
 	NotSent string                    `json:"not_sent,omitempty"`
+	LeftOut *leftOut                  `json:"left_out,omitempty"`
+}
+
+// leftOut counts results beyond a limit.
+type leftOut struct {
+	Judged int `json:"not_judged,omitempty"`
+	Sent   int `json:"not_sent,omitempty"`
+}
+
+func (o *reportOutput) leaveOut(judged, sent int) {
+	if judged+sent == 0 {
+		return
+	}
+	if o.LeftOut == nil {
+		o.LeftOut = &leftOut{}
+	}
+	o.LeftOut.Judged += judged
+	o.LeftOut.Sent += sent
 }
 
 func (f *reportFlags) run(c *cobra.Command, files []string) error {
@@ -126,6 +144,7 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 	if len(out.Reports) > 0 {
 		out.Verdict = baseline.Judge(run)
 	}
+	out.leaveOut(run.Left, 0)
 	out.Worse = out.Verdict.Worse()
 	if f.update && len(out.Reports) > 0 {
 		if err := baseline.Write(f.baseline); err != nil {
@@ -193,8 +212,14 @@ func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
 			fmt.Fprintf(stderr, "%s: %s\n", plain(name), plain(problem))
 		}
 	}
-	if out.NotSent != "" {
+	switch {
+	case out.NotSent != "" && out.Sent != nil:
+		fmt.Fprintf(stderr, "not all was sent: %s\n", plain(out.NotSent))
+	case out.NotSent != "":
 		fmt.Fprintf(stderr, "the reports were not sent: %s\n", plain(out.NotSent))
+	}
+	if left := out.LeftOut; left != nil {
+		fmt.Fprintf(stderr, "beyond what is kept of one run, %d results were not judged and %d not sent: split the run\n", left.Judged, left.Sent)
 	}
 	if f.codeQuality != "" {
 		if err := writeCodeQuality(f.codeQuality, out.Judgements); err != nil {

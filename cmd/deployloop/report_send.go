@@ -22,6 +22,7 @@ type sender struct {
 	endpoint string
 	offline  bool
 	timeout  time.Duration
+	moved    func() // nil, or told of each piece that is taken
 }
 
 func (s *sender) flags(c *cobra.Command) {
@@ -54,8 +55,22 @@ func (s *sender) files(ctx context.Context, what ciContext, kind string, names [
 	return client.Report(ctx, query, func() (io.ReadCloser, error) {
 		body, writer := io.Pipe()
 		go func() { writer.CloseWithError(writeArchive(writer, names, open)) }() // ends when the body is closed
+		if s.moved != nil {
+			return moving{body, s.moved}, nil
+		}
 		return body, nil
 	})
+}
+
+// moving tells when it is read from.
+type moving struct {
+	io.ReadCloser
+	moved func()
+}
+
+func (m moving) Read(p []byte) (int, error) {
+	m.moved()
+	return m.ReadCloser.Read(p)
 }
 
 func writeArchive(to io.Writer, names []string, open func(string) (*os.File, error)) error {

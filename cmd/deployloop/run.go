@@ -32,7 +32,8 @@ type runFlags struct {
 	flakyPass bool
 	raw       bool
 
-	signals chan os.Signal // nil: the process's own; a test sends its own
+	signals  chan os.Signal // nil: the process's own; a test sends its own
+	patience patience       // zero: defaultPatience
 }
 
 // newRunCommand is deployloop run: a build or test step under judgement.
@@ -49,7 +50,8 @@ result is judged against the baseline, with the place, the assertion, the stack'
 top, the commit that passed last and the command to run it again.
 
 The command runs as it is, without a shell; its output, signals and exit code are
-kept. It gets TRACEPARENT, so that what it traces is part of this step's span. Of
+kept. The first signal goes on to it and a second one ends it. It gets TRACEPARENT,
+so that what it traces is part of this step's span. Of
 go test -json the words of failing tests are shown, as go test itself would, on a
 terminal and in CI; elsewhere, and with --raw, the output passes through as it is.
 
@@ -60,8 +62,9 @@ that a step whose every failure was flaky has passed.
 
 Where --endpoint or DEPLOYLOOP_CICD_URL names a deployloop, it is told when the
 step begins, of each failure as it happens, and of all results in the end, so that
-an alert need not wait for the end of a run. Whatever becomes of that, the exit
-code stays.`,
+an alert need not wait for the end of a run. What was not taken is sent again; the
+end of a step waits a few seconds at most for a deployloop that takes nothing.
+Whatever becomes of that, the exit code stays.`,
 		Example: `  deployloop run -- go test -json ./...
   deployloop run --retries 2 --baseline .deployloop/baseline.json -- go test ./...
   deployloop run --report 'build/test-results/**/*.xml' -- ./gradlew test
@@ -95,12 +98,14 @@ const (
 // step is one command under judgement.
 type step struct {
 	*runFlags
-	out     reportOutput
-	known   *judge.Baseline
-	screen  *screen
-	sending *runSender // nil: nobody is told
-	child   event.PipelineRun
-	began   time.Time
+	out        reportOutput
+	known      *judge.Baseline
+	screen     *screen
+	interrupts *interrupts
+	sending    *runSender // nil: nobody is told
+	child      event.PipelineRun
+	began      time.Time
+	killed     bool // the command, by a signal: nothing is run again
 
 	mu     sync.Mutex // of what follows: stdout, stderr and reports are read at once
 	run    *judge.Run
@@ -143,11 +148,18 @@ func (f *runFlags) execute(c *cobra.Command, arguments []string) error {
 	}
 	s.child = f.pipelineRun(s.began)
 	s.screen = newScreen(c.OutOrStdout(), c.ErrOrStderr())
+	s.interrupts = hearInterrupts(f.signals)
+	defer s.interrupts.close()
+	ctx := context.WithoutCancel(c.Context()) // a signal ends the command, and not what is to be said of it
 	if f.to.wanted() {
-		s.sending = s.newSender(c.Context())
+		s.sending = s.newSender(ctx)
 	}
-	code, err := s.perform(c.Context(), arguments, c.InOrStdin())
+	code, err := s.perform(ctx, arguments, c.InOrStdin())
 	if err != nil {
+		s.tellEnd(exitNotStarted)
+		if s.out.NotSent != "" {
+			s.screen.note("its end was not sent: " + plain(s.out.NotSent))
+		}
 		return exitError{exitNotStarted, err}
 	}
 	return s.conclude(c, code)
@@ -164,14 +176,17 @@ func (s *step) perform(ctx context.Context, arguments []string, in io.Reader) (c
 	if len(s.globs) > 0 {
 		reports.Go(func() { s.followReports(polling) })
 	}
-	code, killed, err := s.start(ctx, arguments, in)
+	code, err = s.start(arguments, in)
 	stop()
 	reports.Wait()
-	if err != nil {
+	switch {
+	case errors.Is(err, errInterrupted):
+		return exitCode(s.interrupts.first()), nil
+	case err != nil:
 		return code, err
 	}
 	s.readReports()
-	for again := 1; again <= s.retries && code != 0 && !killed; again++ {
+	for again := 1; again <= s.retries && code != 0 && !s.stopped(); again++ {
 		failing := s.failing()
 		commands := goTestAgain(arguments, failing, s.cut)
 		if len(commands) == 0 {
@@ -183,18 +198,21 @@ func (s *step) perform(ctx context.Context, arguments []string, in io.Reader) (c
 		}
 		s.again = true
 		for _, command := range commands {
-			exit, stopped, err := s.start(ctx, command, nil)
-			s.again = s.again && err == nil && !stopped && exit == 0
+			exit, err := s.start(command, nil)
+			s.again = s.again && err == nil && !s.stopped() && exit == 0
 			if err != nil {
 				s.screen.note("it could not be run again: " + err.Error())
 			}
-			if err != nil || stopped {
+			if err != nil || s.stopped() {
 				return code, nil
 			}
 		}
 	}
 	return code, nil
 }
+
+// stopped tells whether a signal came, or ended the command: it was to end.
+func (s *step) stopped() bool { return s.killed || s.interrupts.count() > 0 }
 
 // conclude judges what the command left, tells it and gives its exit code.
 func (s *step) conclude(c *cobra.Command, code int) error {
@@ -216,24 +234,36 @@ func (s *step) conclude(c *cobra.Command, code int) error {
 	if flaky {
 		code = 0
 	}
-	if s.sending != nil {
-		s.child.State, s.child.FinishedAt, s.child.Result = "finished", time.Now().UTC(), "success"
-		if code != 0 {
-			s.child.Result = "failure"
-		}
-		s.out.Sent, s.out.NotSent = s.sending.end(s.child)
-	}
+	s.tellEnd(code)
 	if s.run.Size() > 0 || s.output == "json" {
 		if err := s.print(c.OutOrStdout(), c.ErrOrStderr(), s.out); err != nil {
-			return err
+			s.screen.note(err.Error())
 		}
 	} else if s.out.NotSent != "" {
-		s.screen.note("nothing was sent: " + s.out.NotSent)
+		s.screen.note("nothing was sent: " + plain(s.out.NotSent))
 	}
 	if code != 0 {
 		return exitError{code: code}
 	}
 	return nil
+}
+
+// tellEnd sends what is left of the step, and its end.
+func (s *step) tellEnd(code int) {
+	s.out.leaveOut(s.run.Left, 0)
+	if s.sending == nil {
+		return
+	}
+	s.child.State, s.child.FinishedAt, s.child.Result = "finished", time.Now().UTC(), "success"
+	switch {
+	case code != 0 && s.interrupts.count() > 0:
+		s.child.Result = "cancellation"
+	case code != 0:
+		s.child.Result = "failure"
+	}
+	var left int
+	s.out.Sent, left, s.out.NotSent = s.sending.end(s.child, s.interrupts)
+	s.out.leaveOut(0, left)
 }
 
 // take is told of each result as it comes.
@@ -282,7 +312,7 @@ func (s *step) addPlaces(code int) {
 	for _, f := range s.places {
 		s.run.Add(report.Item{Finding: &f})
 		if s.sending != nil {
-			s.sending.put(report.Event{Finding: &f}, false)
+			s.sending.put(report.Event{Finding: &f}, true)
 		}
 	}
 }
@@ -297,12 +327,20 @@ func (s *step) note(t event.TestResult, j event.Judgement) {
 		}
 		return
 	}
-	if t.IsJob() {
-		s.jobs++
-	} else {
-		s.failed[key] = t
-	}
+	s.fails(key, t)
 	s.screen.failure(j, s.known.Runs > 0)
+}
+
+// maxFailed bounds the tests that may be run again; more are not flaky.
+const maxFailed = 50_000
+
+// fails keeps a result that is a failure; s.mu is held.
+func (s *step) fails(key string, t event.TestResult) {
+	if t.IsJob() || len(s.failed) >= maxFailed {
+		s.jobs++
+		return
+	}
+	s.failed[key] = t
 }
 
 // failing lists the tests that have not passed yet, in a fixed order.

@@ -2,12 +2,10 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -15,69 +13,125 @@ import (
 	"time"
 
 	"github.com/deployloop/deployloop/internal/report"
-	"github.com/deployloop/deployloop/internal/terminal"
 )
 
-// start runs the command once and reads what it says. killed: by a signal, so that
-// nothing of it is run again.
-func (s *step) start(ctx context.Context, arguments []string, in io.Reader) (code int, killed bool, err error) {
+// lingers is how long the output of a command that ended is read on: a grandchild
+// that holds the pipe open must not hold up the step's end for ever.
+const lingers = 10 * time.Second
+
+var errInterrupted = errors.New("interrupted before it began")
+
+// start runs the command once and reads what it says. The first signal goes on to
+// it, and it may take its time to clean up; the second ends it.
+func (s *step) start(arguments []string, in io.Reader) (code int, err error) {
 	c := exec.Command(arguments[0], arguments[1:]...) // no CommandContext: it would kill, where a signal lets clean up
 	c.Env = os.Environ()
 	if os.Getenv("TRACEPARENT") == "" {
 		c.Env = append(c.Env, traceParent(s.child))
 	}
-	c.Stdin = in
+	c.Stdin, c.WaitDelay = in, lingers
 	stdout, stderr := s.reader(arguments, s.screen.stdout()), s.reader(nil, s.screen.stderr())
-	c.Stdout, c.Stderr = stdout, stderr
-	// A grandchild that holds the pipe open must not hold up the step's end for ever.
-	c.WaitDelay = 10 * time.Second
-
-	signals := s.signals
-	if signals == nil {
-		signals = make(chan os.Signal, 4)
-		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-		defer signal.Stop(signals)
-	}
-	if err := c.Start(); err != nil {
-		stdout.end()
-		stderr.end()
-		return exitNotStarted, false, err
-	}
-	ended := make(chan struct{})
-	var forwarding sync.WaitGroup
-	forwarding.Go(func() {
-		for stopped := ctx.Done(); ; {
-			select {
-			case sig := <-signals:
-				killed = true
-				// At a terminal the keyboard's signals reach the child by themselves.
-				if sig == syscall.SIGTERM || sig == syscall.SIGHUP || !terminal.IsTerminal(os.Stdin) {
-					_ = c.Process.Signal(sig) // it may have ended by now
-				}
-			case <-stopped:
-				killed, stopped = true, nil
-				_ = c.Process.Signal(syscall.SIGTERM)
-			case <-ended:
-				return
-			}
+	defer stderr.end()
+	defer stdout.end()
+	var reading [2]*childOutput
+	for i, to := range []*childReader{stdout, stderr} {
+		if reading[i], err = newChildOutput(to); err != nil {
+			return exitNotStarted, err
 		}
-	})
+		defer reading[i].close()
+	}
+	c.Stdout, c.Stderr = reading[0].write, reading[1].write
+
+	cut := make(chan struct{})
+	release, err := s.startUnder(c, sync.OnceFunc(func() { close(cut) }))
+	if err != nil {
+		return exitNotStarted, err
+	}
+	defer release()
+	for _, o := range reading {
+		o.begin()
+	}
 	err = c.Wait()
-	close(ended)
-	forwarding.Wait()
-	stdout.end()
-	stderr.end()
+	patience := time.NewTimer(lingers)
+	defer patience.Stop()
+	for _, o := range reading {
+		select {
+		case <-o.ended:
+		case <-patience.C:
+			patience.Reset(0) // for the other as well
+		case <-cut:
+		}
+		o.close()
+	}
 	exit := new(exec.ExitError)
 	switch {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
-		return c.ProcessState.ExitCode(), killed, nil
+		return c.ProcessState.ExitCode(), nil
 	case errors.As(err, &exit):
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			return 128 + int(status.Signal()), true, nil
+			s.killed = true
+			return 128 + int(status.Signal()), nil
 		}
-		return exit.ExitCode(), killed, nil
+		return exit.ExitCode(), nil
 	}
-	return exitNotStarted, killed, err
+	return exitNotStarted, err
+}
+
+// startUnder starts the command where no signal has come yet, and has it told of
+// those that come: a signal between the two would be lost.
+func (s *step) startUnder(c *exec.Cmd, cut func()) (release func(), err error) {
+	i := s.interrupts
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.got) > 0 {
+		return nil, errInterrupted
+	}
+	if err := c.Start(); err != nil {
+		return nil, err
+	}
+	i.act = func(sig os.Signal) {
+		switch {
+		case len(i.got) > 1:
+			cut()
+			_ = c.Process.Kill() // it may have ended by now
+		case !fromKeyboard(sig):
+			_ = c.Process.Signal(sig)
+		}
+	}
+	return func() { i.during(nil) }, nil
+}
+
+// childOutput is one output of the command on its way to a reader. It is a pipe of
+// our own, since only that can be cut short.
+type childOutput struct {
+	read, write *os.File
+	to          io.Writer
+	ended       chan struct{} // nil before begin
+}
+
+func newChildOutput(to io.Writer) (o *childOutput, err error) {
+	o = &childOutput{to: to}
+	o.read, o.write, err = os.Pipe()
+	return o, err
+}
+
+// begin reads once the command holds the other end.
+func (o *childOutput) begin() {
+	_ = o.write.Close()
+	o.ended = make(chan struct{})
+	go func() {
+		defer close(o.ended)
+		_, _ = io.Copy(o.to, o.read) // its writer never fails; how reading ends says nothing
+	}()
+}
+
+// close ends reading, and returns when nothing more comes.
+func (o *childOutput) close() {
+	_ = o.read.Close()
+	_ = o.write.Close()
+	if o.ended != nil {
+		<-o.ended
+	}
 }
 
 // childReader passes on what the command writes and reads it for results. It never

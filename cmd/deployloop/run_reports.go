@@ -124,14 +124,9 @@ func (s *step) readReports() {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				if t := i.Test; t != nil {
-					key := judge.Key(t.Suite, t.Case)
 					s.screen.count(*t)
-					switch {
-					case !report.Failed(t.Status):
-					case t.IsJob():
-						s.jobs++
-					default:
-						s.failed[key] = *t
+					if report.Failed(t.Status) {
+						s.fails(judge.Key(t.Suite, t.Case), *t)
 					}
 				}
 				if i.Cut != "" {

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/cicdclient"
@@ -18,34 +19,49 @@ import (
 const (
 	// sendFailures is how long failures wait for more to come along.
 	sendFailures = time.Second
-	// maxUnsent bounds what waits to be sent; passing tests go in the end.
-	maxUnsent = 200_000
+	// oneBatch is how long one request may take while the command runs, and the
+	// longest pause after one that failed.
+	oneBatch = 15 * time.Second
 )
 
-// runSender tells a deployloop of a step: its begin and its failures at once, the
-// rest in the end. Its one goroutine is the only one that sends.
-type runSender struct {
-	to     *sender
-	what   ciContext
-	client *cicdclient.Client
-	ctx    context.Context
-	cancel context.CancelFunc
-	files  []string // reports, sent whole in the end
+// patience is how long the end of a step waits for a deployloop that takes nothing:
+// for all that is left, and then for the step's end itself, which is always tried.
+type patience struct{ rest, last time.Duration }
 
-	mu      sync.Mutex
-	urgent  []report.Event
-	rest    []report.Event
-	left    int // beyond maxUnsent
+var defaultPatience = patience{rest: 3 * time.Second, last: 2 * time.Second}
+
+// runSender tells a deployloop of a step: its begin and its failures at once, the
+// rest in the end. What it was not taken stays, and is sent again. Its one goroutine
+// is the only one that sends.
+type runSender struct {
+	to       sender
+	what     ciContext
+	client   *cicdclient.Client // nil: there is nobody to tell, failure says why
+	ctx      context.Context
+	cancel   context.CancelFunc
+	patience patience
+	files    []string // reports, sent whole in the end
+
+	began time.Time
+	moved atomic.Int64 // since began, when a byte was taken last
+
+	mu           sync.Mutex
+	urgent, rest unsent
+	sent         report.Taken
+	failure      error // the last, of what is still to be sent
+
 	wake    chan struct{}
 	done    chan struct{}
 	sending sync.WaitGroup
-	sent    report.Taken
-	failure error // the first
 }
 
 func (s *step) newSender(ctx context.Context) *runSender {
-	r := &runSender{to: &s.to, what: s.what, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx)) // the end is told of after an interrupt, too
+	r := &runSender{to: s.to, what: s.what, patience: s.patience, began: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	if r.patience == (patience{}) {
+		r.patience = defaultPatience
+	}
+	r.to.moved = func() { r.moved.Store(int64(time.Since(r.began))) }
+	r.ctx, r.cancel = context.WithCancel(ctx)
 	if r.what.revision == "" {
 		r.failure = errNoRevision
 		return r
@@ -63,71 +79,91 @@ func (r *runSender) test(t event.TestResult) {
 	r.put(report.Event{Test: &t}, report.Failed(t.Status))
 }
 
+// put queues an event. An urgent one is sent while the command runs.
 func (r *runSender) put(e report.Event, urgent bool) {
+	if r.client == nil {
+		return
+	}
+	line, err := json.Marshal(e)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case len(r.urgent)+len(r.rest) >= maxUnsent:
-		r.left++
+	case err != nil:
+		r.failure = err // no event of ours
 	case urgent:
-		r.urgent = append(r.urgent, e)
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
+		r.urgent.put(line)
+		r.nudge()
 	default:
-		r.rest = append(r.rest, e)
+		r.rest.put(line)
+	}
+}
+
+func (r *runSender) nudge() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
 	}
 }
 
 func (r *runSender) run() {
-	for {
+	for pause := sendFailures; ; {
 		select {
 		case <-r.done:
 			return
 		case <-r.wake:
 		}
-		r.mu.Lock()
-		events := r.urgent
-		r.urgent = nil
-		r.mu.Unlock()
-		r.send(events)
+		if r.flush(&r.urgent, oneBatch) {
+			pause = sendFailures
+		} else {
+			pause = min(2*pause, oneBatch)
+			r.nudge()
+		}
 		select { // what fails next may be many
 		case <-r.done:
 			return
-		case <-time.After(sendFailures):
+		case <-time.After(pause):
 		}
 	}
 }
 
-// send sends events in one request. What could not be sent is lost, and said.
-func (r *runSender) send(events []report.Event) {
-	if len(events) == 0 {
-		return
-	}
-	var body bytes.Buffer
-	out := json.NewEncoder(&body)
-	for _, e := range events {
-		if err := out.Encode(e); err != nil {
-			r.fail(err)
-			return
+// flush sends what is queued, a batch a request, until one fails.
+func (r *runSender) flush(u *unsent, most time.Duration) bool {
+	for {
+		r.mu.Lock()
+		n, body := u.batch()
+		r.mu.Unlock()
+		if n == 0 {
+			return true
+		}
+		ctx, cancel := context.WithTimeout(r.ctx, most)
+		taken, err := r.send(ctx, body)
+		cancel()
+		r.mu.Lock()
+		if err == nil {
+			u.drop(n)
+		}
+		r.mu.Unlock()
+		if r.add(taken, err); err != nil {
+			return false
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, r.to.timeout)
-	defer cancel()
+}
+
+// send sends lines of events in one request.
+func (r *runSender) send(ctx context.Context, body []byte) (report.Taken, error) {
 	query := r.what.query()
 	query.Set("kind", string(report.Events))
-	taken, err := r.client.Report(ctx, query, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body.Bytes())), nil })
-	r.add(taken, err)
+	return r.client.Report(ctx, query, func() (io.ReadCloser, error) {
+		return moving{io.NopCloser(bytes.NewReader(body)), r.to.moved}, nil
+	})
 }
 
 func (r *runSender) add(taken report.Taken, err error) {
-	if err != nil {
-		r.fail(err)
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.failure = err; err != nil {
+		return
+	}
 	r.sent.Reports += taken.Reports
 	r.sent.Tests += taken.Tests
 	r.sent.Failures += taken.Failures
@@ -137,30 +173,111 @@ func (r *runSender) add(taken report.Taken, err error) {
 	r.sent.Broken += taken.Broken
 }
 
-func (r *runSender) fail(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.failure == nil {
-		r.failure = err
-	}
-}
-
-// end sends all that is left, the step's end last, and says what was taken.
-func (r *runSender) end(run event.PipelineRun) (*report.Taken, string) {
+// end sends all that is left, the step's end last, and says what was taken, what
+// was not and why. A deployloop that takes nothing holds it up for as long as
+// patience says; so does one that takes its time once there was a signal.
+func (r *runSender) end(run event.PipelineRun, stops *interrupts) (sent *report.Taken, left int, failure string) {
 	defer r.cancel()
 	close(r.done)
+	if r.client == nil {
+		return nil, 0, r.failure.Error()
+	}
+	release := stops.during(func(os.Signal) { r.cancel() })
+	stop := r.watch(stops.count() > 0)
+	if stops.count() > 1 {
+		r.cancel()
+	}
 	r.sending.Wait()
-	if r.client != nil && r.failure == nil {
-		r.send(slices.Concat(r.urgent, r.rest))
-		if len(r.files) > 0 && r.failure == nil {
-			ctx, cancel := context.WithTimeout(r.ctx, r.to.timeout)
-			r.add(r.to.files(ctx, r.what, "", r.files, os.Open))
-			cancel()
+	all := r.flush(&r.urgent, r.to.timeout) && r.flush(&r.rest, r.to.timeout)
+	if len(r.files) > 0 && all {
+		r.add(r.to.files(r.ctx, r.what, "", r.files, os.Open))
+	}
+	stop()
+	release()
+	unsent := r.failure
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), r.patience.last)
+	defer cancel()
+	defer stops.during(func(os.Signal) { cancel() })()
+	body, err := json.Marshal(report.Event{Run: &run})
+	if err == nil {
+		var taken report.Taken
+		taken, err = r.send(ctx, append(body, '\n'))
+		r.add(taken, err)
+	}
+	if unsent == nil {
+		unsent = err
+	}
+	if r.sent.Reports > 0 {
+		sent = &r.sent
+	}
+	left = r.urgent.left + r.rest.left
+	switch waiting := len(r.urgent.lines) + len(r.rest.lines); {
+	case unsent == nil:
+		return sent, left, ""
+	case waiting > 0:
+		return sent, left, fmt.Sprintf("%s: %s", howMany(waiting, "result"), unsent)
+	}
+	return sent, left, unsent.Error()
+}
+
+// watch gives up on what is left when nothing of it was taken for so long; hard:
+// even if something was.
+func (r *runSender) watch(hard bool) (stop func()) {
+	r.to.moved()
+	done := make(chan struct{})
+	go func() {
+		for idle := time.Duration(0); ; {
+			select {
+			case <-done:
+				return
+			case <-time.After(r.patience.rest - idle):
+			}
+			if idle = time.Since(r.began) - time.Duration(r.moved.Load()); hard || idle >= r.patience.rest {
+				r.cancel()
+				return
+			}
 		}
-		r.send([]report.Event{{Run: &run}})
+	}()
+	return func() { close(done) }
+}
+
+const (
+	// maxBatch bounds a request; proxies are known to take one MiB and no more.
+	maxBatch = 512 << 10
+	// maxUnsent bounds, of failures and of the rest each, what waits to be sent: a
+	// few hundred thousand results.
+	maxUnsent = 64 << 20
+)
+
+// unsent are events that wait to be sent, as JSON lines.
+type unsent struct {
+	lines [][]byte
+	size  int
+	left  int // that found no room
+}
+
+func (u *unsent) put(line []byte) {
+	if u.size+len(line) > maxUnsent {
+		u.left++
+		return
 	}
-	if r.failure != nil {
-		return nil, r.failure.Error()
+	u.lines, u.size = append(u.lines, line), u.size+len(line)
+}
+
+// batch is the first lines, as many as go into a request.
+func (u *unsent) batch() (n int, body []byte) {
+	for n < len(u.lines) && (n == 0 || len(body)+len(u.lines[n]) < maxBatch) {
+		body = append(append(body, u.lines[n]...), '\n')
+		n++
 	}
-	return &r.sent, ""
+	return n, body
+}
+
+// drop forgets the first lines.
+func (u *unsent) drop(n int) {
+	for _, line := range u.lines[:n] {
+		u.size -= len(line)
+	}
+	u.lines = u.lines[n:]
 }

@@ -23,6 +23,7 @@ import (
 // beyond maxEntries nothing new is taken in, and Left counts it.
 const (
 	maxEntries  = 200_000 // tests, findings and measurements, each
+	maxFailing  = 50_000  // tests of one run that fail, beyond maxEntries of any result
 	maxRecent   = 100     // revisions that a branch may have begun at
 	forgetAfter = 200     // runs
 	maxFileSize = 512 << 20
@@ -248,7 +249,7 @@ func (r *Run) addTest(t event.TestResult) *attempt {
 	key := Key(t.Suite, t.Case)
 	a := r.tests[key]
 	if a == nil {
-		if len(r.tests) >= maxEntries {
+		if n := len(r.tests); n >= maxEntries && (!report.Failed(t.Status) || n >= maxEntries+maxFailing) {
 			r.Left++
 			return &attempt{}
 		}

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -117,4 +118,17 @@ func TestBaselineFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, b, again)
 	require.Equal(t, []string{"new_failure a", "already_failing b"}, calls(again.Judge(runOf("r2", "a", "fail", "b", "fail"))))
+}
+
+// What fails beyond the limit of results is kept, since it is what a run is for.
+func TestAFailureBeyondTheLimitIsJudged(t *testing.T) {
+	b, r := NewBaseline(), NewRun("aaaaaaa1")
+	for i := range maxEntries + 3 {
+		r.addTest(event.TestResult{Suite: "s", Case: strconv.Itoa(i), Status: "pass"})
+	}
+	r.addTest(event.TestResult{Suite: "s", Case: "fails", Status: "fail"})
+	v := b.Judge(r)
+	require.Equal(t, 1, v.Failed)
+	require.Equal(t, 1, v.Count(event.NewFailure))
+	require.Equal(t, 3, r.Left)
 }

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/report"
+)
+
+// intake is a receiver that keeps what it took; refuse says which requests, from 1,
+// it does not take.
+type intake struct {
+	mu     sync.Mutex
+	asked  int
+	events []report.Event
+	refuse func(n int, body string) bool
+}
+
+func (i *intake) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, _ := io.ReadAll(req.Body)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.asked++
+	if i.refuse != nil && i.refuse(i.asked, string(body)) {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	_, err := report.Parse(strings.NewReader(string(body)), report.Kind(req.URL.Query().Get("kind")), report.Source{}, func(item report.Item) error {
+		i.events = append(i.events, report.Event{Test: item.Test, Run: item.Run})
+		return nil
+	})
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+	}
+	_, _ = io.WriteString(w, `{"reports":1}`)
+}
+
+// said is what it took, in order.
+func (i *intake) said() (list []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, e := range i.events {
+		if e.Run != nil {
+			list = append(list, e.Run.State+e.Run.Result)
+		} else {
+			list = append(list, e.Test.Case+" "+e.Test.Status)
+		}
+	}
+	return list
+}
+
+func (i *intake) start(t *testing.T) string {
+	server := httptest.NewServer(i)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+const oneFailsOnePasses = `echo '{"Action":"run","Package":"acme/cart","Test":"TestA"}'; echo '{"Action":"fail","Package":"acme/cart","Test":"TestA"}'
+echo '{"Action":"pass","Package":"acme/cart","Test":"TestB"}'; `
+
+func TestRunSendsAgainWhatWasNotTaken(t *testing.T) {
+	module(t, map[string]string{})
+	receiver := &intake{refuse: func(n int, body string) bool {
+		_ = os.WriteFile("asked", nil, 0o600)
+		return n == 1
+	}}
+	out, notes, code := runStep(t, "--endpoint", receiver.start(t), "--revision", "9f2c1ab", "-o", "json", "--",
+		"sh", "-c", `until [ -e asked ]; do sleep 0.01; done; `+oneFailsOnePasses+`exit 3`)
+	require.Equal(t, 3, code, notes)
+	require.Equal(t, []string{"executing", "TestA fail", "TestB pass", "finishedfailure"}, receiver.said())
+	require.NotContains(t, out, "not_sent")
+}
+
+// The step's end is tried even where nothing before it was taken.
+func TestRunAlwaysTriesToTellItsEnd(t *testing.T) {
+	module(t, map[string]string{})
+	receiver := &intake{refuse: func(_ int, body string) bool { return !strings.Contains(body, "finished") }}
+	out, _, code := runStep(t, "--endpoint", receiver.start(t), "--revision", "9f2c1ab", "-o", "json", "--", "sh", "-c", oneFailsOnePasses)
+	require.Zero(t, code)
+	require.Equal(t, []string{"finishedsuccess"}, receiver.said())
+	require.Contains(t, out, `"not_sent":"3 results: `)
+
+	receiver = &intake{}
+	_, notes, code := runStep(t, "--endpoint", receiver.start(t), "--revision", "9f2c1ab", "--", "./no-such-command")
+	require.Equal(t, exitNotStarted, code)
+	require.Contains(t, notes, "no-such-command")
+	require.Equal(t, []string{"executing", "finishedfailure"}, receiver.said())
+}
+
+// A deployloop that takes a request and never answers holds up a step's end for as
+// long as patience says, and changes nothing else.
+func TestRunDoesNotWaitForAnEndpointThatHangs(t *testing.T) {
+	module(t, map[string]string{"TEST-cart.xml": badReport})
+	var mu sync.Mutex
+	var bodies []string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		mu.Lock()
+		bodies = append(bodies, string(body))
+		mu.Unlock()
+		<-req.Context().Done()
+	}))
+	defer server.Close()
+	f := &runFlags{patience: patience{rest: 50 * time.Millisecond, last: 50 * time.Millisecond}}
+	_, notes, code := f.runHere(t, "--endpoint", server.URL, "--revision", "9f2c1ab", "--report", "*.xml", "--", "sh", "-c", oneFailsOnePasses+"touch TEST-cart.xml; exit 5")
+	require.Equal(t, 5, code)
+	require.Contains(t, notes, "the reports were not sent: 3 results: ")
+	mu.Lock()
+	defer mu.Unlock()
+	require.Contains(t, bodies[len(bodies)-1], `"finished"`)
+}
+
+func TestASignalCutsSendingShort(t *testing.T) {
+	module(t, map[string]string{})
+	f := &runFlags{signals: make(chan os.Signal, 1), patience: patience{rest: time.Hour, last: time.Hour}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		if !strings.Contains(string(body), "TestB") && !strings.Contains(string(body), "finished") {
+			_, _ = io.WriteString(w, `{"reports":1}`)
+			return
+		}
+		f.signals <- syscall.SIGINT // one while the rest is sent, one while the end is
+		<-req.Context().Done()
+	}))
+	defer server.Close()
+	_, _, code := f.runHere(t, "--endpoint", server.URL, "--revision", "9f2c1ab", "--", "sh", "-c", oneFailsOnePasses+"exit 5")
+	require.Equal(t, 5, code)
+}
+
+// What fails has room of its own, and what finds none is counted.
+func TestFailuresAreKeptWhateverPasses(t *testing.T) {
+	r := &runSender{}
+	pass, fail := make([]byte, 1<<20), []byte(`{}`)
+	for range 2 * maxUnsent / len(pass) {
+		r.rest.put(pass)
+	}
+	require.Equal(t, maxUnsent/len(pass), r.rest.left)
+	r.urgent.put(fail)
+	require.Zero(t, r.urgent.left)
+	n, body := r.urgent.batch()
+	require.Equal(t, 1, n)
+	require.Equal(t, "{}\n", string(body))
+	r.urgent.drop(n)
+	require.Equal(t, unsent{lines: [][]byte{}}, r.urgent)
+
+	out := reportOutput{}
+	out.leaveOut(0, r.rest.left)
+	var text, notes locked
+	require.NoError(t, (&reportFlags{output: "json"}).print(&text, &notes, out))
+	require.Contains(t, text.text(), `"left_out":{"not_sent":64}`)
+	require.Contains(t, notes.text(), "64 not sent")
+}
