@@ -57,6 +57,9 @@ func (c *consoleClient) get(ctx context.Context, path string, query url.Values, 
 }
 
 // post sends body as JSON and reads the answer into v.
+// shown is where the console is, without any secret in it.
+func (c *consoleClient) shown() string { return endpoint.Shown(c.base.String()) }
+
 func (c *consoleClient) post(ctx context.Context, path string, body, v any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -80,17 +83,17 @@ func (c *consoleClient) do(ctx context.Context, method, path string, query url.V
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("no console answers at %s (%w); start deployloop, or say where it is with --endpoint or %s", c.base.Redacted(), endpoint.Cause(err), envConsole)
+		return fmt.Errorf("no console answers at %s (%w); start deployloop, or say where it is with --endpoint or %s", c.shown(), endpoint.Cause(err), envConsole)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxConsoleAnswer))
 	if err != nil {
-		return fmt.Errorf("the answer of %s broke off: %w", c.base.Redacted(), err)
+		return fmt.Errorf("the answer of %s broke off: %w", c.shown(), err)
 	}
 	if response.StatusCode/100 != 2 {
 		r := refusal{Status: response.StatusCode}
 		if json.Unmarshal(answer, &r) != nil || r.Problem == "" {
-			r.Problem, r.Fix = "answered without a reason", "is "+c.base.Redacted()+" the console, and what it asks for (auth) given?"
+			r.Problem, r.Fix = "answered without a reason", "is "+c.shown()+" the console, and what it asks for (auth) given?"
 		}
 		if r.Status == http.StatusUnauthorized {
 			r.Fix = "set " + envConsoleToken + " to gate::token of the console, or put user and password of its auth into the URL"
@@ -98,7 +101,7 @@ func (c *consoleClient) do(ctx context.Context, method, path string, query url.V
 		return r
 	}
 	if err := json.Unmarshal(answer, v); err != nil {
-		return fmt.Errorf("%s answered, but not as a console does: is the port right?", c.base.Redacted())
+		return fmt.Errorf("%s answered, but not as a console does: is the port right?", c.shown())
 	}
 	return nil
 }

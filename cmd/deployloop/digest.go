@@ -52,7 +52,7 @@ event deployloop.digest.`,
 				return err
 			}
 			if answer.Digest.Till.IsZero() {
-				return fmt.Errorf("%s answered, but not as a console does: is the port right?", client.base.Redacted())
+				return fmt.Errorf("%s answered, but not as a console does: is the port right?", client.shown())
 			}
 			out := c.OutOrStdout()
 			if output == "json" {

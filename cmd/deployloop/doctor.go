@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/otelcol"
 
 	"github.com/deployloop/deployloop/internal/doctor"
+	"github.com/deployloop/deployloop/internal/endpoint"
 )
 
 // Exit codes of deployloop doctor.
@@ -126,7 +127,7 @@ func (r doctorRequest) run(c *cobra.Command) error {
 		if err != nil {
 			return err
 		}
-		report.Of, report.Console = "the deployloop at "+doctor.Shown(server.URL), doctor.Shown(server.URL)
+		report.Of, report.Console = "the deployloop at "+endpoint.Shown(server.URL), endpoint.Shown(server.URL)
 		checks = r.wanted("console", doctor.Console(server, doctor.Expected{}))
 		checks = append(checks, r.wanted("services", doctor.Services(server, nil, false))...)
 		checks = append(checks, doctor.Said("configuration", "", doctor.Skip("no configuration was given: only the console was asked", "give --config to test every link")))
@@ -199,7 +200,7 @@ func locationsText(locations []string) string {
 		if i > 0 {
 			text += ", "
 		}
-		text += doctor.Shown(l)
+		text += endpoint.ShownLocation(l)
 	}
 	return text
 }
@@ -209,7 +210,7 @@ func configFlags(locations []string) string {
 	text := ""
 	for _, l := range locations {
 		if l != scheme+":" || len(locations) > 1 {
-			text += " --config " + doctor.Shown(l)
+			text += " --config " + endpoint.ShownLocation(l)
 		}
 	}
 	return text

@@ -28,6 +28,7 @@ import (
 	"github.com/deployloop/deployloop/internal/cicdclient"
 	"github.com/deployloop/deployloop/internal/doctor"
 	"github.com/deployloop/deployloop/internal/doctor/otlpprobe"
+	"github.com/deployloop/deployloop/internal/endpoint"
 	"github.com/deployloop/deployloop/receiver/cicdreceiver"
 )
 
@@ -55,7 +56,7 @@ func (s *doctorSetup) checks(ctx context.Context) []doctor.Check {
 			add("webhook", doctor.Webhooks(server, r.config.Secrets())...)
 		}
 		if hasConsole {
-			s.consoleShown = doctor.Shown(console.URL)
+			s.consoleShown = endpoint.Shown(console.URL)
 			add("console", doctor.Console(console, s.expected()))
 			add("services", doctor.Services(console, s.clones(), true))
 		}
@@ -170,7 +171,7 @@ func (s *doctorSetup) scrapes() (list []doctor.Check) {
 
 // noClient is the finding of a client that cannot be made.
 func noClient(name, address, key string, err error) doctor.Check {
-	return doctor.Said(name, doctor.Shown(address), doctor.Fail(doctor.CauseConfigInvalid, "its client cannot be made: "+err.Error(), "correct "+key+" (auth, tls)"))
+	return doctor.Said(name, endpoint.Shown(address), doctor.Fail(doctor.CauseConfigInvalid, "its client cannot be made: "+endpoint.Hide(err.Error(), address), "correct "+key+" (auth, tls)"))
 }
 
 func (s *doctorSetup) alertmanagers(ctx context.Context) (list []doctor.Check) {
@@ -236,7 +237,7 @@ func (s *doctorSetup) forges(ctx context.Context) (list []doctor.Check) {
 			list = append(list, noClient("forge "+e.config.Forge, shown, key, err))
 			continue
 		}
-		list = append(list, doctor.ForgeAccess(doctor.Forge{Key: key, Kind: e.config.Forge, URL: doctor.Shown(shown), API: api, Comments: e.config.Comments,
+		list = append(list, doctor.ForgeAccess(doctor.Forge{Key: key, Kind: e.config.Forge, URL: endpoint.Shown(shown), API: api, Comments: e.config.Comments,
 			Repositories: func(ctx context.Context) []string { return s.repositories(ctx, e.config) }}))
 	}
 	if len(list) == 0 {

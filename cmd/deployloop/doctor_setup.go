@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -56,7 +57,11 @@ func newDoctorSetup(ctx context.Context, r doctorRequest, locations []string, cl
 	}
 	config, factories, err := readConfig(ctx, all)
 	if err != nil {
-		return nil, err
+		said := err.Error()
+		for _, location := range all {
+			said = endpoint.Hide(said, location)
+		}
+		return nil, errors.New(said)
 	}
 	return &doctorSetup{
 		doctorRequest: r, wiring: wiring{config}, factories: factories, clocks: clocks, start: "start it: deployloop" + configFlags(locations),

@@ -135,7 +135,7 @@ func (g gateRequest) run(ctx context.Context, client *consoleClient, out, progre
 		var v gateVerdict
 		err := client.get(ctx, "/gate/argo", g.question, &v)
 		if err == nil && v.Verdict == "" {
-			err = fmt.Errorf("%s answered, but not as a console does: is the port right?", client.base.Redacted())
+			err = fmt.Errorf("%s answered, but not as a console does: is the port right?", client.shown())
 		}
 		left := time.Until(deadline)
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/confmap"
+
+	address "github.com/deployloop/deployloop/internal/endpoint"
 )
 
 // Config of the alertmanager exporter.
@@ -112,13 +114,13 @@ func (c *Config) Validate() error {
 		u, err := url.Parse(e.Endpoint)
 		switch {
 		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-			errs = append(errs, fmt.Errorf("%s: %q is not an Alertmanager's base URL; write for example http://127.0.0.1:9093", where, e.Endpoint))
+			errs = append(errs, fmt.Errorf("%s: %q is not an Alertmanager's base URL; write for example http://127.0.0.1:9093", where, address.Shown(e.Endpoint)))
 			continue
 		case strings.Contains(u.Path, "/api/"):
 			errs = append(errs, fmt.Errorf("%s: give the base URL, without %s", where, u.Path))
 		}
 		if seen[e.Endpoint] {
-			errs = append(errs, fmt.Errorf("%s: %s is there twice; remove one", where, e.Endpoint))
+			errs = append(errs, fmt.Errorf("%s: %s is there twice; remove one", where, address.Shown(e.Endpoint)))
 		}
 		seen[e.Endpoint] = true
 		if e.Timeout <= 0 {
@@ -139,7 +141,7 @@ func (c *Config) Validate() error {
 	}
 	for key, text := range map[string]string{"console_url": c.ConsoleURL, "runbook_url": c.RunbookURL, "dashboard_url": c.DashboardURL} {
 		if text != "" && webURL(text) == "" {
-			errs = append(errs, fmt.Errorf("%s: %q is not an http(s) URL", key, text))
+			errs = append(errs, fmt.Errorf("%s: %q is not an http(s) URL", key, address.Shown(text)))
 		}
 	}
 	for name := range c.Labels {

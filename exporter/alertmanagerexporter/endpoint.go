@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 
 	"github.com/prometheus/alertmanager/api/v2/models"
 	"go.uber.org/zap"
 
+	address "github.com/deployloop/deployloop/internal/endpoint"
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/wording"
 )
@@ -31,7 +31,7 @@ const (
 // dropped, and the next heartbeat brings a fresh one.
 type endpoint struct {
 	teller *teller
-	name   string // the base URL
+	name   string // the base URL, as it may be shown
 	base   string // ends with a slash
 	client *http.Client
 
@@ -46,12 +46,8 @@ type endpoint struct {
 }
 
 func newEndpoint(t *teller, base string, client *http.Client) *endpoint {
-	name := base
-	if u, err := url.Parse(base); err == nil {
-		name = u.Redacted() // a password in it must reach neither logs nor metrics
-	}
 	return &endpoint{
-		teller: t, name: name, base: strings.TrimRight(base, "/") + "/", client: client,
+		teller: t, name: address.Shown(base), base: strings.TrimRight(base, "/") + "/", client: client,
 		pending: map[string]event.Anomaly{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -203,7 +199,7 @@ func (e *endpoint) post(ctx context.Context, alerts models.PostableAlerts) error
 	request.Header.Set("Content-Type", "application/json")
 	response, err := e.client.Do(request)
 	if err != nil {
-		return err
+		return address.Cause(err)
 	}
 	defer response.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(response.Body, answerLimit))

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"go.uber.org/zap"
 
+	address "github.com/deployloop/deployloop/internal/endpoint"
 	"github.com/deployloop/deployloop/internal/event"
 )
 
@@ -112,7 +113,7 @@ func (e *endpoint) silences(ctx context.Context) ([]silence, error) {
 	}
 	response, err := e.client.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, address.Cause(err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, silencesLimit+1))

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"golang.org/x/time/rate"
 
+	"github.com/deployloop/deployloop/internal/endpoint"
 	"github.com/deployloop/deployloop/internal/forge/forgeapi"
 	"github.com/deployloop/deployloop/internal/forge/forgeconfig"
 	"github.com/deployloop/deployloop/internal/waiver"
@@ -104,7 +105,7 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, c.Problems(c.Forge)...)
 	if c.ConsoleURL != "" && !forgeconfig.IsHTTP(c.ConsoleURL) {
-		errs = append(errs, fmt.Errorf("console_url: %q is not an http(s) URL", c.ConsoleURL))
+		errs = append(errs, fmt.Errorf("console_url: %q is not an http(s) URL", endpoint.Shown(c.ConsoleURL)))
 	}
 	seen := map[string]bool{}
 	for i, r := range c.Repositories {

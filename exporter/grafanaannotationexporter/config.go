@@ -9,6 +9,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/configopaque"
+
+	"github.com/deployloop/deployloop/internal/endpoint"
 )
 
 // Config of the grafana_annotation exporter. ClientConfig.Endpoint is Grafana's
@@ -56,11 +58,11 @@ func createDefaultConfig() component.Config {
 func (c *Config) Validate() error {
 	var errs []error
 	if u, err := url.Parse(c.Endpoint); c.Endpoint == "" || err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		errs = append(errs, fmt.Errorf("endpoint: %q is not Grafana's base URL; write for example http://127.0.0.1:3000", c.Endpoint))
+		errs = append(errs, fmt.Errorf("endpoint: %q is not Grafana's base URL; write for example http://127.0.0.1:3000", endpoint.Shown(c.Endpoint)))
 	}
 	if c.ConsoleURL != "" {
 		if u, err := url.Parse(c.ConsoleURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			errs = append(errs, fmt.Errorf("console_url: %q is not an http(s) URL", c.ConsoleURL))
+			errs = append(errs, fmt.Errorf("console_url: %q is not an http(s) URL", endpoint.Shown(c.ConsoleURL)))
 		}
 	}
 	if c.RequestsPerSecond <= 0 {

@@ -53,8 +53,8 @@ func New(at string) (*Client, error) {
 	return &Client{base: base, token: os.Getenv(EnvToken), http: &http.Client{}, wait: wait}, nil
 }
 
-// Endpoint is where the client sends, without any password in it.
-func (c *Client) Endpoint() string { return c.base.Redacted() }
+// Endpoint is where the client sends, without any secret in it.
+func (c *Client) Endpoint() string { return endpoint.Shown(c.base.String()) }
 
 // Mark records a deployment and returns the id by which it can be found.
 func (c *Client) Mark(ctx context.Context, request forge.DeploymentRequest) (string, error) {

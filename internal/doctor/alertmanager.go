@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/deployloop/deployloop/internal/endpoint"
 )
 
 // TestAlert is the alertname of the alert by which Alertmanager is tested.
@@ -22,7 +24,7 @@ const testAlertLife = 30 * time.Second
 // it gone. That takes less than the group_wait of any ordinary route, and an
 // alert that ended before is not notified. labels are those of every alert.
 func Alertmanager(s Server, labels map[string]string) Check {
-	return Check{"alertmanager", Shown(s.URL), func(ctx context.Context) []Finding {
+	return Check{"alertmanager", endpoint.Shown(s.URL), func(ctx context.Context) []Finding {
 		return []Finding{s.testAlert(ctx, labels)}
 	}}
 }

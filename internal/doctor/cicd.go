@@ -13,13 +13,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deployloop/deployloop/internal/endpoint"
 	"github.com/deployloop/deployloop/internal/forge"
 )
 
 // Receiver looks whether the cicd receiver is there and takes deployments. It
 // sends one without a service, which is refused for that, so none is recorded.
 func Receiver(s Server) Check {
-	return Check{"cicd", Shown(s.URL), func(ctx context.Context) []Finding {
+	return Check{"cicd", endpoint.Shown(s.URL), func(ctx context.Context) []Finding {
 		if f := s.isReceiver(ctx); f.Cause != "" {
 			return []Finding{f}
 		}
@@ -97,7 +98,7 @@ func Webhooks(s Server, secrets map[string]string) []Check {
 			continue
 		}
 		h := hooks[source]
-		checks = append(checks, Check{"webhook " + source, Shown(s.URL) + "/" + h.path, func(ctx context.Context) []Finding {
+		checks = append(checks, Check{"webhook " + source, endpoint.Shown(s.URL) + "/" + h.path, func(ctx context.Context) []Finding {
 			return []Finding{s.testWebhook(ctx, source, secrets[source])}
 		}})
 	}

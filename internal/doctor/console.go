@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deployloop/deployloop/internal/endpoint"
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/wording"
 )
@@ -28,7 +29,7 @@ type Expected struct {
 
 // Console asks the console how it is.
 func Console(s Server, want Expected) Check {
-	return Check{"console", Shown(s.URL), func(ctx context.Context) []Finding {
+	return Check{"console", endpoint.Shown(s.URL), func(ctx context.Context) []Finding {
 		var is Running
 		if f := s.askConsole(ctx, "api/v1/status", nil, &is); f.Cause != "" {
 			return []Finding{f}
@@ -151,7 +152,7 @@ func attribute(pair string) string { return "on the service: OTEL_RESOURCE_ATTRI
 func (c coverage) findings(console string) (list []Finding) {
 	if !c.Telemetry {
 		list = append(list, Warn(CauseNoTelemetry, "deployments of it are told, and no telemetry came since deployloop started",
-			"point its OTEL_EXPORTER_OTLP_ENDPOINT here, and compare the names at "+strings.TrimRight(Shown(console), "/")+"/coverage"))
+			"point its OTEL_EXPORTER_OTLP_ENDPOINT here, and compare the names at "+strings.TrimRight(endpoint.Shown(console), "/")+"/coverage"))
 	} else if !c.Traces {
 		list = append(list, Warn(CauseNoTraces, "it sends no traces: there are no error shares or latencies to compare", "on the service: OTEL_TRACES_EXPORTER=otlp"))
 	}

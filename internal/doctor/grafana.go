@@ -9,13 +9,15 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/deployloop/deployloop/internal/endpoint"
 )
 
 const testTag = "deployloop-doctor"
 
 // Grafana writes an annotation, finds it, removes it, and sees it gone.
 func Grafana(s Server) Check {
-	return Check{"grafana", Shown(s.URL), func(ctx context.Context) []Finding {
+	return Check{"grafana", endpoint.Shown(s.URL), func(ctx context.Context) []Finding {
 		return []Finding{s.testAnnotation(ctx)}
 	}}
 }

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/deployloop/deployloop/internal/endpoint"
 )
 
 // RemoteWrite sends an empty write, which changes nothing: a receiver that is
 // there takes it, and one that is off says so.
 func RemoteWrite(s Server) Check {
-	return Check{"prometheus_remote_write", Shown(s.URL), func(ctx context.Context) []Finding {
+	return Check{"prometheus_remote_write", endpoint.Shown(s.URL), func(ctx context.Context) []Finding {
 		return []Finding{s.testRemoteWrite(ctx)}
 	}}
 }
@@ -33,7 +35,7 @@ func (s Server) testRemoteWrite(ctx context.Context) Finding {
 		return Fail(CauseRemoteWriteDisabled, fmt.Sprintf("Prometheus does not take remote writes (%s)", got.said()),
 			"start Prometheus with --web.enable-remote-write-receiver")
 	case got.status == http.StatusNotFound || got.status == http.StatusMethodNotAllowed:
-		return Fail(CauseWrongServer, fmt.Sprintf("no remote write endpoint is at %s (%d)", Shown(s.URL), got.status),
+		return Fail(CauseWrongServer, fmt.Sprintf("no remote write endpoint is at %s (%d)", endpoint.Shown(s.URL), got.status),
 			fmt.Sprintf("set %s to the whole URL, for Prometheus http://HOST:9090/api/v1/write", s.Key))
 	}
 	return s.refused(got, "a remote write")
@@ -41,7 +43,7 @@ func (s Server) testRemoteWrite(ctx context.Context) Finding {
 
 // Scrape reads the page that Prometheus is to scrape.
 func Scrape(s Server) Check {
-	return Check{"prometheus_exporter", Shown(s.URL), func(ctx context.Context) []Finding {
+	return Check{"prometheus_exporter", endpoint.Shown(s.URL), func(ctx context.Context) []Finding {
 		got, err := s.send(ctx, http.MethodGet, "metrics", nil, nil, nil)
 		switch {
 		case err != nil:
@@ -63,7 +65,7 @@ const loopSeries = `count({__name__=~"deployloop_.+",__name__!~"deployloop_docto
 
 // Scraped asks Prometheus whether it holds the loop's metrics.
 func Scraped(s Server, targets []string) Check {
-	return Check{"prometheus", Shown(s.URL), func(ctx context.Context) []Finding {
+	return Check{"prometheus", endpoint.Shown(s.URL), func(ctx context.Context) []Finding {
 		got, err := s.call(ctx, http.MethodGet, "api/v1/query", url.Values{"query": {loopSeries}}, nil)
 		if err != nil {
 			return []Finding{s.unreachable(err)}

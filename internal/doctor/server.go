@@ -29,14 +29,6 @@ type Server struct {
 	Start  string // how to have it listen; "": by its own means
 }
 
-// Shown is the address without any password.
-func Shown(address string) string {
-	if u, err := url.Parse(address); err == nil {
-		return u.Redacted()
-	}
-	return "an address that cannot be read"
-}
-
 // maxAnswer bounds what is read of an answer.
 const maxAnswer = 8 << 20
 
@@ -123,7 +115,7 @@ func (s Server) unreachable(err error) Finding {
 	case CauseTLS:
 		fix = "set " + parent(s.Key) + "::tls::ca_file to the authority that signed it, and use the scheme (http, https) that it speaks"
 	}
-	return Fail(cause, fmt.Sprintf("%s cannot be reached at %s: %s", s.Kind, Shown(s.URL), why), fix)
+	return Fail(cause, fmt.Sprintf("%s cannot be reached at %s: %s", s.Kind, endpoint.Shown(s.URL), why), fix)
 }
 
 // parent of a configuration key.
@@ -153,7 +145,7 @@ func (s Server) refused(a answer, doing string) Finding {
 
 // wrong is the finding of a server that is another one.
 func (s Server) wrong(a answer) Finding {
-	what := fmt.Sprintf("what answers at %s is no %s (%d)", Shown(s.URL), s.Kind, a.status)
+	what := fmt.Sprintf("what answers at %s is no %s (%d)", endpoint.Shown(s.URL), s.Kind, a.status)
 	return Fail(CauseWrongServer, what, fmt.Sprintf("correct %s: its host, port and path", s.Key))
 }
 

@@ -25,8 +25,7 @@ func Find(given, variable, fallback string) (*url.URL, error) {
 	}
 	base, err := url.Parse(text)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		shown := text[strings.LastIndexByte(text, '@')+1:] // a log of CI is no place for a password
-		return nil, fmt.Errorf("endpoint %q is no URL; give one like %s (--endpoint or %s)", shown, fallback, variable)
+		return nil, fmt.Errorf("endpoint %q is no URL; give one like %s (--endpoint or %s)", Shown(text), fallback, variable)
 	}
 	return base, nil
 }

@@ -22,6 +22,8 @@ import (
 	"github.com/prometheus/common/model"
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/deployloop/deployloop/internal/endpoint"
 )
 
 // DefaultSeries are the metrics of OpenTelemetry's HTTP, RPC and messaging
@@ -110,7 +112,7 @@ func New(o Options) (*History, error) {
 	o.From, o.To = o.From.Truncate(o.Step), o.To.Truncate(o.Step)
 	client, err := api.NewClient(api.Config{Address: o.URL, RoundTripper: transport{o.Token}})
 	if err != nil {
-		return nil, redact(err, u)
+		return nil, redact(err, o.URL)
 	}
 	return &History{options: o, api: prometheus.NewAPI(client), begun: map[model.Fingerprint]int64{}, pause: time.Second}, nil
 }
@@ -233,7 +235,7 @@ func (h *History) persist(ctx context.Context, ask func(context.Context) error) 
 		err := ask(once)
 		cancel()
 		if err == nil || ctx.Err() != nil || attempt == attempts || !passing(err) {
-			return redactURL(err, h.options.URL)
+			return redact(err, h.options.URL)
 		}
 		select {
 		case <-ctx.Done():
@@ -271,24 +273,15 @@ func tooLarge(err error) bool {
 		slices.ContainsFunc([]string{"too many", "exceed", "limit", "maximum"}, func(w string) bool { return strings.Contains(text, w) })
 }
 
-// redact keeps a password out of an error.
-func redact(err error, u *url.URL) error {
-	if err == nil || u.User == nil {
-		return err
+// redact keeps what is secret in the server's address out of an error.
+func redact(err error, address string) error {
+	if err == nil {
+		return nil
 	}
-	password, _ := u.User.Password()
-	if password == "" || !strings.Contains(err.Error(), password) {
-		return err
+	if said := endpoint.Hide(err.Error(), address); said != err.Error() {
+		return errors.New(said)
 	}
-	return errors.New(strings.ReplaceAll(err.Error(), password, "xxxxx"))
-}
-
-func redactURL(err error, address string) error {
-	u, parseErr := url.Parse(address)
-	if parseErr != nil {
-		return err
-	}
-	return redact(err, u)
+	return err
 }
 
 var errBody = fmt.Errorf("the answer is longer than %d bytes", maxBody)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -169,9 +168,9 @@ func TestOptions(t *testing.T) {
 		_, err := New(o)
 		require.ErrorContains(t, err, name)
 	}
-	u, err := url.Parse("http://me:hunter2@nowhere.invalid")
-	require.NoError(t, err)
-	require.NotContains(t, redact(fmt.Errorf("get %s", u), u).Error(), "hunter2")
+	for _, address := range []string{"http://me:hunter2@nowhere.invalid", "http://hunter2@nowhere.invalid", "http://nowhere.invalid?api_key=hunter2"} {
+		require.NotContains(t, redact(fmt.Errorf("get %s", address), address).Error(), "hunter2")
+	}
 }
 
 // A series that appears late began then only if it holds what a few steps add:

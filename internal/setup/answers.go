@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/deployloop/deployloop/internal/endpoint"
 )
 
 // Answers are what a configuration is made of.
@@ -49,7 +51,7 @@ func (a Answers) Validate() error {
 	}
 	web := func(flag, text string) {
 		if text != "" && !IsURL(text) {
-			bad("%s %q: write a URL such as http://127.0.0.1:9093", flag, text)
+			bad("%s %q: write a URL such as http://127.0.0.1:9093", flag, endpoint.Shown(text))
 		}
 	}
 	for _, u := range a.Alertmanagers {
@@ -61,7 +63,7 @@ func (a Answers) Validate() error {
 	web("--public-url", a.PublicURL)
 	web("--console-url", a.ConsoleURL)
 	if a.Backend != "" && !IsURL(a.Backend) && !isAddress(a.Backend) {
-		bad("--backend %q: write host:port for OTLP over gRPC, or http(s)://host:port for OTLP over HTTP", a.Backend)
+		bad("--backend %q: write host:port for OTLP over gRPC, or http(s)://host:port for OTLP over HTTP", endpoint.Shown(a.Backend))
 	}
 	if a.Forge != "" && !slices.Contains(Forges, a.Forge) {
 		bad("--forge %q: use %s (gitea is Forgejo's too)", a.Forge, strings.Join(Forges, ", "))

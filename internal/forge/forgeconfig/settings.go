@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/config/configopaque"
 	"golang.org/x/time/rate"
 
+	"github.com/deployloop/deployloop/internal/endpoint"
 	"github.com/deployloop/deployloop/internal/forge/forgeapi"
 )
 
@@ -62,7 +63,7 @@ func (s *Settings) Problems(kind string) (problems []error) {
 	case s.Endpoint == "" && !forgeapi.Public(kind):
 		bad("endpoint: write the forge's base URL, for example https://git.example.com")
 	case s.Endpoint != "" && !IsHTTP(s.Endpoint):
-		bad(fmt.Sprintf("endpoint: %q is not an http(s) URL; write the forge's base URL, for example https://git.example.com", s.Endpoint))
+		bad(fmt.Sprintf("endpoint: %q is not an http(s) URL; write the forge's base URL, for example https://git.example.com", endpoint.Shown(s.Endpoint)))
 	}
 	if a := s.App; a != nil {
 		switch {
