@@ -35,6 +35,7 @@ type alertsView struct {
 	Notices                 []event.Notice // what nobody said
 	Shadow                  bool           // nothing is sent: alerts are shown here only
 	Token                   string         // of the forms that waive
+	NeedsToken              bool           // gate::token is set: the forms ask for it
 	Known                   string         // who the server's auth says is reading; "": the form asks
 	FirstDay, LastDay, Week string         // that a waiver may name, and a week from now
 }
@@ -104,7 +105,7 @@ func (s *site) alertsPage(w http.ResponseWriter, r *http.Request) {
 	view.Closed = view.Closed[:min(shownClosed, len(view.Closed))]
 	if len(view.Open) > 0 {
 		now := s.now().UTC()
-		view.Token, view.Known = s.formToken(w, r), authenticatedAs(r)
+		view.Token, view.Known, view.NeedsToken = s.formToken(w, r), authenticatedAs(r), s.cfg.Gate.Token != ""
 		view.FirstDay, view.LastDay = now.Format(time.DateOnly), now.Add(waiver.Limit).AddDate(0, 0, -1).Format(time.DateOnly)
 		view.Week = now.AddDate(0, 0, 7).Format(time.DateOnly)
 	}

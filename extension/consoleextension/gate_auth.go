@@ -14,9 +14,9 @@ import (
 // GateConfig is what the gate says when there is no verdict to go by, and who
 // may ask.
 type GateConfig struct {
-	// Token must come with each question to the gate, and with a waiver of the
-	// API: as a bearer token or as the password of basic authentication. "":
-	// none is needed. It stands in for `auth`, not beside it.
+	// Token must come with each question to the gate, and with a waiver: as a
+	// bearer token or as the password of basic authentication, of the page's form
+	// in a field. "": none is needed. It stands in for `auth`, not beside it.
 	Token configopaque.String `mapstructure:"token"`
 
 	// OnInconclusive is what a verdict of inconclusive means: fail, pass or wait.
@@ -45,13 +45,19 @@ func (c *GateConfig) validate(auth bool) error {
 	return nil
 }
 
-// tokenGiven tells whether the request carries the gate's token. Digests are
-// compared, so that the time taken tells nothing, the length included.
+// tokenGiven tells whether the request carries the gate's token.
 func (s *site) tokenGiven(r *http.Request) bool {
 	given, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !isBearer {
 		_, given, _ = r.BasicAuth()
 	}
+	return s.isGateToken(given)
+}
+
+// isGateToken tells whether what was given is the gate's token; where none is set
+// nothing is. Digests are compared, so that the time taken tells nothing, the
+// length included.
+func (s *site) isGateToken(given string) bool {
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.cfg.Gate.Token))
 	return s.cfg.Gate.Token != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }

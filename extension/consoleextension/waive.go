@@ -25,6 +25,8 @@ const (
 	waiverBodyLimit = 16 << 10
 	// csrfCookie holds the nonce that a form's token signs.
 	csrfCookie = "deployloop_csrf"
+	// gateTokenField of the form holds gate::token.
+	gateTokenField = "gate_token"
 )
 
 // closer is the one thing that the console may change.
@@ -136,6 +138,11 @@ func (s *site) formWaive(w http.ResponseWriter, r *http.Request) {
 	cookie, err := r.Cookie(csrfCookie)
 	if err != nil || s.crossOrigin.Check(r) != nil || !hmac.Equal([]byte(s.csrfToken(cookie.Value)), []byte(r.PostForm.Get("token"))) {
 		refuse(http.StatusForbidden, "The form did not come from this page", "Open the alerts anew and send it again; cookies of this page must be allowed.")
+		return
+	}
+	// The form's own token says that our page sent it, and not who did.
+	if s.cfg.Gate.Token != "" && !s.tokenGiven(r) && !s.isGateToken(r.PostForm.Get(gateTokenField)) {
+		refuse(http.StatusForbidden, "Not waived: the gate's token is missing or wrong", "A waiver needs gate::token of the console. Go back and give it with the form.")
 		return
 	}
 	id := r.PathValue("id")

@@ -84,6 +84,37 @@ func TestWaiveByAPIWithToken(t *testing.T) {
 	require.Equal(t, http.StatusOK, posted(h, target, "application/json", body, "Authorization", "Bearer "+token, "peer", "192.0.2.7:40000").Code)
 }
 
+// Whoever reaches the page reaches its form.
+func TestWaiveByFormWithToken(t *testing.T) {
+	const secret = "0123456789abcdef<&\""
+	l := ledger.New(ledger.Limits{})
+	id := event.AnomalyID(afternoon{noon}.play(t, l), event.KindDeployment, "", "")
+	h := handler(t, l, func(c *Config) { c.Gate.Token = secret })
+	shown := get(t, h, "/alerts")
+	require.Contains(t, shown.Body.String(), `type="password" name="gate_token" required`)
+	require.NotContains(t, shown.Body.String(), "0123456789abcdef", "the page does not give it away")
+	token := tokenField.FindStringSubmatch(shown.Body.String())[1]
+	cookie := shown.Result().Cookies()[0].Name + "=" + shown.Result().Cookies()[0].Value
+	post := func(token string, given ...string) *httptest.ResponseRecorder {
+		return posted(h, "/alerts/"+id+"/waive", "application/x-www-form-urlencoded",
+			url.Values{"token": {token}, "until": {"2026-11-30"}, "reason": {"known"}, "by": {"Grace"}, "gate_token": given}.Encode(), "Cookie", cookie)
+	}
+	for name, w := range map[string]*httptest.ResponseRecorder{
+		"none": post(token), "empty": post(token, ""), "wrong": post(token, "<script>0123456789abcdef"), "second": post(token, "wrong", secret),
+		"not from our page": post("", secret),
+	} {
+		require.Equal(t, http.StatusForbidden, w.Code, name)
+		require.NotContains(t, w.Body.String(), "0123456789abcdef", name)
+	}
+	require.Contains(t, post(token).Body.String(), "the gate&#39;s token is missing or wrong")
+	a, _ := l.Anomaly(id)
+	require.True(t, a.Open, "what was refused closed nothing")
+	require.Equal(t, http.StatusSeeOther, post(token, secret).Code)
+	a, _ = l.Anomaly(id)
+	require.False(t, a.Open)
+	require.NotContains(t, get(t, handler(t, l), "/alerts").Body.String(), "gate_token")
+}
+
 var tokenField = regexp.MustCompile(`name="token" value="([0-9a-f]{64})"`)
 
 func TestWaiveByForm(t *testing.T) {
