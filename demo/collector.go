@@ -18,8 +18,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/deployloop/deployloop/dashboards"
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/forge"
 )
 
 // collector is a deployloop with the built-in configuration, as a user would
@@ -210,7 +210,7 @@ func (c *collector) deploymentOf(ctx context.Context, service, revision string) 
 }
 
 // mark records a deployment, as `deployloop mark` does.
-func (c *collector) mark(ctx context.Context, d forge.DeploymentRequest) error {
+func (c *collector) mark(ctx context.Context, d cicd.DeploymentRequest) error {
 	body, err := json.Marshal(d)
 	if err != nil {
 		return err

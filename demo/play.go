@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/deployloop/deployloop/demo/shop"
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/forge"
 	"github.com/deployloop/deployloop/internal/wording"
 )
 
@@ -232,7 +232,7 @@ func (p *play) until(ctx context.Context, d time.Duration, done func() (bool, er
 
 // announce tells deployloop of a deployment's begin or end.
 func (p *play) announce(ctx context.Context, from, to release, status event.DeploymentStatus, begun time.Time) error {
-	d := forge.DeploymentRequest{
+	d := cicd.DeploymentRequest{
 		Service: "checkout", Environment: environment, Repository: repositoryName,
 		Revision: to.revision, PreviousRevision: from.revision, Version: to.version, PreviousVersion: from.version,
 		Status: string(status), StartedAt: begun, RollbackCommand: p.deployer.command(from.version),

@@ -9,15 +9,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/cicdclient"
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/forge"
 )
 
 // newMarkCommand is deployloop mark: it tells the cicd receiver of a deployment.
 func newMarkCommand() *cobra.Command {
 	var (
-		request           forge.DeploymentRequest
+		request           cicd.DeploymentRequest
 		endpoint, output  string
 		started, finished string
 		timeout           time.Duration
@@ -100,7 +100,7 @@ fail for that, add "|| true".`,
 	flags.StringVar(&request.PreviousVersion, "previous-version", "", "`version` that ran there before")
 	flags.StringVar(&request.Repository, "repository", "", "`repository`, as the forge names it: acme/shop")
 	flags.StringVar(&request.RollbackCommand, "rollback-command", "", "`command` that undoes it, shown with a bad verdict; {previous_version} and the like are filled in")
-	flags.StringVar(&request.Tool, "tool", "", "`tool` that deployed it, for its rollback: "+strings.Join(forge.Tools, ", "))
+	flags.StringVar(&request.Tool, "tool", "", "`tool` that deployed it, for its rollback: "+strings.Join(cicd.Tools, ", "))
 	flags.StringVar(&request.Object, "object", "", "what the tool calls it: `namespace/name`")
 	flags.StringVar(&request.Release, "release", "", "the tool's own `number` of it, e.g. the revision in helm history")
 	flags.StringVar(&request.PreviousRelease, "previous-release", "", "the tool's `number` of what ran before (default: as marked then)")
@@ -115,7 +115,7 @@ fail for that, add "|| true".`,
 	for name, values := range map[string][]string{
 		"status": {"started", "succeeded", "failed", "rolled_back"},
 		"output": {"text", "json"},
-		"tool":   forge.Tools,
+		"tool":   cicd.Tools,
 	} {
 		_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}

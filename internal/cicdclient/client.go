@@ -16,8 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/endpoint"
-	"github.com/deployloop/deployloop/internal/forge"
 	"github.com/deployloop/deployloop/internal/report"
 )
 
@@ -57,7 +57,7 @@ func New(at string) (*Client, error) {
 func (c *Client) Endpoint() string { return endpoint.Shown(c.base.String()) }
 
 // Mark records a deployment and returns the id by which it can be found.
-func (c *Client) Mark(ctx context.Context, request forge.DeploymentRequest) (string, error) {
+func (c *Client) Mark(ctx context.Context, request cicd.DeploymentRequest) (string, error) {
 	if err := request.Validate(); err != nil {
 		return "", err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/deployloop/deployloop/internal/forge"
+	"github.com/deployloop/deployloop/internal/cicd"
 )
 
 // serve answers with one reply after another, the last for ever.
@@ -40,7 +40,7 @@ func status(code int, line string, header ...string) func(http.ResponseWriter, *
 	}
 }
 
-var deployment = forge.DeploymentRequest{Service: "checkout", Version: "1.42.0"}
+var deployment = cicd.DeploymentRequest{Service: "checkout", Version: "1.42.0"}
 
 func TestMarkSendsTheRequest(t *testing.T) {
 	t.Setenv(EnvToken, "hush")
@@ -50,7 +50,7 @@ func TestMarkSendsTheRequest(t *testing.T) {
 			return
 		}
 		body, _ := io.ReadAll(req.Body)
-		request, err := forge.ParseDeploymentRequest(body)
+		request, err := cicd.ParseDeploymentRequest(body)
 		if err != nil || request.Service != "checkout" {
 			w.WriteHeader(http.StatusBadRequest)
 			return
@@ -134,7 +134,7 @@ func TestEndpoint(t *testing.T) {
 
 func TestInvalidRequestIsNotSent(t *testing.T) {
 	client, calls, _ := serve(t, status(202, `{"id":"x"}`))
-	_, err := client.Mark(context.Background(), forge.DeploymentRequest{Service: "checkout"})
+	_, err := client.Mark(context.Background(), cicd.DeploymentRequest{Service: "checkout"})
 	require.ErrorContains(t, err, "revision or version is missing")
 	require.Zero(t, *calls)
 }

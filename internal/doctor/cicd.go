@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/endpoint"
-	"github.com/deployloop/deployloop/internal/forge"
 )
 
 // Receiver looks whether the cicd receiver is there and takes deployments. It
@@ -143,7 +143,7 @@ func (s Server) heard(ctx context.Context, source, key string) Finding {
 	if err != nil {
 		return s.unreachable(err)
 	}
-	var by map[string]forge.Heard
+	var by map[string]cicd.Heard
 	if got.status != http.StatusOK || json.Unmarshal(got.body, &by) != nil {
 		return ok(holds) // it wants credentials for that
 	}
@@ -162,7 +162,7 @@ func (s Server) heard(ctx context.Context, source, key string) Finding {
 
 // ping sends what says nothing about a change; secret "" sends it unproven.
 func (s Server) ping(ctx context.Context, h hook, secret string) (answer, error) {
-	header := http.Header{"Content-Type": {"application/json"}, forge.HeaderProbe: {"doctor"}}
+	header := http.Header{"Content-Type": {"application/json"}, cicd.HeaderProbe: {"doctor"}}
 	for name, value := range h.header {
 		header.Set(name, value)
 	}

@@ -18,7 +18,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/deployloop/deployloop/internal/forge"
+	"github.com/deployloop/deployloop/internal/cicd"
+	"github.com/deployloop/deployloop/internal/cicd/argocd"
+	"github.com/deployloop/deployloop/internal/cicd/cdevents"
+	"github.com/deployloop/deployloop/internal/cicd/flagger"
+	"github.com/deployloop/deployloop/internal/cicd/flux"
+	"github.com/deployloop/deployloop/internal/cicd/gitea"
+	"github.com/deployloop/deployloop/internal/cicd/github"
+	"github.com/deployloop/deployloop/internal/cicd/gitlab"
+	"github.com/deployloop/deployloop/internal/cicd/jenkins"
+	"github.com/deployloop/deployloop/internal/cicd/spinnaker"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -221,15 +230,16 @@ func TestClocksWatch(t *testing.T) {
 
 // What a ping says is of no consequence, by the parsers that the receiver uses.
 func TestPingsSayNothing(t *testing.T) {
-	parsers := map[string]func(forge.Delivery) (forge.Intake, error){
-		"github": func(d forge.Delivery) (forge.Intake, error) { return forge.GitHub(d, forge.GitHubOptions{}) },
-		"gitea":  func(d forge.Delivery) (forge.Intake, error) { return forge.Gitea(d, forge.GitHubOptions{}) },
-		"gitlab": forge.GitLab, "flux": forge.Flux, "jenkins": forge.Jenkins, "argocd": forge.ArgoCD,
-		"flagger": forge.Flagger, "spinnaker": forge.Spinnaker, "cdevents": forge.CDEvents,
+	parsers := map[string]func(cicd.Delivery) (cicd.Intake, error){
+		"github": func(d cicd.Delivery) (cicd.Intake, error) { return github.Parse(d, github.Options{}) },
+		"gitea":  func(d cicd.Delivery) (cicd.Intake, error) { return gitea.Parse(d, github.Options{}) },
+		"gitlab": func(d cicd.Delivery) (cicd.Intake, error) { return gitlab.Parse(d, gitlab.Options{}) },
+		"flux":   flux.Parse, "jenkins": jenkins.Parse, "argocd": argocd.Parse,
+		"flagger": flagger.Parse, "spinnaker": spinnaker.Parse, "cdevents": cdevents.Parse,
 	}
 	require.Len(t, hooks, len(parsers))
 	for source, h := range hooks {
-		d := forge.Delivery{Body: []byte(h.body), ReceivedAt: time.Now()}
+		d := cicd.Delivery{Body: []byte(h.body), ReceivedAt: time.Now()}
 		for _, name := range []string{"X-GitHub-Event", "X-Gitea-Event"} {
 			if h.header[name] != "" {
 				d.Event = h.header[name]

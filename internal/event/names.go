@@ -37,18 +37,20 @@ const (
 	AttrOwnerName         = "vcs.owner.name"
 	AttrProviderName      = "vcs.provider.name"
 
-	AttrPipelineName   = "cicd.pipeline.name"
-	AttrPipelineRunID  = "cicd.pipeline.run.id"
-	AttrPipelineRunURL = "cicd.pipeline.run.url.full"
-	AttrPipelineState  = "cicd.pipeline.run.state"
-	AttrPipelineResult = "cicd.pipeline.result"
-	AttrPipelineAction = "cicd.pipeline.action.name"
-	AttrTaskName       = "cicd.pipeline.task.name"
-	AttrTaskRunID      = "cicd.pipeline.task.run.id"
-	AttrTaskRunURL     = "cicd.pipeline.task.run.url.full"
-	AttrTaskRunResult  = "cicd.pipeline.task.run.result"
-	AttrTaskType       = "cicd.pipeline.task.type"
-	AttrWorkerName     = "cicd.worker.name"
+	AttrPipelineName    = "cicd.pipeline.name"
+	AttrPipelineRunID   = "cicd.pipeline.run.id"
+	AttrPipelineRunURL  = "cicd.pipeline.run.url.full"
+	AttrPipelineState   = "cicd.pipeline.run.state"
+	AttrPipelineResult  = "cicd.pipeline.result"
+	AttrPipelineAction  = "cicd.pipeline.action.name"
+	AttrTaskName        = "cicd.pipeline.task.name"
+	AttrTaskRunID       = "cicd.pipeline.task.run.id"
+	AttrTaskRunURL      = "cicd.pipeline.task.run.url.full"
+	AttrTaskRunResult   = "cicd.pipeline.task.run.result"
+	AttrTaskType        = "cicd.pipeline.task.type"
+	AttrWorkerName      = "cicd.worker.name"
+	AttrWorkerState     = "cicd.worker.state"
+	AttrSystemComponent = "cicd.system.component"
 
 	AttrTestSuiteName    = "test.suite.name"
 	AttrTestCaseName     = "test.case.name"
@@ -62,6 +64,16 @@ const (
 	AttrExceptionType       = "exception.type"
 	AttrExceptionMessage    = "exception.message"
 	AttrExceptionStacktrace = "exception.stacktrace"
+
+	AttrImageTags        = "container.image.tags"
+	AttrImageTag         = "container.image.tag" // before it was a list
+	AttrImageID          = "container.image.id"
+	AttrImageRepoDigests = "container.image.repo_digests"
+	AttrK8sDeployment    = "k8s.deployment.name"
+	AttrReplicaSet       = "k8s.replicaset.name"
+	AttrPodName          = "k8s.pod.name"
+	AttrPodLabel         = "k8s.pod.label."  // and the label's name
+	AttrPodLabels        = "k8s.pod.labels." // the same, before
 
 	AttrHTTPRoute         = "http.route"
 	AttrHTTPRequestMethod = "http.request.method"
@@ -161,6 +173,8 @@ const (
 	MetricRunDuration  = "cicd.pipeline.run.duration"
 	MetricRunActive    = "cicd.pipeline.run.active"
 	MetricRunErrors    = "cicd.pipeline.run.errors"
+	MetricSystemErrors = "cicd.system.errors"
+	MetricWorkerCount  = "cicd.worker.count"
 	MetricTaskDuration = "deployloop.pipeline.task.duration"
 )
 

@@ -30,9 +30,9 @@ const (
 type Config struct {
 	confighttp.ServerConfig `mapstructure:",squash"`
 
-	GitHub    GitHubConfig `mapstructure:"github"`
-	Gitea     GitHubConfig `mapstructure:"gitea"`
-	GitLab    SourceConfig `mapstructure:"gitlab"`
+	GitHub    ForgeConfig  `mapstructure:"github"`
+	Gitea     ForgeConfig  `mapstructure:"gitea"`
+	GitLab    ForgeConfig  `mapstructure:"gitlab"`
 	Jenkins   SourceConfig `mapstructure:"jenkins"`
 	ArgoCD    SourceConfig `mapstructure:"argocd"`
 	Flux      SourceConfig `mapstructure:"flux"`
@@ -59,10 +59,10 @@ type SourceConfig struct {
 	AllowUnsigned bool `mapstructure:"allow_unsigned"`
 }
 
-// GitHubConfig is for /webhooks/github and /webhooks/gitea.
-type GitHubConfig struct {
-	// Secret is what the webhook's page calls secret; deliveries carry an
-	// HMAC-SHA256 of their body with it.
+// ForgeConfig is for /webhooks/github, /webhooks/gitea and /webhooks/gitlab.
+type ForgeConfig struct {
+	// Secret is what the webhook's page calls secret, or secret token: deliveries
+	// carry an HMAC-SHA256 of their body with it; GitLab's the token itself.
 	Secret configopaque.String `mapstructure:"secret"`
 	// ReleaseEnvironment makes a published release a deployment to this
 	// environment. Empty: releases are accepted and left alone.

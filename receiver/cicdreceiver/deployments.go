@@ -6,14 +6,14 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/forge"
 )
 
 // takeDeployment is POST /v1/deployments. The id in its answer is an alias of the
 // deployment: the one the request gave, else a new one.
 func (r *cicdReceiver) takeDeployment(req *http.Request, body []byte) answer {
-	request, err := forge.ParseDeploymentRequest(body)
+	request, err := cicd.ParseDeploymentRequest(body)
 	if err != nil {
 		return refuse(http.StatusBadRequest, outcomeBadInput, "%s", err)
 	}
@@ -27,7 +27,7 @@ func (r *cicdReceiver) takeDeployment(req *http.Request, body []byte) answer {
 		_, _ = rand.Read(random[:]) // never fails, says its documentation
 		id = event.GeneratedIDPrefix + hex.EncodeToString(random[:])
 	}
-	in := forge.Intake{Deployments: []event.Deployment{request.Deployment(id, now)}}
+	in := cicd.Intake{Deployments: []event.Deployment{request.Deployment(id, now)}}
 	if failure := r.send(req.Context(), "api", in); failure != nil {
 		return *failure
 	}

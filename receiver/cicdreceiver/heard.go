@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/deployloop/deployloop/internal/forge"
+	"github.com/deployloop/deployloop/internal/cicd"
 )
 
 const heardPath = "/v1/deliveries"
@@ -16,11 +16,11 @@ const heardPath = "/v1/deliveries"
 // asks here. Only as many sources as there are routes.
 type heard struct {
 	mu sync.Mutex
-	by map[string]forge.Heard
+	by map[string]cicd.Heard
 }
 
 func (h *heard) note(req *http.Request, source string, o outcome, now time.Time) {
-	if req.Header.Get(forge.HeaderProbe) != "" {
+	if req.Header.Get(cicd.HeaderProbe) != "" {
 		return
 	}
 	h.mu.Lock()
@@ -35,7 +35,7 @@ func (h *heard) note(req *http.Request, source string, o outcome, now time.Time)
 		return
 	}
 	if h.by == nil {
-		h.by = map[string]forge.Heard{}
+		h.by = map[string]cicd.Heard{}
 	}
 	h.by[source] = was
 }
@@ -49,7 +49,7 @@ func (r *cicdReceiver) tellHeard(req *http.Request) answer {
 	defer r.heard.mu.Unlock()
 	told := maps.Clone(r.heard.by)
 	if told == nil {
-		told = map[string]forge.Heard{}
+		told = map[string]cicd.Heard{}
 	}
 	return answer{status: http.StatusOK, outcome: outcomeIgnored, body: told}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/deployloop/deployloop/internal/forge"
+	"github.com/deployloop/deployloop/internal/cicd"
 )
 
 // What was taken and refused is told by source; probes and unknown paths are not
@@ -22,7 +22,7 @@ func TestDeliveriesAreTold(t *testing.T) {
 		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set("X-GitHub-Event", "ping")
 		request.Header.Set("X-Hub-Signature-256", signature)
-		request.Header.Set(forge.HeaderProbe, probe)
+		request.Header.Set(cicd.HeaderProbe, probe)
 		response, err := http.DefaultClient.Do(request)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
@@ -32,7 +32,7 @@ func TestDeliveriesAreTold(t *testing.T) {
 	post("/webhooks/github", bad, "")
 	post("/webhooks/github", bad, "doctor")
 	post("/webhooks/nobody", bad, "")
-	told := func() (by map[string]forge.Heard) {
+	told := func() (by map[string]cicd.Heard) {
 		response, err := http.Get(r.base + "/v1/deliveries")
 		require.NoError(t, err)
 		defer response.Body.Close()
@@ -42,7 +42,7 @@ func TestDeliveriesAreTold(t *testing.T) {
 		require.NoError(t, json.Unmarshal(body, &by))
 		return by
 	}
-	require.Equal(t, map[string]forge.Heard{"github": {Refused: 2, LastRefused: fixedNow}}, told())
+	require.Equal(t, map[string]cicd.Heard{"github": {Refused: 2, LastRefused: fixedNow}}, told())
 
 	open := start(t, wiring{config: func(c *Config) { c.NetAddr.Endpoint = "0.0.0.0:0" }})
 	response, err := http.Get(open.base + "/v1/deliveries")

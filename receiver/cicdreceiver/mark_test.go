@@ -7,10 +7,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/cicdclient"
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
-	"github.com/deployloop/deployloop/internal/forge"
 	"github.com/deployloop/deployloop/internal/ledger"
 )
 
@@ -20,7 +20,7 @@ func TestSeveralSourcesOfOneDeployment(t *testing.T) {
 	r := start(t, wiring{})
 	client, err := cicdclient.New(r.base)
 	require.NoError(t, err)
-	request := forge.DeploymentRequest{Service: "checkout", Environment: "production", Revision: "9f2c1abf852bd8fca8fcc58a9a2d6c842781e32a", Status: "started", RollbackCommand: "make undo"}
+	request := cicd.DeploymentRequest{Service: "checkout", Environment: "production", Revision: "9f2c1abf852bd8fca8fcc58a9a2d6c842781e32a", Status: "started", RollbackCommand: "make undo"}
 	first, err := client.Mark(context.Background(), request)
 	require.NoError(t, err)
 	request.Status = "succeeded"

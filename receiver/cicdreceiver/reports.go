@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/forge"
 	"github.com/deployloop/deployloop/internal/report"
 )
 
@@ -91,7 +91,7 @@ type reportIntake struct {
 	receiver *cicdReceiver
 	req      *http.Request
 	source   report.Source
-	batch    forge.Intake
+	batch    cicd.Intake
 	size     int
 	failure  *answer
 	told     report.Taken
@@ -129,7 +129,7 @@ func (in *reportIntake) take(i report.Item) error {
 	case i.Run != nil:
 		run := *i.Run
 		run.Repository, run.Revision, run.Ref = cmp.Or(run.Repository, in.source.Repository), cmp.Or(run.Revision, in.source.Revision), cmp.Or(run.Ref, in.source.Ref)
-		in.batch.Runs = append(in.batch.Runs, forge.Run{PipelineRun: run})
+		in.batch.Runs = append(in.batch.Runs, cicd.Run{PipelineRun: run})
 	}
 	if in.size++; in.size >= reportBatch {
 		return in.flush()
@@ -208,7 +208,7 @@ func (in *reportIntake) done(name string, sum report.Summary, err error) error {
 // flush hands the batch on.
 func (in *reportIntake) flush() error {
 	batch := in.batch
-	in.batch, in.size = forge.Intake{}, 0
+	in.batch, in.size = cicd.Intake{}, 0
 	if in.failure = in.receiver.send(in.req.Context(), "reports", batch); in.failure != nil {
 		return errPipeline
 	}

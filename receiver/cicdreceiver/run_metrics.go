@@ -14,6 +14,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/event"
 )
 
@@ -36,13 +37,20 @@ type runMetrics struct {
 	provider *sdkmetric.MeterProvider
 	duration metric.Float64Histogram // of runs
 	errors   metric.Int64Counter
+	system   metric.Int64Counter     // errors of the CI system itself
 	task     metric.Float64Histogram // of tasks
 	now      func() time.Time
 	version  string
 
 	mu     sync.Mutex
 	active *lru.Cache[string, activeRun]
-	done   *lru.Cache[string, struct{}] // finished runs, so that one told twice counts once
+	busy   *lru.Cache[string, busyWorker] // by the task that it runs
+	done   *lru.Cache[string, struct{}]   // finished runs, so that one told twice counts once
+}
+
+type busyWorker struct {
+	name string // with its source
+	at   time.Time
 }
 
 type activeRun struct {
@@ -55,6 +63,9 @@ func newRunMetrics(version string, now func() time.Time) (*runMetrics, error) {
 	m.provider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(m.reader), sdkmetric.WithCardinalityLimit(maxRunSeries))
 	var err error
 	if m.active, err = lru.New[string, activeRun](maxActiveRuns); err != nil {
+		return nil, err
+	}
+	if m.busy, err = lru.New[string, busyWorker](maxActiveRuns); err != nil {
 		return nil, err
 	}
 	if m.done, err = lru.New[string, struct{}](maxActiveRuns); err != nil {
@@ -70,6 +81,15 @@ func newRunMetrics(version string, now func() time.Time) (*runMetrics, error) {
 		metric.WithDescription("Pipeline runs that failed.")); err != nil {
 		return nil, err
 	}
+	if m.system, err = meter.Int64Counter(event.MetricSystemErrors, metric.WithUnit("{error}"),
+		metric.WithDescription("Runs and tasks that a component of the CI system failed, by its own word.")); err != nil {
+		return nil, err
+	}
+	if _, err = meter.Int64ObservableUpDownCounter(event.MetricWorkerCount, metric.WithUnit("{count}"),
+		metric.WithDescription("Workers by state; those that run a task are busy, of others webhooks tell nothing."),
+		metric.WithInt64Callback(m.observeWorkers)); err != nil {
+		return nil, err
+	}
 	if m.task, err = meter.Float64Histogram(event.MetricTaskDuration, metric.WithUnit("s"),
 		metric.WithDescription("Duration of a task of a pipeline run, by state: pending is its time in the queue."),
 		metric.WithExplicitBucketBoundaries(runBuckets...)); err != nil {
@@ -83,7 +103,8 @@ func newRunMetrics(version string, now func() time.Time) (*runMetrics, error) {
 
 // record takes what is now known of a run. A finished one counts once, however
 // often it is told.
-func (m *runMetrics) record(ctx context.Context, run event.PipelineRun) {
+func (m *runMetrics) record(ctx context.Context, told cicd.Run) {
+	run := told.PipelineRun
 	key := runIdentity(run)
 	pipeline := attribute.String(event.AttrPipelineName, run.Pipeline)
 	repository := attribute.String(event.AttrRepository, run.Repository)
@@ -93,6 +114,9 @@ func (m *runMetrics) record(ctx context.Context, run event.PipelineRun) {
 	if run.State == "finished" {
 		m.done.Add(key, struct{}{})
 		m.active.Remove(key)
+		m.busy.Remove(key)
+	} else if run.TaskID != "" && run.Worker != "" && !finished && run.State == "executing" {
+		m.busy.Add(key, busyWorker{name: run.Source + "\x00" + run.Worker, at: m.now()})
 	} else if run.TaskID == "" && !finished { // webhooks may arrive out of order
 		m.active.Add(key, activeRun{pipeline: run.Pipeline, repository: run.Repository, state: run.State, at: m.now()})
 	}
@@ -116,6 +140,9 @@ func (m *runMetrics) record(ctx context.Context, run event.PipelineRun) {
 	result := attribute.String(event.AttrPipelineResult, run.Result)
 	if run.TaskID != "" {
 		result = attribute.String(event.AttrTaskRunResult, run.Result)
+	}
+	if told.Component != "" {
+		m.system.Add(ctx, 1, metric.WithAttributes(attribute.String(event.AttrSystemComponent, told.Component), attribute.String(event.AttrErrorType, run.Result)))
 	}
 	outcome := []attribute.KeyValue{attribute.String(event.AttrPipelineState, "executing"), result}
 	if isFailure(run.Result) {
@@ -151,6 +178,27 @@ func (m *runMetrics) observeActive(_ context.Context, observer metric.Int64Obser
 			attribute.String(event.AttrPipelineName, s.pipeline),
 			attribute.String(event.AttrRepository, s.repository),
 			attribute.String(event.AttrPipelineState, s.state)))
+	}
+	return nil
+}
+
+// observeWorkers counts a worker once, however many tasks it runs.
+func (m *runMetrics) observeWorkers(_ context.Context, observer metric.Int64Observer) error {
+	workers := map[string]bool{}
+	oldest := m.now().Add(-activeFor)
+	m.mu.Lock()
+	for _, task := range m.busy.Keys() {
+		worker, _ := m.busy.Peek(task)
+		if worker.at.Before(oldest) {
+			m.busy.Remove(task)
+			continue
+		}
+		workers[worker.name] = true
+	}
+	known := m.busy.Len()+m.done.Len() > 0
+	m.mu.Unlock()
+	if known { // else no source tells of workers, which is not none
+		observer.Observe(int64(len(workers)), metric.WithAttributes(attribute.String(event.AttrWorkerState, "busy")))
 	}
 	return nil
 }

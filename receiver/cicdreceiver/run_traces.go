@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/forge"
 )
 
 // runTraces is the span tree of the runs that finished: the run (its root), each
@@ -19,7 +19,7 @@ import (
 // which a job sends itself with a TRACEPARENT made by the same rule are part of
 // the tree: trace = sha256("{run}{attempt}t")[:16], root = sha256("{run}{attempt}s")[8:16],
 // job = sha256("{job}-j")[8:16], queue = sha256("{job}-q")[8:16], step = sha256("{job}-{step}-s")[8:16].
-func runTraces(runs []forge.Run, version string) ptrace.Traces {
+func runTraces(runs []cicd.Run, version string) ptrace.Traces {
 	traces := ptrace.NewTraces()
 	for _, run := range runs {
 		traceID, ok := runTraceID(run.PipelineRun)

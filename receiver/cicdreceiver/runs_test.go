@@ -11,8 +11,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/forge"
 )
 
 const (
@@ -76,6 +76,47 @@ func TestSpanTreeOfARun(t *testing.T) {
 	require.Equal(t, job.SpanID(), records[1].SpanID(), "an event leads to its span")
 }
 
+// The ids are those that contrib's githubreceiver v0.158.0 expects of itself in
+// testdata/workflow-job-expected.yaml and workflow-run-expected.yaml, for the run,
+// the job and the steps of workflow-job-completed.json and workflow-run-completed.json.
+func TestIDsAreThatContribsReceiverExpects(t *testing.T) {
+	want := map[string]string{
+		"build-and-test":             "aba151af7cfbcf0f",
+		"test (1.23)":                "2b09b38c69b64a9c",
+		"queue-test (1.23)":          "79ff76cc79430e14",
+		"Set up job":                 "d592338e114eb265",
+		"Run actions/checkout@v4":    "602aa68801658dfb",
+		"Set up Go":                  "b4e2dc3f8b594ba4",
+		"Make test-all":              "1d8f21b62c1aa854",
+		"Upload coverage to Codecov": "64f5d6ae9b09754a",
+	}
+	steps := ""
+	for _, name := range []string{"Set up job", "Run actions/checkout@v4", "Set up Go", "Make test-all", "Upload coverage to Codecov"} {
+		steps += `,{"name":"` + name + `","conclusion":"success","started_at":"2026-11-23T13:01:00Z","completed_at":"2026-11-23T13:02:00Z"}`
+	}
+	r := start(t, wiring{})
+	for i, delivery := range []struct{ event, body string }{
+		{"workflow_job", `{"action":"completed","workflow_job":{"id":40685651258,"run_id":14460881260,"run_attempt":13,"name":"test (1.23)","status":"completed","conclusion":"success","created_at":"2026-11-23T13:00:10Z","started_at":"2026-11-23T13:00:40Z","completed_at":"2026-11-23T13:04:00Z","steps":[` + steps[1:] + `]}}`},
+		{"workflow_run", `{"action":"completed","workflow_run":{"id":14460881260,"name":"build-and-test","run_attempt":13,"status":"completed","conclusion":"success","run_started_at":"2026-11-23T13:00:00Z","updated_at":"2026-11-23T13:05:00Z"}}`},
+	} {
+		status, text := r.github(delivery.event, fmt.Sprint(i), []byte(delivery.body))
+		require.Equal(t, http.StatusAccepted, status, text)
+	}
+	got := map[string]string{}
+	for name, span := range r.spans() {
+		got[name] = span.SpanID().String()
+		require.Equal(t, "731ec8a47fd7450f753a812a4a8aa5a0", span.TraceID().String(), name)
+		parent := map[string]string{"build-and-test": "", "test (1.23)": want["build-and-test"]}
+		if p, ok := parent[name]; ok {
+			require.Equal(t, p, span.ParentSpanID().String(), name)
+		} else {
+			require.Equal(t, want["test (1.23)"], span.ParentSpanID().String(), name)
+		}
+	}
+	require.Equal(t, want, got)
+	require.Equal(t, "3ab150c94bf95169f4958bc860bddc3b", r.spans()["build-and-test"].Links().At(0).TraceID().String(), "the attempt before")
+}
+
 func series(t *testing.T, metrics pmetric.Metrics, name string) pmetric.Metric {
 	for _, m := range metrics.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
 		if m.Name() == name {
@@ -104,6 +145,11 @@ func TestRunMetrics(t *testing.T) {
 	require.EqualValues(t, 1, active.At(0).IntValue())
 	require.Equal(t, map[string]any{"cicd.pipeline.name": "CI", "cicd.pipeline.run.state": "pending", "deployloop.repository": "acme/shop"}, active.At(0).Attributes().AsRaw())
 
+	workers := series(t, metrics, "cicd.worker.count").Sum()
+	require.False(t, workers.IsMonotonic())
+	require.Equal(t, map[string]any{"cicd.worker.state": "busy"}, workers.DataPoints().At(0).Attributes().AsRaw())
+	require.Zero(t, workers.DataPoints().At(0).IntValue(), "its job is done")
+
 	errs := series(t, metrics, "cicd.pipeline.run.errors").Sum()
 	require.True(t, errs.IsMonotonic())
 	require.EqualValues(t, 1, errs.DataPoints().At(0).IntValue())
@@ -129,6 +175,41 @@ func TestRunMetrics(t *testing.T) {
 	require.Equal(t, executing.ExplicitBounds().Len()+1, executing.BucketCounts().Len())
 }
 
+// What the CI system itself failed is counted apart from what was built, and a
+// worker counts once while it works.
+func TestMetricsOfTheSystem(t *testing.T) {
+	r := start(t, wiring{})
+	failed := `{"action":"completed","workflow_run":{"id":44,"name":"CI","run_attempt":1,"status":"completed","conclusion":"startup_failure","created_at":"2026-11-23T13:00:00Z","run_started_at":"2026-11-23T13:00:00Z","updated_at":"2026-11-23T13:00:01Z"},"repository":{"name":"shop","full_name":"acme/shop"}}`
+	busy := func(job int) string {
+		return fmt.Sprintf(`{"action":"in_progress","workflow_job":{"id":%d,"run_id":42,"run_attempt":1,"name":"test","status":"in_progress","runner_name":"r%d","started_at":"2026-11-23T13:00:40Z"},"repository":{"name":"shop","full_name":"acme/shop"}}`, job, job/2)
+	}
+	for i, delivery := range []struct{ event, body string }{
+		{"workflow_run", failed}, {"workflow_run", failed}, {"workflow_run", runDone},
+		{"workflow_job", busy(2)}, {"workflow_job", busy(3)}, {"workflow_job", busy(4)},
+	} {
+		status, text := r.github(delivery.event, fmt.Sprint(i), []byte(delivery.body))
+		require.Equal(t, http.StatusAccepted, status, text)
+	}
+	gitlab := `{"object_kind":"build","ref":"main","build_id":1977,"build_name":"unit","build_status":"failed","build_failure_reason":"runner_system_failure","pipeline_id":2366,"project":{"name":"shop","path_with_namespace":"acme/shop"}}`
+	status, text, _ := r.post("/webhooks/gitlab", []byte(gitlab), nil)
+	require.Equal(t, http.StatusAccepted, status, text)
+
+	metrics, err := r.receiver.runs.collect(context.Background())
+	require.NoError(t, err)
+	system := series(t, metrics, "cicd.system.errors").Sum()
+	require.True(t, system.IsMonotonic())
+	got := map[string]int64{}
+	for _, point := range system.DataPoints().All() {
+		component, _ := point.Attributes().Get("cicd.system.component")
+		kind, _ := point.Attributes().Get("error.type")
+		got[component.Str()+" "+kind.Str()] = point.IntValue()
+	}
+	require.Equal(t, map[string]int64{"controller error": 1, "agent error": 1}, got, "told twice it counts once, and a test that fails is no fault of the system")
+	workers := series(t, metrics, "cicd.worker.count").Sum().DataPoints()
+	require.Equal(t, 1, workers.Len())
+	require.EqualValues(t, 2, workers.At(0).IntValue(), "three jobs on two runners")
+}
+
 func TestRunMetricsAreSentAtTheEndToo(t *testing.T) {
 	r := start(t, wiring{config: func(c *Config) { c.MetricsInterval = time.Hour }})
 	status, _ := r.github("workflow_run", "1", []byte(runDone))
@@ -142,7 +223,7 @@ func TestForgottenRunsStopBeingActive(t *testing.T) {
 	m, err := newRunMetrics("test", func() time.Time { return now })
 	require.NoError(t, err)
 	defer m.shutdown(context.Background())
-	m.record(context.Background(), event.PipelineRun{ID: "1", Pipeline: "CI", State: "executing"})
+	m.record(context.Background(), cicd.Run{PipelineRun: event.PipelineRun{ID: "1", Pipeline: "CI", State: "executing"}})
 	metrics, err := m.collect(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, 1, metrics.DataPointCount())
@@ -158,7 +239,7 @@ func TestRunSeriesAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	defer m.shutdown(context.Background())
 	for i := range maxRunSeries + 500 {
-		m.record(context.Background(), event.PipelineRun{ID: fmt.Sprint(i), Pipeline: fmt.Sprint("p", i), State: "finished", Result: "success", StartedAt: fixedNow, FinishedAt: fixedNow.Add(time.Second)})
+		m.record(context.Background(), cicd.Run{PipelineRun: event.PipelineRun{ID: fmt.Sprint(i), Pipeline: fmt.Sprint("p", i), State: "finished", Result: "success", StartedAt: fixedNow, FinishedAt: fixedNow.Add(time.Second)}})
 	}
 	metrics, err := m.collect(context.Background())
 	require.NoError(t, err)
@@ -174,8 +255,8 @@ func TestRunSeriesAreBounded(t *testing.T) {
 }
 
 func TestIDsOfOtherSystemsDoNotMeetGitHubs(t *testing.T) {
-	a := forge.Run{PipelineRun: event.PipelineRun{ID: "42", Attempt: 1, Source: "github"}}
-	b := forge.Run{PipelineRun: event.PipelineRun{ID: "42", Attempt: 1, Source: "gitlab", Repository: "acme/shop"}}
+	a := cicd.Run{PipelineRun: event.PipelineRun{ID: "42", Attempt: 1, Source: "github"}}
+	b := cicd.Run{PipelineRun: event.PipelineRun{ID: "42", Attempt: 1, Source: "gitlab", Repository: "acme/shop"}}
 	idA, _ := runTraceID(a.PipelineRun)
 	idB, _ := runTraceID(b.PipelineRun)
 	require.NotEqual(t, idA, idB)

@@ -9,9 +9,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
-	"github.com/deployloop/deployloop/internal/forge"
 )
 
 const scopeName = "github.com/deployloop/deployloop/receiver/cicdreceiver"
@@ -24,7 +24,7 @@ const serviceName = "cicd"
 // send gives what a request said to the pipelines; nil when they took it. A
 // request that is sent again after a failure may repeat records: events are
 // reconciled by the ledger and spans keep their ids.
-func (r *cicdReceiver) send(ctx context.Context, source string, in forge.Intake) *answer {
+func (r *cicdReceiver) send(ctx context.Context, source string, in cicd.Intake) *answer {
 	for i := range in.Runs {
 		r.memory.complete(&in.Runs[i].PipelineRun)
 	}
@@ -50,7 +50,7 @@ func (r *cicdReceiver) send(ctx context.Context, source string, in forge.Intake)
 	}
 	if r.out.metrics != nil {
 		for _, run := range in.Runs {
-			r.runs.record(ctx, run.PipelineRun)
+			r.runs.record(ctx, run)
 		}
 	}
 	return nil
@@ -66,7 +66,7 @@ func (r *cicdReceiver) pipelineFailure(signal string, err error) *answer {
 	return &refusal
 }
 
-func (r *cicdReceiver) eventLogs(in forge.Intake) plog.Logs {
+func (r *cicdReceiver) eventLogs(in cicd.Intake) plog.Logs {
 	logs := plog.NewLogs()
 	resource := logs.ResourceLogs().AppendEmpty()
 	resource.Resource().Attributes().PutStr(event.AttrServiceName, serviceName)

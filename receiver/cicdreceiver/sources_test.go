@@ -15,10 +15,10 @@ import (
 // nothing else.
 func TestProofs(t *testing.T) {
 	r := start(t, wiring{config: func(c *Config) {
-		for _, s := range []*SourceConfig{&c.GitLab, &c.Jenkins, &c.ArgoCD, &c.Flux, &c.Flagger, &c.Spinnaker, &c.CDEvents} {
+		for _, s := range []*SourceConfig{&c.Jenkins, &c.ArgoCD, &c.Flux, &c.Flagger, &c.Spinnaker, &c.CDEvents} {
 			s.Secret = secret
 		}
-		c.Gitea.Secret = secret
+		c.Gitea.Secret, c.GitLab.Secret = secret, secret
 	}})
 	body := []byte(`{"context":{"type":"dev.cdevents.ticket.created.0.2.0"},"subject":{"id":"x"}}`)
 	hexOnly := strings.TrimPrefix(sign(secret, body), "sha256=")
@@ -70,6 +70,26 @@ func TestRunToldInTwoEvents(t *testing.T) {
 	require.Equal(t, 4*time.Minute+30*time.Second, span.EndTimestamp().AsTime().Sub(span.StartTimestamp().AsTime()))
 	last := r.records()[2].Attributes().AsRaw()
 	require.Equal(t, "2026-11-23T13:00:00Z", last["deployloop.pipeline.run.queued_at"])
+}
+
+// CloudEvents come in the binary mode of HTTP, structured, and in batches.
+func TestModesOfCloudEvents(t *testing.T) {
+	event := `{"context":{"type":"dev.cdevents.service.deployed.0.2.0","timestamp":"2026-11-23T13:55:00Z"},"subject":{"id":"checkout","content":{"environment":{"id":"production"},"artifactId":"pkg:oci/checkout@sha256%3Aff?tag=1.42.%d"}}}`
+	for i, mode := range []struct {
+		headers map[string]string
+		body    string
+	}{
+		{map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/cd", "Ce-Type": "dev.cdevents.service.deployed.0.2.0"}, "%s"},
+		{map[string]string{"Content-Type": "application/cloudevents+json; charset=utf-8"}, `{"specversion":"1.0","id":"1","source":"/cd","type":"dev.cdevents.service.deployed.0.2.0","datacontenttype":"application/json","data":%s}`},
+		{map[string]string{"Content-Type": "application/cloudevents-batch+json"}, `[{"specversion":"1.0","id":"1","source":"/cd","type":"dev.cdevents.service.deployed.0.2.0","data":%s}]`},
+	} {
+		r := start(t, wiring{})
+		body := strings.Replace(mode.body, "%s", strings.Replace(event, "%d", string(rune('0'+i)), 1), 1)
+		status, text, _ := r.post("/cdevents", []byte(body), mode.headers)
+		require.Equal(t, http.StatusAccepted, status, text)
+		require.Len(t, r.records(), 1)
+		require.Equal(t, "1.42."+string(rune('0'+i)), r.records()[0].Attributes().AsRaw()["service.version"])
+	}
 }
 
 // Each published payload of GitHub passes through the whole receiver.

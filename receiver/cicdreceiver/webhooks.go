@@ -7,7 +7,16 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/deployloop/deployloop/internal/forge"
+	"github.com/deployloop/deployloop/internal/cicd"
+	"github.com/deployloop/deployloop/internal/cicd/argocd"
+	"github.com/deployloop/deployloop/internal/cicd/cdevents"
+	"github.com/deployloop/deployloop/internal/cicd/flagger"
+	"github.com/deployloop/deployloop/internal/cicd/flux"
+	"github.com/deployloop/deployloop/internal/cicd/gitea"
+	"github.com/deployloop/deployloop/internal/cicd/github"
+	"github.com/deployloop/deployloop/internal/cicd/gitlab"
+	"github.com/deployloop/deployloop/internal/cicd/jenkins"
+	"github.com/deployloop/deployloop/internal/cicd/spinnaker"
 )
 
 // webhooks are the routes of all sources.
@@ -22,29 +31,33 @@ func (r *cicdReceiver) webhooks() map[string]route {
 			return ""
 		}
 	}
-	github := forge.GitHubOptions{ReleaseEnvironment: r.cfg.GitHub.ReleaseEnvironment}
-	gitea := forge.GitHubOptions{ReleaseEnvironment: r.cfg.Gitea.ReleaseEnvironment}
-	plain := func(parse func(forge.Delivery) (forge.Intake, error)) source {
+	githubOptions := github.Options{ReleaseEnvironment: r.cfg.GitHub.ReleaseEnvironment}
+	giteaOptions := github.Options{ReleaseEnvironment: r.cfg.Gitea.ReleaseEnvironment}
+	gitlabOptions := gitlab.Options{ReleaseEnvironment: r.cfg.GitLab.ReleaseEnvironment}
+	plain := func(parse func(cicd.Delivery) (cicd.Intake, error)) source {
 		return source{proof: bearer(), parse: parse}
 	}
 	sources := map[string]source{
 		"github": {
 			proof: signature("X-Hub-Signature-256", "sha256="), forms: true,
 			event: header("X-GitHub-Event"), needsEvent: "X-GitHub-Event", delivery: header("X-GitHub-Delivery"),
-			parse: func(d forge.Delivery) (forge.Intake, error) { return forge.GitHub(d, github) },
+			parse: func(d cicd.Delivery) (cicd.Intake, error) { return github.Parse(d, githubOptions) },
 		},
 		"gitea": {
 			proof: signature("X-Gitea-Signature", ""), forms: true,
 			event: header("X-Gitea-Event", "X-Forgejo-Event"), needsEvent: "X-Gitea-Event", delivery: header("X-Gitea-Delivery", "X-Forgejo-Delivery"),
-			parse: func(d forge.Delivery) (forge.Intake, error) { return forge.Gitea(d, gitea) },
+			parse: func(d cicd.Delivery) (cicd.Intake, error) { return gitea.Parse(d, giteaOptions) },
 		},
-		"gitlab":    {proof: token("X-Gitlab-Token"), delivery: header("Idempotency-Key"), parse: forge.GitLab},
-		"flux":      {proof: signature("X-Signature", "sha256="), parse: forge.Flux},
-		"jenkins":   plain(forge.Jenkins),
-		"argocd":    plain(forge.ArgoCD),
-		"flagger":   plain(forge.Flagger),
-		"spinnaker": plain(forge.Spinnaker),
-		"cdevents":  plain(forge.CDEvents),
+		"gitlab": {
+			proof: token("X-Gitlab-Token"), delivery: header("Idempotency-Key"),
+			parse: func(d cicd.Delivery) (cicd.Intake, error) { return gitlab.Parse(d, gitlabOptions) },
+		},
+		"flux":      {proof: signature("X-Signature", "sha256="), parse: flux.Parse},
+		"jenkins":   plain(jenkins.Parse),
+		"argocd":    plain(argocd.Parse),
+		"flagger":   plain(flagger.Parse),
+		"spinnaker": plain(spinnaker.Parse),
+		"cdevents":  plain(cdevents.Parse),
 	}
 	routes := make(map[string]route, len(sources)+1)
 	secrets := r.cfg.Secrets()
@@ -65,7 +78,7 @@ type source struct {
 	event      func(*http.Request) string // nil: the payload itself says
 	needsEvent string                     // the header without which it is no webhook of this source
 	delivery   func(*http.Request) string // nil or "": told by its body
-	parse      func(forge.Delivery) (forge.Intake, error)
+	parse      func(cicd.Delivery) (cicd.Intake, error)
 }
 
 func (r *cicdReceiver) webhook(name, secret string, s source) route {
@@ -84,7 +97,7 @@ func (r *cicdReceiver) webhook(name, secret string, s source) route {
 			return true, nil
 		},
 		take: func(req *http.Request, body []byte) answer {
-			delivery := forge.Delivery{Body: body, ReceivedAt: r.now().UTC()}
+			delivery := cicd.Delivery{Body: body, ReceivedAt: r.now().UTC()}
 			if s.event != nil {
 				delivery.Event = s.event(req)
 			}
@@ -110,7 +123,7 @@ func (r *cicdReceiver) webhook(name, secret string, s source) route {
 	}
 }
 
-func (r *cicdReceiver) takeDelivery(req *http.Request, name string, delivery forge.Delivery, parse func(forge.Delivery) (forge.Intake, error)) answer {
+func (r *cicdReceiver) takeDelivery(req *http.Request, name string, delivery cicd.Delivery, parse func(cicd.Delivery) (cicd.Intake, error)) answer {
 	if !r.seen.begin(name, delivery.ID) {
 		return answer{status: http.StatusOK, outcome: outcomeDuplicate, reason: "taken before"}
 	}
