@@ -98,9 +98,60 @@ func ShortRevision(revision string) string {
 	return revision[:7]
 }
 
-// SameVersion holds for "1.2.3" and its tag "v1.2.3".
+// SameVersion holds for "1.2.3" and its tag "v1.2.3", and for one that says its
+// rollout beside one that does not.
 func SameVersion(a, b string) bool {
-	return a == b || trimV(a) == trimV(b)
+	if a == b || a == "" || b == "" {
+		return a == b
+	}
+	versionA, rolloutA := SplitRollout(a)
+	versionB, rolloutB := SplitRollout(b)
+	if versionA == "" || versionB == "" { // known by the rollout alone
+		return rolloutA == rolloutB
+	}
+	return trimV(versionA) == trimV(versionB) && (rolloutA == rolloutB || rolloutA == "" || rolloutB == "")
+}
+
+// rolloutMark stands before the hash of a Kubernetes ReplicaSet in a version that
+// was read from its pods. Semantic versioning calls what follows a + build metadata,
+// and no image's tag can hold one.
+const rolloutMark = "rs."
+
+// JoinRollout adds a rollout to a version: 1.42.0+rs.7d9f8b6c5d, or rs.7d9f8b6c5d
+// where nothing else is known.
+func JoinRollout(version, rollout string) string {
+	switch {
+	case rollout == "":
+		return version
+	case version == "":
+		return rolloutMark + rollout
+	}
+	return version + "+" + rolloutMark + rollout
+}
+
+// SplitRollout undoes JoinRollout.
+func SplitRollout(version string) (string, string) {
+	if before, rollout, found := strings.Cut(version, "+"+rolloutMark); found {
+		return before, rollout
+	}
+	if rollout, found := strings.CutPrefix(version, rolloutMark); found {
+		return "", rollout
+	}
+	return version, ""
+}
+
+// FinerVersion is what two names of one version say together: a, with what only b
+// knows of version and rollout.
+func FinerVersion(a, b string) string {
+	versionA, rolloutA := SplitRollout(a)
+	versionB, rolloutB := SplitRollout(b)
+	if versionA == "" {
+		versionA = versionB
+	}
+	if rolloutA == "" {
+		rolloutA = rolloutB
+	}
+	return JoinRollout(versionA, rolloutA)
 }
 
 func trimV(s string) string {

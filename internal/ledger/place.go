@@ -76,7 +76,9 @@ func (b *build) likeness(version, revision string) int {
 	v, r := compare(b.version, version, event.SameVersion), compare(b.revision, revision, event.SameRevision)
 	if v == 0 && r == 0 {
 		// Many set the version to the commit id.
-		if event.SameRevision(version, b.revision) || event.SameRevision(revision, b.version) {
+		theirs, _ := event.SplitRollout(version)
+		ours, _ := event.SplitRollout(b.version)
+		if event.SameRevision(theirs, b.revision) || event.SameRevision(revision, ours) {
 			return 2
 		}
 		return 0

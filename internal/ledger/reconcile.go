@@ -23,8 +23,8 @@ const SourceTelemetry = "telemetry"
 //     ids, no other deployment started in between, and both were told of
 //     within ReconcileWithin;
 //  3. one is known by its version alone and the other by its revision alone,
-//     one of them by telemetry and the other not, and both started within
-//     ReconcileWithin of each other with nothing in between.
+//     by different sources, and both started within ReconcileWithin of each
+//     other with nothing in between.
 //
 // A deployment that names no service, or neither revision nor version nor a
 // known id, is returned as it came and counted as "unidentified_deployments".
@@ -171,18 +171,30 @@ func (x *deployment) names(d *event.Deployment) bool {
 	return (&build{version: x.Version, revision: x.Revision}).likeness(d.Version, d.Revision) > 0
 }
 
-// complements says whether one of the two is known by telemetry and the other
-// by other sources, one by its version alone and the other by its revision.
+// complements says whether the two are known by different sources, one by its
+// version alone and the other by its revision, or one by its rollout alone.
 func (x *deployment) complements(d *event.Deployment) bool {
-	return !x.Baseline && x.inferredOnly() != onlyTelemetry(d.Sources) && !x.closed() &&
-		(x.Revision == "" && d.Version == "" || x.Version == "" && d.Revision == "")
+	return !x.Baseline && apart(x.Sources, d.Sources) && !x.closed() &&
+		(x.Revision == "" && unnamed(d.Version) || unnamed(x.Version) && d.Revision == "" ||
+			unnamed(x.Version) && x.Revision == "" || unnamed(d.Version) && d.Revision == "")
 }
 
 func (x *deployment) closed() bool {
 	return x.Status == event.DeploymentFailed || x.Status == event.DeploymentRolledBack
 }
 
-func (x *deployment) inferredOnly() bool { return onlyTelemetry(x.Sources) }
+// unnamed holds where no version is known, or a rollout of Kubernetes alone.
+func unnamed(version string) bool {
+	version, _ = event.SplitRollout(version)
+	return version == ""
+}
+
+// apart says whether no source told of both: one source names one thing alike.
+func apart(x, y []event.Source) bool {
+	return !slices.ContainsFunc(x, func(s event.Source) bool {
+		return slices.ContainsFunc(y, func(t event.Source) bool { return s.Name == t.Name })
+	})
+}
 
 func onlyTelemetry(sources []event.Source) bool {
 	return !slices.ContainsFunc(sources, func(s event.Source) bool { return s.Name != SourceTelemetry })
@@ -295,7 +307,7 @@ func (p *place) buildFor(x *deployment) *build {
 	} else {
 		p.builds = slices.DeleteFunc(p.builds, func(other *build) bool { return other == b })
 		b.learn(x.Version, x.Revision)
-		x.Version, x.Revision = orElse(x.Version, b.version), longer(x.Revision, b.revision)
+		x.Version, x.Revision = orElse(x.Version, b.version), longer(x.Revision, b.revision) // the rollout may be another
 	}
 	p.builds = append(p.builds, b)
 	return b
@@ -303,7 +315,7 @@ func (p *place) buildFor(x *deployment) *build {
 
 // learn takes what b did not know of itself.
 func (b *build) learn(version, revision string) {
-	b.version = orElse(b.version, version)
+	b.version = event.FinerVersion(b.version, version)
 	b.revision = longer(b.revision, revision)
 }
 
@@ -314,7 +326,7 @@ func (l *Ledger) merge(x *deployment, d *event.Deployment) bool {
 	if !onlyTelemetry(d.Sources) {
 		x.Baseline = d.Baseline
 	}
-	x.Version = orElse(x.Version, d.Version)
+	x.Version = event.FinerVersion(x.Version, d.Version)
 	x.Revision = longer(x.Revision, d.Revision)
 	x.build.learn(x.Version, x.Revision)
 	if !x.previousTold && (d.PreviousRevision != "" || d.PreviousVersion != "") {

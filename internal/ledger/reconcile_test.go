@@ -315,3 +315,36 @@ func TestUnidentifiedDeploymentIsCounted(t *testing.T) {
 	assert.False(t, isNew)
 	assert.EqualValues(t, 1, l.Dropped()["unidentified_deployments"])
 }
+
+// A new ReplicaSet of the image that was there is a deployment; the one that a
+// source tells of by the tag is told of once.
+func TestRolloutsOfOneImage(t *testing.T) {
+	s := newSeer(t)
+	s.stay(0, 10*time.Minute, "1.0.0+rs.aaaa")
+	s.RecordDeployment(told("argocd", "", "1.1.0", 11*time.Minute, event.DeploymentStarted, "argocd:1"))
+	_, isNew := s.see("1.1.0+rs.bbbb", 12*time.Minute)
+	assert.False(t, isNew, "the one that Argo CD told of")
+	s.stay(12*time.Minute, 30*time.Minute, "1.1.0+rs.bbbb")
+	require.Len(t, s.list(), 1)
+	assert.Equal(t, "1.1.0+rs.bbbb", s.list()[0].Version)
+
+	_, isNew = s.see("1.1.0+rs.cccc", 31*time.Minute)
+	require.True(t, isNew, "another rollout of the image")
+	d, isNew := s.RecordDeployment(told("argocd", "", "1.1.0", 32*time.Minute, event.DeploymentSucceeded, "argocd:2"))
+	assert.False(t, isNew, "told later than it was seen")
+	assert.Equal(t, "1.1.0+rs.cccc", d.Version)
+	assert.Equal(t, "1.1.0+rs.bbbb", d.PreviousVersion)
+	require.Len(t, s.list(), 2)
+
+	s.stay(32*time.Minute, 2*time.Hour, "1.1.0+rs.cccc")
+	third, isNew := s.RecordDeployment(told("argocd", "", "1.1.0", 121*time.Minute, event.DeploymentStarted, "argocd:3"))
+	require.True(t, isNew)
+	_, isNew = s.see("1.1.0+rs.dddd", 122*time.Minute)
+	assert.False(t, isNew)
+	require.Len(t, s.list(), 3)
+	for version, want := range map[string]string{"1.1.0+rs.cccc": d.ID, "1.1.0+rs.dddd": third.ID} {
+		id, _, ok := s.Current("cart", "prod", version, "")
+		assert.True(t, ok)
+		assert.Equal(t, want, id, version)
+	}
+}

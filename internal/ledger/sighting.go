@@ -181,8 +181,12 @@ func (l *Ledger) meet(p *place, key seenKey, when time.Time) *deployment {
 	settling := !p.settled && l.limits.Settle > 0 && when.Sub(p.sightedAt) <= l.limits.Settle
 	seenBefore := slices.ContainsFunc(p.deployments, func(d *deployment) bool { return !d.FirstSeenAt.IsZero() })
 	if head := p.head(); head != nil && l.awaits(head, key, when, seenBefore, settling) {
+		if slices.ContainsFunc(p.deployments, func(d *deployment) bool { return d != head && d.build == head.build }) {
+			head.build = &build{id: head.seq} // the same version again, in another rollout
+			p.builds = append(p.builds, head.build)
+		}
 		// Resources know best what they call their version.
-		head.Version, head.Revision = orElse(key.version, head.Version), longer(head.Revision, key.revision)
+		head.Version, head.Revision = event.FinerVersion(key.version, head.Version), longer(head.Revision, key.revision)
 		head.build.version, head.build.revision = head.Version, head.Revision
 		l.firstSeen(p, head.build, when)
 		return head
@@ -222,7 +226,7 @@ func (l *Ledger) awaits(head *deployment, key seenKey, when time.Time, seenBefor
 	switch {
 	case event.SameRevision(head.Revision, key.revision):
 		return true
-	case head.Revision != "" && key.revision != "", head.Version != "" && key.version != "":
+	case head.Revision != "" && key.revision != "", !sameOrUnnamed(head.Version, key.version):
 		return false
 	case when.Before(head.StartedAt.Add(-clockSkew)), when.After(later(head.StartedAt, head.FinishedAt).Add(l.limits.ReconcileWithin)):
 		return false
@@ -230,6 +234,13 @@ func (l *Ledger) awaits(head *deployment, key seenKey, when time.Time, seenBefor
 	// Of the first versions ever seen it is unknown which is the old one,
 	// unless the rollout had ended.
 	return seenBefore && !settling || head.Status == event.DeploymentSucceeded && !when.Before(head.FinishedAt)
+}
+
+// sameOrUnnamed holds for versions that may be one: a rollout alone says none.
+func sameOrUnnamed(a, b string) bool {
+	a, _ = event.SplitRollout(a)
+	b, _ = event.SplitRollout(b)
+	return a == "" || b == "" || event.SameVersion(a, b)
 }
 
 // mayInfer keeps a version that changes with every process from flooding the
@@ -249,8 +260,8 @@ func (l *Ledger) mayInfer(p *place, when time.Time) bool {
 // teach lets b, and what deployed it, learn a version or revision that the
 // same resource carries beside the known one.
 func (l *Ledger) teach(p *place, b *build, key seenKey) {
-	if compare(b.version, key.version, event.SameVersion) == 0 && !event.SameRevision(key.version, b.revision) {
-		b.version = orElse(b.version, key.version)
+	if compare(b.version, key.version, event.SameVersion) >= 0 && !event.SameRevision(key.version, b.revision) {
+		b.version = event.FinerVersion(b.version, key.version)
 	}
 	if !event.SameRevision(key.revision, b.version) {
 		b.revision = longer(b.revision, key.revision)
@@ -260,7 +271,7 @@ func (l *Ledger) teach(p *place, b *build, key seenKey) {
 		if d.build != b || d.Version == b.version && d.Revision == b.revision {
 			continue
 		}
-		d.Version, d.Revision = orElse(d.Version, b.version), longer(d.Revision, b.revision)
+		d.Version, d.Revision = event.FinerVersion(d.Version, b.version), longer(d.Revision, b.revision)
 		l.touch(kindDeployment, d.ID)
 		l.tell("deployment", d.ID, l.latest)
 		if first == nil {
@@ -281,7 +292,7 @@ func (l *Ledger) unite(p *place, b *build) {
 		x, y := p.deployments[i-1], p.deployments[i]
 		if x.build != b && y.build != b || x.build == y.build ||
 			x.build.likeness(y.build.version, y.build.revision) == 0 ||
-			x.Baseline || y.Baseline || x.inferredOnly() == y.inferredOnly() || !x.near(&y.Deployment, l.limits.ReconcileWithin) {
+			x.Baseline || y.Baseline || !apart(x.Sources, y.Sources) || !x.near(&y.Deployment, l.limits.ReconcileWithin) {
 			continue
 		}
 		keep, drop := x, y

@@ -286,10 +286,12 @@ func isHex(s string) bool {
 // the template's own quotes would make quoting of it unsafe.
 func fillTemplate(template string, d event.Deployment) (command string, ok bool) {
 	ok = true
+	version, _ := event.SplitRollout(d.Version)
+	previous, _ := event.SplitRollout(d.PreviousVersion)
 	for _, field := range []struct{ name, value string }{
 		{"{service}", d.Service}, {"{environment}", d.Environment}, {"{repository}", d.Repository},
-		{"{version}", d.Version}, {"{revision}", d.Revision},
-		{"{previous_version}", d.PreviousVersion}, {"{previous_revision}", d.PreviousRevision},
+		{"{version}", version}, {"{revision}", d.Revision},
+		{"{previous_version}", previous}, {"{previous_revision}", d.PreviousRevision},
 	} {
 		if strings.Contains(template, field.name) {
 			ok = ok && field.value != "" && !IsOption(field.value) && ShellQuote(field.value) == field.value

@@ -15,6 +15,9 @@ type Config struct {
 	Ledger component.ID `mapstructure:"ledger"`
 	// Infer deployments from the first sight of a new version or revision.
 	Infer bool `mapstructure:"infer"`
+	// Kubernetes names the version of a pod whose telemetry tells neither a version
+	// nor a revision by its image and its ReplicaSet.
+	Kubernetes bool `mapstructure:"kubernetes"`
 	// DefaultEnvironment is that of resources which name none.
 	DefaultEnvironment string `mapstructure:"default_environment"`
 	// Read names the resource attributes to read, the first present one counts.
@@ -36,12 +39,14 @@ type StampConfig struct {
 	DeploymentID string `mapstructure:"deployment_id"`
 	Environment  string `mapstructure:"environment"`
 	Revision     string `mapstructure:"revision"`
+	Version      string `mapstructure:"version"` // only one that was read from Kubernetes
 }
 
 func createDefaultConfig() component.Config {
 	return &Config{
 		Ledger:             component.MustNewID("ledger"),
 		Infer:              true,
+		Kubernetes:         true,
 		DefaultEnvironment: event.DefaultEnvironment,
 		Read: ReadConfig{
 			Service:     []string{event.AttrServiceName},
@@ -53,6 +58,7 @@ func createDefaultConfig() component.Config {
 			DeploymentID: event.AttrDeploymentID,
 			Environment:  event.AttrEnvironment,
 			Revision:     event.AttrRevision,
+			Version:      event.AttrServiceVersion,
 		},
 	}
 }
