@@ -3,13 +3,14 @@ package event
 // Call is what a result of a build or test means.
 type Call string
 
-// The calls. Only NewFailure, NewFinding and Slower are news for the worse.
+// The calls. Only NewFailure, NewFinding, Slower and Hanging are news for the worse.
 const (
 	NewFailure     Call = "new_failure"
 	KnownFlaky     Call = "known_flaky"
 	AlreadyFailing Call = "already_failing"
 	Fixed          Call = "fixed"
 	Slower         Call = "slower"
+	Hanging        Call = "hanging" // a job that goes on for longer than it ever took
 	Vanished       Call = "vanished"
 	NewFinding     Call = "new_finding"
 	FixedFinding   Call = "fixed_finding"
@@ -52,12 +53,14 @@ type CoverageTotal struct {
 }
 
 // Worse tells whether a call is news for the worse.
-func (c Call) Worse() bool { return c == NewFailure || c == NewFinding || c == Slower }
+func (c Call) Worse() bool { return c == NewFailure || c == NewFinding || c == Slower || c == Hanging }
 
 // Key tells what a judgement is about: the same test, finding or measure has the
 // same in every run.
 func (j Judgement) Key() string {
 	switch {
+	case j.Call == Hanging && j.Test != nil:
+		return "h\x1f" + j.Test.Suite + "\x1f" + j.Test.Case
 	case j.Test != nil:
 		return "t\x1f" + j.Test.Suite + "\x1f" + j.Test.Case
 	case j.Finding != nil:

@@ -151,8 +151,8 @@ func coverageKey(unit string) string { return "coverage\x1f" + unit }
 
 // ranks put news for the worse first.
 var ranks = map[event.Call]int{
-	event.NewFailure: 0, event.NewFinding: 1, event.Slower: 2, event.Vanished: 3,
-	event.AlreadyFailing: 4, event.KnownFlaky: 5, event.Fixed: 6, event.FixedFinding: 7,
+	event.NewFailure: 0, event.NewFinding: 1, event.Hanging: 2, event.Slower: 3, event.Vanished: 4,
+	event.AlreadyFailing: 5, event.KnownFlaky: 6, event.Fixed: 7, event.FixedFinding: 8,
 }
 
 func order(list []event.Judgement) {

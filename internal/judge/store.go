@@ -83,9 +83,9 @@ type openRun struct {
 	base        string
 	id, url     string
 	began, last time.Time
-	pipelines   map[string]bool // that go on
-	broken      int             // reports that break off
-	prints      map[string]int  // findings so far, by fingerprint
+	pipelines   map[string]event.PipelineRun // that go on
+	broken      int                          // reports that break off
+	prints      map[string]int               // findings so far, by fingerprint
 	said        map[string]event.Judgement
 	changed     bool
 }
@@ -145,7 +145,7 @@ func (s *Store) open(repository, ref, revision string, now time.Time) *openRun {
 	key := runKey{branch{repository, strings.TrimPrefix(ref, "refs/heads/")}, revision}
 	r := s.runs[key]
 	if r == nil {
-		r = &openRun{runKey: key, run: NewRun(revision), began: now, pipelines: map[string]bool{}, prints: map[string]int{}, said: map[string]event.Judgement{}}
+		r = &openRun{runKey: key, run: NewRun(revision), began: now, pipelines: map[string]event.PipelineRun{}, prints: map[string]int{}, said: map[string]event.Judgement{}}
 		r.before = s.before[key]
 		r.base = r.before.Base
 		s.runs[key] = r
@@ -257,22 +257,23 @@ func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
 	}
 	r := s.open(p.Repository, p.Ref, p.Revision, now)
 	r.id, r.url = cmp.Or(r.id, p.ID), cmp.Or(r.url, p.URL)
-	id := p.ID + "\x1f" + cmp.Or(p.TaskID, p.Task)
+	id := jobKey(p)
 	if p.State != "finished" {
 		if len(r.pipelines) < s.options.Limits.Runs {
-			r.pipelines[id] = true
+			r.pipelines[id] = p
 		}
 		return
 	}
 	delete(r.pipelines, id)
-	name := cmp.Or(p.Task, "run")
+	s.ended(r, p, now)
+	name := jobName(p)
 	t := event.TestResult{Suite: p.Pipeline, Case: "[" + name + "]", Status: "pass", Repository: p.Repository, Revision: p.Revision,
 		Ref: p.Ref, RunID: p.ID, At: p.FinishedAt, Message: "the job ended with " + p.Result}
 	switch p.Result {
 	case "success":
 		t.Message = ""
 	case "failure", "timeout", "error":
-		if r.run.failed > 0 || len(r.said) > 0 || len(r.before.Judgements) > 0 {
+		if r.explained() {
 			return // what failed in it is told already
 		}
 		t.Status = "fail"
@@ -310,6 +311,7 @@ func (s *Store) say(r *openRun, j event.Judgement, now time.Time) {
 // the feedback of runs and the alerts of branches.
 func (s *Store) Tick(now time.Time) ([]event.Feedback, []event.Anomaly) {
 	for _, r := range s.runs {
+		s.sayHanging(r, now)
 		quiet := now.Sub(r.last)
 		switch {
 		case quiet >= s.options.Quiet && len(r.pipelines) == 0 || quiet >= hangs:

@@ -13,7 +13,7 @@ var callWords = []struct {
 	call      event.Call
 	one, many string
 }{
-	{event.NewFailure, "new failure", "new failures"}, {event.NewFinding, "new finding", "new findings"}, {event.Slower, "slower", "slower"},
+	{event.NewFailure, "new failure", "new failures"}, {event.NewFinding, "new finding", "new findings"}, {event.Hanging, "job hangs", "jobs hang"}, {event.Slower, "slower", "slower"},
 	{event.Vanished, "vanished", "vanished"}, {event.AlreadyFailing, "already failing", "already failing"},
 	{event.KnownFlaky, "known flaky", "known flaky"}, {event.Fixed, "fixed", "fixed"}, {event.FixedFinding, "finding fixed", "findings fixed"},
 }
@@ -137,6 +137,8 @@ func buildSummary(a event.Anomaly) string {
 		tail = fmt.Sprintf("%s → %s (%s) %s", measured(lead.Shift.Before, lead.Unit), measured(lead.Shift.After, lead.Unit), Ratio(lead.Shift.Ratio), tail)
 	case lead.Finding != nil:
 		middle = "new finding " + middle
+	case lead.Call == event.Hanging:
+		tail = "hangs at " + shortRevision(a.Commit)
 	default:
 		tail = "fails " + tail
 	}

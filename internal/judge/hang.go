@@ -1,0 +1,128 @@
+package judge
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// What bounds the time that a job may take before it is told to hang. Of noise as
+// heavy as this package allows (tails degrees of freedom) one value in
+// falseAlarmRuns lies hangSpreads spreads above the middle. A job whose times
+// scatter would be waited for too long by that, so a multiple of the longest of
+// the values that are kept is enough: with such tails one run in about ten
+// thousand is beyond it.
+const (
+	hangSpreads = 19.7 // P(t₄ > x) ≈ 3x⁻⁴
+	hangLongest = 4
+	minHang     = 60 // seconds beyond the middle
+)
+
+// patience is how long a value may be until it is none any more that was ever seen;
+// not ok while too little is known.
+func (s *Series) patience() (seconds, usual, longest float64, ok bool) {
+	if s == nil || len(s.Reference) < minValues {
+		return 0, 0, 0, false
+	}
+	middle, spread, _ := s.normal()
+	most := s.Reference[0]
+	for _, v := range s.Reference {
+		most = max(most, v)
+	}
+	usual, longest = math.Exp(middle), math.Exp(most)
+	return max(min(math.Exp(middle+hangSpreads*spread), hangLongest*longest), longest, usual+minHang), usual, longest, true
+}
+
+func jobKey(p event.PipelineRun) string { return p.ID + "\x1f" + cmp.Or(p.TaskID, p.Task) }
+
+// jobName is what a job is called, apart from its pipeline.
+func jobName(p event.PipelineRun) string { return cmp.Or(p.Task, "run") }
+
+// hanging is what is said of a job that goes on for too long. It has a key of its
+// own: whether the job fails is another matter.
+func hanging(p event.PipelineRun) event.Judgement {
+	return event.Judgement{Call: event.Hanging, FirstBad: p.Revision, Test: &event.TestResult{
+		Suite: p.Pipeline, Case: "[" + jobName(p) + "]", Status: "error", Repository: p.Repository, Revision: p.Revision, Ref: p.Ref, RunID: p.ID,
+	}}
+}
+
+// sayHanging tells of the jobs of a run that hang, each once. A whole pipeline is
+// only told of when none of its jobs is known to go on.
+func (s *Store) sayHanging(r *openRun, now time.Time) {
+	if len(r.pipelines) == 0 {
+		return
+	}
+	b := s.baseline(r)
+	if b == nil {
+		return
+	}
+	withJobs := map[string]bool{}
+	for _, p := range r.pipelines {
+		if p.TaskID != "" || p.Task != "" {
+			withJobs[p.ID] = true
+		}
+	}
+	for _, p := range r.pipelines {
+		if p.State != "executing" || p.StartedAt.IsZero() || p.Task == "" && p.TaskID == "" && withJobs[p.ID] {
+			continue
+		}
+		j := hanging(p)
+		if _, said := r.said[j.Key()]; said {
+			continue
+		}
+		patience, usual, longest, ok := b.Measures[durationKey(p)].patience()
+		took := now.Sub(p.StartedAt)
+		if !ok || took.Seconds() <= patience {
+			continue
+		}
+		j.LastPass, j.Test.At, j.Test.Duration = b.Revision, now, took
+		j.Test.Message = fmt.Sprintf("it goes on for %s and has not ended; it usually takes %s, and took %s at most in %d runs",
+			took.Round(time.Second), seconds(usual), seconds(longest), len(b.Measures[durationKey(p)].Reference))
+		s.say(r, j, now)
+		r.changed = true
+	}
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(time.Second)
+}
+
+// durationKey is where a baseline keeps how long a job takes.
+func durationKey(p event.PipelineRun) string { return Key(p.Pipeline, jobName(p)) + "\x1fduration" }
+
+// ended ends what was said of a job that hung. It is looked for among the branch's
+// problems too, since the run may be one that a restart lost.
+func (s *Store) ended(r *openRun, p event.PipelineRun, now time.Time) {
+	key := hanging(p).Key()
+	delete(r.said, key)
+	a := s.problems[r.branch][key]
+	if a == nil || a.Commit != r.revision {
+		return
+	}
+	how := "ended with " + p.Result
+	if p.Result == "" {
+		how = "ended"
+	}
+	if !p.StartedAt.IsZero() && p.FinishedAt.After(p.StartedAt) {
+		how += " after " + p.FinishedAt.Sub(p.StartedAt).Round(time.Second).String()
+	}
+	a.end(key, &event.Closure{Reason: event.ClosedRecovered, Revision: r.revision, Detail: "the job " + how, By: "deployloop", At: now})
+	s.settleAlerts(r.branch, now)
+}
+
+// explained tells whether it is said what failed in a run. That a job hangs says
+// nothing of why another fails.
+func (r *openRun) explained() bool {
+	if r.run.failed > 0 || len(r.before.Judgements) > 0 {
+		return true
+	}
+	for _, j := range r.said {
+		if j.Call != event.Hanging {
+			return true
+		}
+	}
+	return false
+}

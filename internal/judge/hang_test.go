@@ -1,0 +1,148 @@
+package judge
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// job tells how the job unit of a run on main goes.
+func (b *bench) job(run int, state, result string, started time.Time) {
+	p := event.PipelineRun{
+		ID: fmt.Sprint(run), Pipeline: "CI", Task: "unit", TaskID: fmt.Sprint("j", run), State: state, Result: result,
+		Repository: "acme/shop", Ref: "main", Revision: fmt.Sprintf("aaaaaa%03d", run), StartedAt: started, QueuedAt: started.Add(-20 * time.Second),
+	}
+	if state == "finished" {
+		p.FinishedAt = b.now
+	}
+	b.PipelineRun(p, b.now)
+}
+
+// usual plays runs whose job takes five minutes, more or less.
+func (b *bench) usual(runs int) {
+	for run := range runs {
+		started := b.now
+		b.job(run, "executing", "", started)
+		b.tick(time.Duration(290+run%5*5) * time.Second)
+		b.job(run, "finished", "success", started)
+		b.tick(time.Minute)
+	}
+	require.Empty(b.t, b.alerts)
+}
+
+func TestJobThatHangsIsToldOfWhileItHangs(t *testing.T) {
+	b := newBench(t)
+	b.usual(15)
+	started := b.now
+	b.job(100, "executing", "", started)
+	b.tick(9 * time.Minute)
+	require.Empty(t, b.open(), "slow, and maybe no more")
+	b.tick(3 * time.Minute)
+	require.Len(t, b.open(), 1)
+	a := b.open()[0]
+	require.Equal(t, event.SignalBuild, a.Signal)
+	require.Equal(t, event.StageBuild, a.Stage)
+	require.Equal(t, event.SeverityWarning, a.Severity)
+	require.Equal(t, "aaaaaa100", a.Commit)
+	j := a.Feedback.Judgements[0]
+	require.Equal(t, event.Hanging, j.Call)
+	require.Equal(t, "aaaaaa014", j.LastPass)
+	require.Equal(t, "it goes on for 12m0s and has not ended; it usually takes 5m0s, and took 5m10s at most in 15 runs", j.Test.Message)
+	f := b.feedback["aaaaaa100"]
+	require.True(t, f.Running)
+	require.Equal(t, event.Watching, f.State, "nothing failed yet")
+	require.Equal(t, []string{"hanging [unit]"}, said(f))
+
+	b.tick(time.Hour)
+	require.Len(t, b.open(), 1, "told once")
+
+	// Another job of the run fails: the one that hangs does not explain it.
+	b.PipelineRun(event.PipelineRun{ID: "100", Pipeline: "CI", Task: "lint", TaskID: "l", State: "finished", Result: "failure",
+		Repository: "acme/shop", Ref: "main", Revision: "aaaaaa100", FinishedAt: b.now}, b.now)
+	b.tick(time.Second)
+	require.Equal(t, []string{"new_failure [lint]", "hanging [unit]"}, said(b.feedback["aaaaaa100"]))
+
+	b.job(100, "finished", "cancellation", started)
+	b.tick(time.Minute)
+	require.Len(t, b.open(), 1, "lint still fails")
+	for _, j := range b.open()[0].Feedback.Judgements {
+		if j.Call == event.Hanging {
+			require.Equal(t, "the job ended with cancellation after 1h12m1s", j.Closure.Detail)
+			require.Equal(t, event.ClosedRecovered, j.Closure.Reason)
+		}
+	}
+}
+
+func TestHangThatEndsClosesItsAlert(t *testing.T) {
+	b := newBench(t)
+	b.usual(12)
+	started := b.now
+	b.job(100, "executing", "", started)
+	b.tick(30 * time.Minute)
+	require.Len(t, b.open(), 1)
+	id := b.open()[0].ID
+
+	// A restart loses the run under way and takes up the alert.
+	again := newBench(t)
+	again.now = b.now
+	again.Adopt(b.alerts[id])
+	again.job(100, "finished", "success", started)
+	again.tick(time.Second)
+	require.False(t, again.alerts[id].Open)
+	require.Equal(t, "the job ended with success after 30m0s", again.alerts[id].Closure.Detail)
+
+	b.tick(time.Minute)
+	b.job(100, "finished", "timeout", started)
+	b.tick(time.Second)
+	require.False(t, b.alerts[id].Open)
+	require.Len(t, b.open(), 1, "and it failed")
+	require.Equal(t, event.NewFailure, b.open()[0].Feedback.Judgements[0].Call)
+}
+
+func TestJobsThatAreNotTakenForHanging(t *testing.T) {
+	for name, c := range map[string]struct {
+		runs    int
+		state   string
+		started bool
+	}{
+		"too little is known":     {minValues - 1, "executing", true},
+		"it waits for a worker":   {20, "pending", true},
+		"its begin is not known":  {20, "executing", false},
+		"its run ended meanwhile": {20, "finished", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.usual(c.runs)
+			var started time.Time
+			if c.started {
+				started = b.now
+			}
+			b.job(100, c.state, "success", started)
+			b.tick(3 * time.Hour)
+			require.Empty(t, b.open())
+		})
+	}
+}
+
+// A job of seconds is not told to hang for being a few seconds late, and one whose
+// times scatter is when it takes four times its longest.
+func TestPatience(t *testing.T) {
+	b := NewBaseline()
+	short, wild := b.measure("short"), b.measure("wild")
+	for i := range 30 {
+		short.add(3, 0, fmt.Sprint(i))
+		wild.add([]float64{60, 600, 200}[i%3], 0, fmt.Sprint(i))
+	}
+	patience, _, _, ok := short.patience()
+	require.True(t, ok)
+	require.InDelta(t, 63, patience, 1e-6)
+	patience, usual, longest, ok := wild.patience()
+	require.True(t, ok)
+	require.InDelta(t, 200, usual, 1e-6)
+	require.InDelta(t, 600, longest, 1e-6)
+	require.InDelta(t, 2400, patience, 1e-6)
+}
