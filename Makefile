@@ -55,6 +55,10 @@ tools: ## Install what the tests run against into .tools (a real Alertmanager, P
 lint: ## Format, vet, golangci-lint, module and generated-file checks
 	@scripts/lint.sh
 
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for 20 s (SECONDS_EACH=, PACKAGES=)
+	@scripts/fuzz.sh $(or $(SECONDS_EACH),20) $(PACKAGES)
+
 .PHONY: bench
 bench: ## Run the benchmarks of the hot paths
 	@go test -run '^$$' -bench . -benchmem -count 1 ./... | grep -Ev '^(\?|PASS|ok )'

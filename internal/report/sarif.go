@@ -29,6 +29,9 @@ type sarif struct {
 	toolLate  bool
 	results   int
 	artifacts []string
+	unplaced  int         // results whose file is an index that was not read yet
+	offsets   []int       // where in rules those of each extension begin
+	overrides []sarifRule // levels that this run was asked for, by rule
 }
 
 type sarifRule struct {
@@ -43,7 +46,9 @@ func parseSARIF(p *parse) error {
 		switch name {
 		case "runs":
 			runs = true
-			return w.array(func() error { return (&sarif{p: p, w: w, byID: map[string]int{}}).run() })
+			return w.array(func() error { return (&sarif{p: p, w: w, tool: noTool, byID: map[string]int{}}).run() })
+		case "inlineExternalProperties":
+			p.problem("inlineExternalProperties were not read: the results in them are missing")
 		case "externalizedProperties":
 			external = true
 		}
@@ -63,6 +68,9 @@ func parseSARIF(p *parse) error {
 	return nil
 }
 
+// noTool stands for the name that a run must give and does not.
+const noTool = "(no tool)"
+
 func (s *sarif) run() error {
 	err := s.w.object(func(name string) error {
 		switch name {
@@ -73,7 +81,12 @@ func (s *sarif) run() error {
 					return s.component(true)
 				}
 				if part == "extensions" {
-					return s.w.array(func() error { return s.component(false) })
+					return s.w.array(func() error {
+						if len(s.offsets) < maxRules {
+							s.offsets = append(s.offsets, len(s.rules))
+						}
+						return s.component(false)
+					})
 				}
 				return s.w.skip()
 			})
@@ -81,68 +94,20 @@ func (s *sarif) run() error {
 			return s.w.array(s.artifact)
 		case "results":
 			return s.w.array(s.result)
+		case "invocations":
+			return s.w.array(s.invocation)
+		case "externalPropertyFileReferences":
+			return s.externals()
 		}
 		return s.w.skip()
 	})
+	if s.unplaced > 0 {
+		s.p.problem("a run lists its artifacts after its results: of %d results the file is not known", s.unplaced)
+	}
 	if s.toolLate {
 		s.p.problem("a run names its tool after its results: they were read without tool and rules")
 	}
 	return err
-}
-
-func (s *sarif) component(driver bool) error {
-	return s.w.object(func(name string) error {
-		switch {
-		case name == "name" && driver:
-			return s.w.text(&s.tool)
-		case name == "rules":
-			return s.w.array(func() error {
-				rule := sarifRule{}
-				if err := s.rule(&rule); err != nil {
-					return err
-				}
-				if len(s.byID) < maxRules {
-					if _, known := s.byID[rule.id]; !known && rule.id != "" {
-						s.byID[rule.id] = len(s.rules)
-					}
-					if driver || len(s.rules) < maxRules {
-						s.rules = append(s.rules, rule)
-					}
-				}
-				return nil
-			})
-		}
-		return s.w.skip()
-	})
-}
-
-func (s *sarif) rule(rule *sarifRule) error {
-	return s.w.object(func(name string) error {
-		switch name {
-		case "id":
-			return s.w.text(&rule.id)
-		case "defaultConfiguration":
-			return s.w.object(func(name string) error {
-				if name == "level" {
-					return s.w.text(&rule.level)
-				}
-				return s.w.skip()
-			})
-		case "shortDescription":
-			return s.words(&rule.text, nil, nil)
-		case "messageStrings":
-			rule.messages = map[string]string{}
-			return s.w.object(func(id string) error {
-				var text string
-				err := s.words(&text, nil, nil)
-				if len(rule.messages) < 100 {
-					rule.messages[cut(id, maxName)] = cut(text, maxMessage)
-				}
-				return err
-			})
-		}
-		return s.w.skip()
-	})
 }
 
 // words reads a message or a multiformat message string.
@@ -195,9 +160,9 @@ func (s *sarif) result() error {
 		arguments            []string
 		suppressed           bool
 		whole, partial       map[string]string
-		locations            int
 	)
-	ruleIndex, artifactIndex := -1.0, -1.0
+	ruleIndex, artifactIndex, extension := -1.0, -1.0, -1.0
+	target := ""
 	err := s.w.object(func(name string) error {
 		switch name {
 		case "ruleId":
@@ -211,6 +176,20 @@ func (s *sarif) result() error {
 					return s.w.text(&f.Rule)
 				case name == "index":
 					return s.w.number(&ruleIndex)
+				case name == "toolComponent":
+					return s.w.object(func(name string) error {
+						if name == "index" {
+							return s.w.number(&extension)
+						}
+						return s.w.skip()
+					})
+				}
+				return s.w.skip()
+			})
+		case "analysisTarget":
+			return s.w.object(func(name string) error {
+				if name == "uri" {
+					return s.w.text(&target)
 				}
 				return s.w.skip()
 			})
@@ -224,7 +203,7 @@ func (s *sarif) result() error {
 			return s.words(&text, &messageID, &arguments)
 		case "locations":
 			return s.w.array(func() error {
-				if locations++; locations > 1 {
+				if f.File != "" || artifactIndex >= 0 {
 					return s.w.skip()
 				}
 				return s.location(&f, &artifactIndex)
@@ -255,6 +234,9 @@ func (s *sarif) result() error {
 		s.p.sum.Suppressed++
 		return nil
 	}
+	if i := int(extension); i >= 0 && i < len(s.offsets) && ruleIndex >= 0 {
+		ruleIndex += float64(s.offsets[i]) // it counts within the extension
+	}
 	rule := s.ruleOf(&f, ruleIndex)
 	if f.Rule == "" { // allowed, and rare
 		f.Rule = "(no rule)"
@@ -267,6 +249,11 @@ func (s *sarif) result() error {
 	}
 	f.Tool, f.Message = s.tool, fill(text, arguments)
 	if f.Level == "" {
+		for _, o := range s.overrides {
+			if o.id == f.Rule || o.id == rule.id && rule.id != "" {
+				rule.level = o.level
+			}
+		}
 		switch {
 		case kind != "" && kind != "fail":
 			f.Level = "none"
@@ -276,8 +263,15 @@ func (s *sarif) result() error {
 			f.Level = "warning" // §3.27.10
 		}
 	}
-	if f.File == "" && artifactIndex >= 0 && int(artifactIndex) < len(s.artifacts) {
-		f.File = sarifPath(s.artifacts[int(artifactIndex)])
+	switch i := int(artifactIndex); {
+	case f.File != "" || i < 0:
+	case i < len(s.artifacts):
+		f.File = sarifPath(s.artifacts[i])
+	default:
+		s.unplaced++
+	}
+	if f.File == "" {
+		f.File = sarifPath(target)
 	}
 	f.Fingerprint = fingerprint(f, whole, partial)
 	return s.p.finding(f)
@@ -290,8 +284,11 @@ func (s *sarif) ruleOf(f *event.Finding, index float64) sarifRule {
 		}
 		return s.rules[i]
 	}
-	if i, known := s.byID[f.Rule]; known {
-		return s.rules[min(i, len(s.rules)-1)]
+	id, _, _ := strings.Cut(f.Rule, "/") // a rule may be told by a part of it: CA1000/1
+	for _, id := range []string{f.Rule, id} {
+		if i, known := s.byID[id]; known {
+			return s.rules[min(i, len(s.rules)-1)]
+		}
 	}
 	return sarifRule{}
 }

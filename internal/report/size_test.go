@@ -72,6 +72,10 @@ func TestMemoryIsConstant(t *testing.T) {
 		"go test, one line":        {head: "=== RUN   TestA\n", body: block, tail: "\n--- FAIL: TestA (0.1s)\nFAIL\tp\t0.1s\n"},
 		"go test, much output":     {head: "=== RUN   TestA\n", body: block + "\n", tail: "\n--- FAIL: TestA (0.1s)\nFAIL\tp\t0.1s\n"},
 		"go test, endless":         {head: "", body: "=== RUN   TestA\n    a_test.go:1: x\n--- FAIL: TestA (0.1s)\n", tail: "FAIL\tp\t0.1s\n"},
+		"go test JSON, endless":    {head: "", body: `{"Action":"run","Package":"p","Test":"TestA"}` + "\n" + `{"Action":"output","Package":"p","Test":"TestA","Output":"x\n"}` + "\n" + `{"Action":"pass","Package":"p","Test":"TestA","Elapsed":0.1}` + "\n", tail: ""},
+		"Cobertura, many classes":  {head: `<coverage line-rate="0.5"><packages>`, body: `<class filename="a.py"><lines><line number="1" hits="2"/></lines></class>`, tail: `</packages></coverage>`},
+		"LCOV, many files":         {head: "TN:\n", body: "SF:a.js\nDA:1,1\nend_of_record\n", tail: ""},
+		"benchmarks, many":         {head: `[{"name":"a","value":1}`, body: `,{"name":"b","value":2,"unit":"ns"}`, tail: `]`},
 		"cover, repeated":          {head: "mode: set\n", body: "a.go:1.1,2.2 3 1\n", tail: ""},
 	} {
 		t.Run(name, func(t *testing.T) {
