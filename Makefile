@@ -43,12 +43,12 @@ acceptance: build ## Measure what is promised, on real parts: 20 runs each, 35 m
 	@DEPLOYLOOP_BIN=$(CURDIR)/bin/deployloop go test ./test/acceptance -v -count=1 -timeout 60m -args -full
 
 .PHONY: test-gitea
-test-gitea: ## Play the loop through a real Gitea: push, webhook, Actions, status, comment, rollback (in `make test` too)
+test-gitea: ## Play the loop through a real Gitea, before the merge and after: push, webhook, Actions, report, status, comment, rollback (in `make test` too)
 	@scripts/install-tools.sh gitea
 	@go test ./test/e2e -run TestTheLoopTurnsThroughGitea -v -count=1
 
 .PHONY: tools
-tools: ## Install what the tests run against into .tools (a real Alertmanager, Prometheus and Gitea; the check of manifests; Chromium from the system)
+tools: ## Install what the tests run against into .tools (a real Alertmanager, Prometheus and Gitea; GitHub's contract; the check of manifests; Chromium from the system)
 	@scripts/install-tools.sh
 
 .PHONY: lint

@@ -67,6 +67,23 @@ kafka() {
 	go -C internal/tools/kafka build -o "$GOBIN/kafka" .
 }
 
+# GitHub's own OpenAPI contract, which tests hold every request to: one file of
+# the package that GitHub's clients are made from, 13 MB of 380.
+github-contract() {
+	local package=@octokit/openapi@23.0.2 file=.tools/contracts/github.json
+	local sum=829b4bebb19a53133289f7b0bc819f4f1118115821db2ca9f25e9ee995a7da2a
+	sha256sum --check --status <<<"$sum  $file" 2>/dev/null && return
+	command -v npm >/dev/null || { echo "install-tools: install npm first: GitHub's contract is a package of it" >&2; return 1; }
+	echo "fetching GitHub's contract (seconds, once)" >&2
+	local packed
+	packed=$(mktemp -d)
+	mkdir -p "${file%/*}"
+	npm pack --silent --pack-destination "$packed" "$package" >/dev/null
+	tar -xzOf "$packed"/*.tgz package/generated/api.github.com.json >"$file"
+	rm -r "$packed"
+	sha256sum --check --quiet <<<"$sum  $file"
+}
+
 # Without the tag it takes ten minutes, and brings every cloud's client.
 prometheus() {
 	local module=github.com/prometheus/prometheus version=v0.316.0
@@ -94,10 +111,10 @@ vmalert() {
 	go install "$module/app/vmalert@$version"
 }
 
-[[ $# -gt 0 ]] || set -- alertmanager prometheus gitea cluster kafka
+[[ $# -gt 0 ]] || set -- alertmanager prometheus gitea cluster kafka github-contract
 for tool in "$@"; do
 	case $tool in
-	alertmanager | cluster | gitea | golangci-lint | kafka | prometheus | promtool-debian | vmalert) "$tool" ;;
+	alertmanager | cluster | gitea | github-contract | golangci-lint | kafka | prometheus | promtool-debian | vmalert) "$tool" ;;
 	*)
 		echo "install-tools: no tool named $tool" >&2
 		exit 2

@@ -70,15 +70,15 @@ ENABLED = true
 ENABLED = false
 [log]
 LEVEL = Warn
-`, s.dir, port, modules(t)), 0o600))
+`, s.dir, port, Sources(t)), 0o600))
 
 	s.run("migrate")
 	servertest.Run(t, "Gitea", func() *exec.Cmd { return s.command("web") }, func() bool { return servertest.Answers(s.URL + "/api/healthz") })
 	return s
 }
 
-// modules is the folder of Gitea's sources, whose templates and texts it reads.
-func modules(t testing.TB) string {
+// Sources is the folder of Gitea's sources, whose templates and texts it reads.
+func Sources(t testing.TB) string {
 	t.Helper()
 	list := exec.Command("go", "-C", filepath.Join(servertest.Root(t), "internal", "tools", "gitea"), "list", "-m", "-f", "{{.Dir}}", "code.gitea.io/gitea")
 	dir, err := list.Output()

@@ -4,11 +4,14 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/time/rate"
+
+	"github.com/deployloop/deployloop/test/contracttest"
 )
 
 // Whose a token is, and its scopes where the forge tells them.
@@ -32,7 +35,8 @@ func TestAccount(t *testing.T) {
 		"GitLab, bad":           {client: NewGitLab, status: http.StatusUnauthorized, code: http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			kind, _, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(name, ",", " ")), " ")
+			server := httptest.NewServer(contracttest.For(t, kind).Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				if c.scopes != "" {
 					w.Header().Set("X-OAuth-Scopes", c.scopes)
@@ -46,7 +50,7 @@ func TestAccount(t *testing.T) {
 				default:
 					_, _ = w.Write([]byte(answer))
 				}
-			}))
+			})))
 			t.Cleanup(server.Close)
 			forge, err := c.client(Options{Endpoint: server.URL, Token: "t", HTTP: server.Client(), Limiter: rate.NewLimiter(rate.Inf, 1), Now: time.Now})
 			require.NoError(t, err)

@@ -78,7 +78,8 @@ func bearer(next http.RoundTripper, r *http.Request, token string) (*http.Respon
 // GitHub no longer takes is let go of, so that the next try gets a new one.
 func (a *appAuth) RoundTrip(r *http.Request) (*http.Response, error) {
 	if a.now().Add(tokenMargin).After(a.expires) {
-		made, _, err := a.self.Apps.CreateInstallationToken(r.Context(), a.app.Installation, nil)
+		// Without options the client sends the body null, which is none of GitHub's.
+		made, _, err := a.self.Apps.CreateInstallationToken(r.Context(), a.app.Installation, &github.InstallationTokenOptions{})
 		if err != nil {
 			return nil, err // with GitHub's answer inside, see answerIn
 		}

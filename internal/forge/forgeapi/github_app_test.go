@@ -31,14 +31,14 @@ func TestGitHubApp(t *testing.T) {
 		return err == nil && claims.Issuer == "Iv1.abc" && claims.ExpiresAt.Sub(claims.IssuedAt.Time) <= 10*time.Minute
 	}
 	made := 0
-	c := newContract(t, func(r *http.Request) bool {
+	c := newServer(t, "github", func(r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, "/app") {
 			return asApp(r)
 		}
 		return r.Header.Get("Authorization") == "Bearer installation-"+string(rune('0'+made))
 	})
 	limited := false
-	c.on("POST /app/installations/77/access_tokens", nil, func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
+	c.on("POST /app/installations/77/access_tokens", func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
 		if limited {
 			w.Header().Set("Retry-After", "90")
 			say(w, 403, m{"message": "You have exceeded a secondary rate limit"})
@@ -47,10 +47,10 @@ func TestGitHubApp(t *testing.T) {
 		made++
 		say(w, 201, m{"token": "installation-" + string(rune('0'+made)), "expires_at": now.Add(time.Hour)})
 	})
-	c.on("GET /app", nil, func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
+	c.on("GET /app", func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
 		say(w, 200, m{"slug": "deployloop"})
 	})
-	c.on("GET /repos/acme/shop/issues/7/comments", []string{"per_page", "page", "since"}, func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
+	c.on("GET /repos/acme/shop/issues/7/comments", func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
 		say(w, 200, []m{
 			{"id": 2, "body": "marker", "user": m{"login": "deployloop[bot]", "type": "Bot"}},
 			{"id": 1, "body": "marker", "user": m{"login": "other[bot]", "type": "Bot"}},

@@ -60,13 +60,13 @@ func inUTC(c event.Change) event.Change {
 }
 
 func TestGitHubTellsARange(t *testing.T) {
-	c := newContract(t, func(r *http.Request) bool { return r.Header.Get("Authorization") == "Bearer secret" })
+	c := newServer(t, "github", func(r *http.Request) bool { return r.Header.Get("Authorization") == "Bearer secret" })
 	commit := func(id, parent, message, url string) answers {
 		who := answers{"name": "Ada", "email": "ada@shop.example", "date": at}
 		return answers{"sha": id, "html_url": url, "parents": []answers{{"sha": parent}}, "commit": answers{"message": message, "author": who, "committer": who}}
 	}
 	const repo = "GET /repos/acme/shop"
-	c.on(repo+"/compare/{range}", []string{"page", "per_page"}, func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	c.on(repo+"/compare/{range}", func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 		assert.Equal(t, before+"..."+revision, r.PathValue("range"))
 		all := []answers{ // oldest first, in pages
 			commit(first, before, "Set up", "https://forge.example/c/1"),
@@ -80,7 +80,7 @@ func TestGitHubTellsARange(t *testing.T) {
 		}
 		say(w, 200, answers{"status": "ahead", "total_commits": 2, "commits": page})
 	})
-	c.on(repo+"/commits/{sha}", []string{"page", "per_page"}, func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	c.on(repo+"/commits/{sha}", func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 		files := []answers{{"filename": "logo.png", "status": "modified", "additions": 0, "deletions": 0, "changes": 0}, {"filename": "big.sql", "status": "added", "additions": 9000, "deletions": 0, "changes": 9000}}
 		if r.PathValue("sha") == revision {
 			files = []answers{
@@ -92,7 +92,7 @@ func TestGitHubTellsARange(t *testing.T) {
 		full["files"] = files
 		say(w, 200, full)
 	})
-	c.on(repo+"/contents/{path...}", []string{"ref"}, func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	c.on(repo+"/contents/{path...}", func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 		assert.Equal(t, revision, r.URL.Query().Get("ref"))
 		if r.PathValue("path") != ".github/CODEOWNERS" {
 			say(w, 404, answers{"message": "Not Found"})
@@ -107,20 +107,20 @@ func TestGitHubTellsARange(t *testing.T) {
 }
 
 func TestGitLabTellsARange(t *testing.T) {
-	c := newContract(t, func(r *http.Request) bool {
+	c := newServer(t, "gitlab", func(r *http.Request) bool {
 		return r.Header.Get("Private-Token") == "secret" || r.Header.Get("Authorization") == "Bearer secret"
 	})
 	commit := func(id, parent, message, url string) answers {
 		return answers{"id": id, "parent_ids": []string{parent}, "message": message, "author_name": "Ada", "author_email": "ada@shop.example", "committed_date": at, "web_url": url}
 	}
-	c.on("GET "+project+"/repository/compare", []string{"from", "to"}, func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	c.on("GET "+project+"/repository/compare", func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 		assert.Equal(t, [2]string{before, revision}, [2]string{r.URL.Query().Get("from"), r.URL.Query().Get("to")})
 		say(w, 200, answers{"commits": []answers{
 			commit(first, before, "Set up", "https://forge.example/c/1"),
 			commit(revision, first, "Sum the vouchers\n\nAll of them.", "https://forge.example/c/2"),
 		}, "diffs": []answers{}})
 	})
-	c.on("GET "+project+"/repository/commits/{sha}/diff", []string{"page", "per_page"}, func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	c.on("GET "+project+"/repository/commits/{sha}/diff", func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 		if r.PathValue("sha") == revision {
 			say(w, 200, []answers{
 				{"old_path": "cart/total.go", "new_path": "cart/total.go", "a_mode": "100644", "b_mode": "100644", "diff": onePatch + "\n"},
@@ -134,7 +134,7 @@ func TestGitLabTellsARange(t *testing.T) {
 			{"old_path": "lib", "new_path": "lib", "a_mode": "160000", "b_mode": "160000", "diff": "@@ -1 +1 @@\n-Subproject commit 1\n+Subproject commit 2\n"},
 		})
 	})
-	c.on("GET "+project+"/repository/files/{path}/raw", []string{"ref"}, func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	c.on("GET "+project+"/repository/files/{path}/raw", func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 		if r.PathValue("path") != "CODEOWNERS" {
 			say(w, 404, answers{"message": "404 File Not Found"})
 			return
@@ -151,7 +151,7 @@ func TestGitLabTellsARange(t *testing.T) {
 func TestRangesOfAForgeThatRefuses(t *testing.T) {
 	for kind, repository := range map[string]string{"github": "acme/shop", "gitlab": "acme/web/shop", "gitea": "acme/shop"} {
 		code := 404
-		c := newContract(t, func(*http.Request) bool { return true })
+		c := newServer(t, kind, func(*http.Request) bool { return true })
 		c.mux = http.NewServeMux()
 		c.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "30")
