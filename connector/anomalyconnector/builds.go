@@ -125,6 +125,10 @@ func (m *monitor) judgeBuilds(now time.Time) {
 // tellFeedback tells what builds and tests say of a commit, and repeats it.
 func (m *monitor) tellFeedback(f event.Feedback, now time.Time) {
 	m.ledger.RecordFeedback(f)
+	m.repeatFeedback(f, now)
+}
+
+func (m *monitor) repeatFeedback(f event.Feedback, now time.Time) {
 	r := &record{key: "feedback/" + f.ID, encode: func(lr plog.LogRecord) { eventotlp.EncodeFeedback(f, lr) }}
 	if !f.Running {
 		r.closed = f.At

@@ -57,6 +57,30 @@ func (b *bench) feedback(revision string) (last event.Feedback) {
 	return last
 }
 
+// Whoever did not hear how a run ended before a crash hears it after: a commit
+// status must not stay pending.
+func TestHowARunEndedIsToldAfterARestart(t *testing.T) {
+	b := newBench(t, nil)
+	const ended, going = "aaaaaaa1", "aaaaaaa2"
+	b.results("main", ended, "TestA pass")
+	b.quiet()
+	require.Equal(t, event.Healthy, b.feedback(ended).State)
+	b.results("main", going, "TestA pass")
+	require.True(t, b.feedback(going).Running)
+	b.stop()
+	b.start()
+	b.tick()
+	require.Equal(t, event.Healthy, b.feedback(ended).State)
+	b.quiet()
+	require.False(t, b.feedback(going).Running)
+	require.Equal(t, event.Inconclusive, b.feedback(going).State)
+	b.now = b.now.Add(toldFor)
+	b.stop()
+	b.start()
+	b.tick()
+	require.Empty(t, b.feedback(ended).ID, "what is long over is told no more")
+}
+
 func TestANewFailureIsAnAlertUntilItIsMended(t *testing.T) {
 	b := newBench(t, nil)
 	b.results("main", "aaaaaaa1", "TestTotal pass", "TestTax pass")

@@ -46,8 +46,11 @@ func (m *monitor) adopt(now time.Time) {
 	for i := len(known) - 1; i >= 0; i-- { // oldest first, as they came
 		m.watch(known[i])
 	}
-	for _, f := range m.ledger.Feedback(ledger.RunQuery{Limit: maxFeedback}) {
+	for _, f := range slices.Backward(m.ledger.Feedback(ledger.RunQuery{Limit: maxFeedback})) {
 		m.builds.store.Resume(f, now)
+		if !f.Running && now.Sub(f.At) < toldFor {
+			m.repeatFeedback(f, now) // a forge that was away, or the crash itself, may have kept its end from being heard
+		}
 	}
 	for _, a := range m.ledger.Anomalies(ledger.Query{OpenOnly: true, Limit: m.config.Limits.Watches * (m.config.Limits.Symptoms + 1)}) {
 		if a.Kind == event.KindBuild {

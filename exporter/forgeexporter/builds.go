@@ -185,7 +185,7 @@ func (t *teller) tellBuildStatus(ctx context.Context, have *build, f event.Feedb
 	if !t.buildStatusDue(have, f) {
 		return nil
 	}
-	want := buildStatus(f, t.cfg.ConsoleURL, forgeapi.State(t.cfg.InconclusiveState))
+	want := buildStatus(f, t.cfg.ConsoleURL)
 	if !strings.HasPrefix(have.status, f.ID) { // by a former run or another replica
 		there, err := t.forge.Status(ctx, have.repository, f.Revision, want.Context)
 		if err != nil {
@@ -291,8 +291,9 @@ func (t *teller) createBuildComment(ctx context.Context, repository string, c *b
 }
 
 // buildStatus is the commit status of what builds and tests say: pending while they
-// run and nothing is wrong, and never green early.
-func buildStatus(f event.Feedback, consoleURL string, inconclusive forgeapi.State) forgeapi.Status {
+// run and nothing is wrong, never green early, and never pending once they are over:
+// what proved nothing is an error, which a new run mends.
+func buildStatus(f event.Feedback, consoleURL string) forgeapi.Status {
 	if f.Running {
 		f.Tests = 0 // a count that moves with every second is no news
 	}
@@ -304,15 +305,15 @@ func buildStatus(f event.Feedback, consoleURL string, inconclusive forgeapi.Stat
 		s.Description = "builds and tests go on: " + s.Description
 	case f.State == event.Healthy:
 		s.State = forgeapi.Success
-	case f.State == event.Inconclusive:
-		s.State = inconclusive
+	default:
+		s.State = forgeapi.Error
 	}
 	s.Description = wording.OneLine(s.Description, forgeapi.DescriptionLimit)
 	return s
 }
 
 func buildStatusKey(f event.Feedback) string {
-	s := buildStatus(f, "", forgeapi.Pending)
+	s := buildStatus(f, "")
 	return f.ID + "\x00" + string(s.State) + "\x00" + s.Description
 }
 
@@ -362,34 +363,48 @@ func buildComment(f event.Feedback, consoleURL string) string {
 			fmt.Fprintf(&b, "- and %d more\n", len(f.Judgements)-i+f.More)
 			break
 		}
-		line := markdown(wording.JudgementLine(j))
-		if j.Call.Worse() {
-			line = "**" + line + "**"
-		}
-		b.WriteString("- " + line + "\n")
-		if j.Test == nil || !j.Call.Worse() && j.Call != event.KnownFlaky {
-			continue
-		}
-		if j.Test.Message != "" {
-			b.WriteString("  " + markdown(wording.OneLine(j.Test.Message, 300)) + "\n")
-		}
-		if j.LastPass != "" && j.Call == event.NewFailure {
-			b.WriteString("  passed last at " + code(event.ShortRevision(j.LastPass)) + "\n")
-		}
-		if j.Rate > 0 {
-			b.WriteString("  fails by itself in " + markdown(wording.Percent(j.Rate)) + " of its runs\n")
-		}
-		if again := wording.RunAgain(*j.Test); again != "" && j.Call.Worse() {
-			b.WriteString("  " + code(again) + "\n")
-		}
+		b.WriteString("- " + strings.Join(judgementLines(j), "  \n  ") + "\n") // hard breaks: not every forge keeps a plain one
 	}
 	for _, p := range f.Production {
-		b.WriteString("\n**In production:** " + markdown(wording.ProductionLine(p)) + "\n")
+		line := markdown(wording.ProductionLine(p))
+		if link := consoleLink(consoleURL, p.Deployment); link != "" {
+			line += " ([evidence](<" + strings.ReplaceAll(link, ">", "%3E") + ">))"
+		}
+		b.WriteString("\n**In production:** " + line + "\n")
 	}
 	if link := changeLink(consoleURL, f.Revision); link != "" {
 		b.WriteString("\n[All that builds and tests say](<" + strings.ReplaceAll(link, ">", "%3E") + ">)\n")
 	}
 	return b.String()
+}
+
+// judgementLines are one judgement, where it is, what it says and, of what is worse,
+// since when and how to see it again.
+func judgementLines(j event.Judgement) []string {
+	lines := []string{markdown(wording.JudgementLine(j))}
+	if j.Call.Worse() {
+		lines[0] = "**" + lines[0] + "**"
+	}
+	say := func(text string) { lines = append(lines, text) }
+	if j.Finding != nil && j.Finding.Message != "" && j.Call.Worse() {
+		say(markdown(wording.OneLine(j.Finding.Message, 300)))
+	}
+	if j.Test == nil || !j.Call.Worse() && j.Call != event.KnownFlaky {
+		return lines
+	}
+	if j.Test.Message != "" {
+		say(markdown(wording.OneLine(j.Test.Message, 300)))
+	}
+	if j.LastPass != "" && j.Call == event.NewFailure {
+		say("passed last at " + code(event.ShortRevision(j.LastPass)))
+	}
+	if j.Rate > 0 {
+		say("fails by itself in " + markdown(wording.Percent(j.Rate)) + " of its runs")
+	}
+	if again := wording.RunAgain(*j.Test); again != "" && j.Call.Worse() {
+		say(code(again))
+	}
+	return lines
 }
 
 func changeLink(consoleURL, revision string) string {

@@ -1,6 +1,11 @@
 package forgeexporter
 
 import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -175,4 +180,73 @@ func TestAPullRequestThatIsOpenedLaterHears(t *testing.T) {
 	ahead.Store(int64(10 * lookForPull))
 	tellBuild(t, e, bad)
 	require.Equal(t, calls, f.callCount(), "once it is told it is told")
+}
+
+// A run that is over and proved nothing is no longer pending, whatever a watch that
+// proved nothing is: nobody would ever write that status again.
+func TestARunThatIsOverIsNotPending(t *testing.T) {
+	f := newFakeGitHub(t)
+	pullOfBranch(f)
+	e := startTeller(t, f, nil)
+	going := feedback(pushed, event.Watching, 0)
+	going.Running = true
+	tellBuild(t, e, going)
+	require.Equal(t, "pending", *f.status(pushed).State)
+	over := feedback(pushed, event.Inconclusive, 0)
+	over.Tests, over.At = 0, going.At.Add(time.Minute)
+	tellBuild(t, e, over)
+	require.Equal(t, "error", *f.status(pushed).State)
+	require.Equal(t, "it ended without a result", *f.status(pushed).Description)
+	require.Empty(t, f.bodies(31))
+}
+
+// What a developer reads, whole.
+func TestTheCommentOfBuilds(t *testing.T) {
+	f := feedback(pushed, event.Regressed, 0)
+	f.Judgements = append(f.Judgements,
+		event.Judgement{Call: event.NewFinding, Finding: &event.Finding{Tool: "staticcheck", Rule: "SA4006", File: "cart/total.go", Line: 9, Message: "this value of `sum` is never used"}},
+		event.Judgement{Call: event.Slower, Measure: "acme/cart BenchmarkTotal", Unit: "ns/op", Shift: &event.Shift{Before: 120, After: 180, Ratio: 1.5}},
+		event.Judgement{Call: event.KnownFlaky, Rate: 0.08, Test: &event.TestResult{Suite: "acme/cart", Case: "TestClock", Status: "fail", File: "clock_test.go", Line: 30, Message: "too late"}},
+		event.Judgement{Call: event.Fixed, Test: &event.TestResult{Suite: "acme/cart", Case: "TestTax", Status: "pass"}},
+	)
+	f.Production = []event.ProductionEffect{{Deployment: "d1", Service: "checkout", Environment: "production", State: event.Regressed, Summary: "errors 0.21% → 4.8%", At: start}}
+	asWritten(t, "builds.md", buildComment(f, "https://loop.example"))
+}
+
+var update = flag.Bool("update", false, "write testdata/*.md anew")
+
+// asWritten compares a comment with what was read and found good.
+func asWritten(t *testing.T, file, comment string) {
+	t.Helper()
+	file = filepath.Join("testdata", file)
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(comment), 0o600))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), comment)
+}
+
+// A test may be called anything.
+func TestHostileTestsStayInTheirPlace(t *testing.T) {
+	f := feedback(pushed, event.Regressed, 0)
+	const name = "Test|x`y` @everyone <img src=x> ![b](https://evil.example/p.png) --> #12\n\n# Heading"
+	f.Judgements[0].Test = &event.TestResult{Suite: name, Case: name, Status: "fail", File: name, Message: name + "\n/close"}
+	f.Judgements = append(f.Judgements, event.Judgement{Call: event.NewFinding, Finding: &event.Finding{Tool: name, Rule: name, File: name, Message: name}})
+	f.Production = []event.ProductionEffect{{Service: name, Environment: name, Summary: name}}
+	ours := regexp.MustCompile(`]\(<https://loop\.example/(changes|deployments)/[^>]*>\)`)
+	lines := strings.SplitN(buildComment(f, "https://loop.example"), "\n", 3)
+	for line := range strings.SplitSeq(lines[2], "\n") {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "`"); ok {
+			require.Regexp(t, "`$", rest, "a command is code, whole")
+			continue
+		}
+		line = ours.ReplaceAllString(line, "")
+		require.NotRegexp(t, `<[a-zA-Z!/]`, line, "no HTML")
+		require.NotRegexp(t, `@[a-zA-Z]`, line, "no mention")
+		require.NotRegexp(t, `#[0-9]`, line, "no reference")
+		require.NotRegexp(t, `[^\\]\]\(`, line, "no link or image but ours")
+		require.NotContains(t, line, "://")
+		require.NotRegexp(t, `^\s*(# |/close)`, line)
+	}
 }

@@ -137,8 +137,8 @@ func commentOf(t told, cfg *Config, ofSuspect bool) string {
 	if caption, diff := wording.ChangedPlace(v.Suspicion); diff != "" {
 		b.WriteString(code(caption) + "\n\n" + fenced("diff", diff) + "\n")
 	}
-	if builds := wording.BuildsSentence(v.Builds); builds != "" {
-		b.WriteString("**Tests:** " + markdown(builds) + "\n\n")
+	if who, said, ok := strings.Cut(wording.BuildsSentence(v.Builds), ": "); ok {
+		b.WriteString("**" + who + ":** " + markdown(said) + "\n\n")
 	}
 	if t.closure == nil {
 		writeFixes(&b, v, cfg.honoursWaivers())

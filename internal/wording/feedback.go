@@ -43,6 +43,8 @@ func FeedbackHeadline(f event.Feedback) string {
 		said = "nothing new so far"
 	case f.State == event.Inconclusive && f.Broken > 0:
 		said = join(", ", said, plural(f.Broken, "report")+" broke off, so that more may have failed")
+	case f.State == event.Inconclusive && !f.Running && f.Tests+f.Findings+f.Failed == 0:
+		said = join(", ", said, "it ended without a result")
 	case f.State == event.Inconclusive:
 		said = join(", ", fmt.Sprintf("%d failed", f.Failed), "and no run of the main branch is known to compare with")
 	case said == "":

@@ -39,6 +39,7 @@ func TestFeedbackInWords(t *testing.T) {
 	require.Equal(t, "nothing new; 1 test", FeedbackHeadline(event.Feedback{State: event.Healthy, Tests: 1}))
 	require.Equal(t, "nothing new so far", FeedbackHeadline(event.Feedback{State: event.Watching, Running: true}))
 	require.Equal(t, "2 failed, and no run of the main branch is known to compare with; 3 tests", FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Failed: 2}))
+	require.Equal(t, "it ended without a result", FeedbackHeadline(event.Feedback{State: event.Inconclusive}))
 	require.Equal(t, "1 report broke off, so that more may have failed; 3 tests", FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Broken: 1}))
 	require.Equal(t, "Its builds and tests said: turned flaky: cart TestTotal at 9f2c1ab", BuildsSentence([]event.Judgement{
 		{Call: event.KnownFlaky, NewFlake: true, FirstBad: "9f2c1ab", Test: &event.TestResult{Suite: "cart", Case: "TestTotal"}}}))
