@@ -15,7 +15,7 @@ func (m *monitor) alert(now time.Time) {
 		if t.regressed.IsZero() || t.verdict.State != event.Regressed {
 			continue
 		}
-		t.verdict.Suspicion = t.suspicion
+		t.dress(&t.verdict)
 		for revision := range t.blamed() {
 			if t.blame != revision {
 				t.blame = revision
@@ -23,6 +23,7 @@ func (m *monitor) alert(now time.Time) {
 			}
 		}
 		if t.alerted {
+			m.nameLater(t, now)
 			continue
 		}
 		if t.suspicion == nil && now.Sub(t.regressed) < m.config.Limits.SuspicionPatience {
@@ -32,10 +33,43 @@ func (m *monitor) alert(now time.Time) {
 	}
 }
 
+// nameLater tells of suspects that came after the alert, as those of a forge
+// that takes its time: at once, as an update of what is open.
+func (m *monitor) nameLater(t *tracked, now time.Time) {
+	if named(t.suspicion) == t.named {
+		return
+	}
+	t.named = named(t.suspicion)
+	m.ledger.RecordVerdict(t.verdict)
+	keys := []string{"verdict/" + t.d.ID}
+	for _, id := range t.open {
+		keys = append(keys, "anomaly/"+id)
+	}
+	for _, key := range keys {
+		if r := m.records[key]; r != nil && r.closed.IsZero() {
+			m.refresh(r, now)
+			m.tell(r, now)
+		}
+	}
+}
+
+// named is what an alert says of the suspects: the commit, or that none is
+// certain; "" while nothing is known.
+func named(s *event.Suspicion) string {
+	switch {
+	case s == nil:
+		return ""
+	case s.Abstained || len(s.Suspects) == 0:
+		return "none"
+	default:
+		return s.Suspects[0].Change.Revision
+	}
+}
+
 // raise makes the roll-up and the symptoms, or takes up those that the ledger
 // knows already. Their identity is frozen from here on.
 func (m *monitor) raise(t *tracked, now time.Time) {
-	t.alerted = true
+	t.alerted, t.named = true, named(t.suspicion)
 	v := t.verdict
 	if t.suspicion != nil {
 		m.ledger.RecordVerdict(v)

@@ -205,7 +205,7 @@ func (m *monitor) rank(t *tracked) {
 	symptom, d, commits, deployments := symptomOf(t.verdict), t.d, t.commits, m.concurrent(t)
 	clones := m.config.repositoriesOf(d.Service)
 	m.background(func(context.Context) func() {
-		s := m.rankCommits(symptom, commits, clones)
+		s, frames := m.rankCommits(symptom, commits, clones), m.sourceFrames(symptom.Errors, clones)
 		s.Commits, s.Source, s.Deployments = len(commits.list), commits.source, deployments
 		if len(deployments) > 0 && deployments[0].ID != d.ID {
 			s.Abstained = true // another deployment did it, more likely than any commit of this one
@@ -217,6 +217,7 @@ func (m *monitor) rank(t *tracked) {
 		return func() {
 			t.ranking = false
 			t.suspicion = &s
+			t.frames = frames
 		}
 	})
 }

@@ -67,6 +67,65 @@ func TestCommitsOfAForge(t *testing.T) {
 	assert.Equal(t, "forge", got.source, "the settings say which repository")
 }
 
+// A forge that takes longer than an alert waits: it goes out in time, and is
+// told again with its suspects when they come, not with the next heartbeat.
+func TestSuspectsThatComeLate(t *testing.T) {
+	const previous, head = "1111111111111111111111111111111111111111", "2222222222222222222222222222222222222222"
+	answer := make(chan struct{})
+	forge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-answer
+		w.Header().Set("Content-Type", "application/json")
+		switch path, _ := strings.CutPrefix(r.URL.Path, "/api/v1/repos/acme/shop/"); path {
+		case "compare/" + previous + "..." + head:
+			_, _ = w.Write([]byte(`{"total_commits":1,"commits":[{"sha":"` + head + `","html_url":"https://forge.example/c","parents":[{"sha":"` + previous + `"}],"commit":{"message":"Sum","author":{"name":"Ada","email":"ada@shop.example"},"committer":{"date":"2026-03-04T14:03:05Z"}}}]}`))
+		case "git/commits/" + head + ".diff":
+			_, _ = w.Write([]byte("diff --git a/cart/total.ts b/cart/total.ts\n--- a/cart/total.ts\n+++ b/cart/total.ts\n@@ -88 +88 @@ Cart.total\n-a\n+b\n"))
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer forge.Close()
+	b := newBench(t, func(c *Config) {
+		f := &Forge{Kind: "gitea", Repository: "acme/shop", Settings: forgeconfig.Default(50)}
+		f.Endpoint = forge.URL
+		c.Repositories = []Repository{{Service: "*", Forge: f}}
+	})
+	b.sight("1.41.3")
+	b.seconds(60, old(200))
+	_, _ = b.ledger.RecordDeployment(event.Deployment{Service: "checkout", Environment: "production", Version: "1.42.0", PreviousVersion: "1.41.3",
+		Revision: head, PreviousRevision: previous, StartedAt: b.now, Status: event.DeploymentStarted, Sources: []event.Source{{Name: "api", At: b.now}}})
+	var first []event.Anomaly
+	for range 20 {
+		b.send(old(100), load{version: "1.42.0", instance: "new-1", rate: 100, errors: .3, exception: "TypeError"})
+		b.now = b.now.Add(time.Second)
+		b.m.step(b.now)
+		b.m.flush()
+		told, _ := b.told()
+		first = append(first, told...)
+	}
+	require.NotEmpty(t, first, "it waited for the forge")
+	assert.Nil(t, first[0].Verdict.Suspicion)
+	assert.Equal(t, event.KindDeployment, first[0].Kind)
+
+	close(answer)
+	b.settle() // at the same second
+	b.m.flush()
+	later, verdicts := b.told()
+	require.Len(t, later, len(first), "each alert, once")
+	for i, a := range later {
+		require.NotNil(t, a.Verdict.Suspicion)
+		assert.Equal(t, head, a.Verdict.Suspicion.Suspects[0].Change.Revision)
+		assert.Equal(t, first[i].StartsAt, a.StartsAt)
+		assert.Equal(t, first[i].DetectedAt, a.DetectedAt)
+	}
+	require.NotEmpty(t, verdicts)
+	require.NotNil(t, verdicts[len(verdicts)-1].Suspicion)
+	b.settle()
+	b.m.flush()
+	again, _ := b.told()
+	assert.Empty(t, again, "nothing is told twice")
+}
+
 // What is not written is the default, also in a list.
 func TestForgeSettings(t *testing.T) {
 	read := func(forge map[string]any) *Config {

@@ -141,6 +141,11 @@ type load struct {
 }
 
 func (b *bench) second(loads ...load) {
+	b.send(loads...)
+	b.tick()
+}
+
+func (b *bench) send(loads ...load) {
 	td := ptrace.NewTraces()
 	for _, l := range loads {
 		r := td.ResourceSpans().AppendEmpty()
@@ -175,7 +180,6 @@ func (b *bench) second(loads ...load) {
 		}
 	}
 	require.NoError(b.t, b.traces.ConsumeTraces(context.Background(), td))
-	b.tick()
 }
 
 func (b *bench) tick() {

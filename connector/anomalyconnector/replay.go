@@ -175,7 +175,8 @@ func (r *Replay) Verdicts() []event.Verdict {
 			}
 		}
 		if t := r.monitor.tracked[d.ID]; t != nil {
-			v.Suspicion, v.Affected = t.suspicion, t.affected
+			v.Affected = t.affected
+			t.dress(&v)
 		}
 		v.Deployment, v.At = d, r.now
 		out = append(out, v)

@@ -84,7 +84,9 @@ func (m *monitor) refresh(r *record, now time.Time) {
 	if r.anomaly.ID == "" {
 		if t := m.tracked[r.verdict.Deployment.ID]; t != nil && r.closed.IsZero() {
 			if v, ok := m.engine.Verdict(t.d.ID); ok {
-				v.Deployment, v.Suspicion, v.Builds, v.Affected = t.d, t.suspicion, t.builds, m.affected(t, v)
+				v.Deployment, v.Builds = t.d, t.builds
+				v.Affected = m.affected(t, v)
+				t.dress(&v)
 				r.verdict = v
 			}
 			r.closed = verdictRecord(r.verdict).closed
@@ -97,7 +99,8 @@ func (m *monitor) refresh(r *record, now time.Time) {
 	}
 	if t := m.tracked[r.anomaly.Deployment]; t != nil && t.verdict.State != "" {
 		v := t.verdict
-		v.Suspicion, v.Affected = t.suspicion, m.affected(t, v)
+		v.Affected = m.affected(t, v)
+		t.dress(&v)
 		r.anomaly.Verdict = &v
 		for i := range v.Evidence {
 			if e := v.Evidence[i]; r.anomaly.Kind == event.KindSymptom && e.Signal == r.anomaly.Signal && e.Operation == r.anomaly.Operation {

@@ -24,7 +24,9 @@ type tracked struct {
 	ranking   bool
 	ranked    int // evidence and related errors that the ranking saw
 	suspicion *event.Suspicion
-	affected  []event.Affected // callers, as last found
+	named     string                   // what its alerts told of the suspects last
+	frames    map[string][]event.Frame // of bundled code, as its sources have them, by fingerprint
+	affected  []event.Affected         // callers, as last found
 
 	builds []event.Judgement // new in its commits
 	built  time.Time         // when they were looked for
@@ -79,6 +81,7 @@ func (m *monitor) adopt(now time.Time) {
 		if t.suspicion == nil && a.Verdict != nil {
 			t.suspicion = a.Verdict.Suspicion
 		}
+		t.named = named(t.suspicion)
 		// As of now: an alert that was told long before the restart must not end
 		// before its next heartbeat.
 		a.At = now
@@ -211,7 +214,8 @@ func (m *monitor) judged(v event.Verdict, now time.Time) {
 	}
 	changed := v.State != t.verdict.State || v.Reason != t.verdict.Reason || v.Calibrating != t.verdict.Calibrating || v.Checkpoint != t.verdict.Checkpoint
 	v.Deployment = t.d
-	v.Suspicion, v.Affected = t.suspicion, m.affected(t, v)
+	t.dress(&v)
+	v.Affected = m.affected(t, v)
 	if v.State == event.Regressed && (changed || now.Sub(t.built) >= m.config.Heartbeat) {
 		t.built, t.builds = now, m.buildsOf(t)
 	}

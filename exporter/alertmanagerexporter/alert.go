@@ -171,8 +171,9 @@ func annotationsOf(a event.Anomaly, cfg *Config, labels models.LabelSet) models.
 		traces, example := examplesOf(a)
 		note("trace_examples", traces, annotationLimit)
 		note("log_example", example, exampleLimit)
-		commit, compare := commitLinks(v)
+		commit, pull, compare := commitLinks(v)
 		link("commit_url", commit)
+		link("pull_url", pull)
 		link("compare_url", compare)
 	}
 	if f := a.Feedback; f != nil {
@@ -206,11 +207,11 @@ func changedPlace(s *event.Suspicion) []string {
 	return []string{caption, diff}
 }
 
-// commitLinks are the URLs of the suspect commit and of the range: both only
-// where a commit is named, else the deployed head's.
-func commitLinks(v *event.Verdict) (commit, compare string) {
+// commitLinks are the URLs of the suspect commit, of the pull request that
+// brought it, and of the range: where no commit is certain, of the range alone.
+func commitLinks(v *event.Verdict) (commit, pull, compare string) {
 	if v.Suspicion == nil || len(v.Suspicion.Suspects) == 0 {
-		return "", ""
+		return "", "", ""
 	}
 	for _, s := range v.Suspicion.Suspects {
 		if s.Change.Revision == v.Deployment.Revision && s.Change.CompareURL != "" {
@@ -222,9 +223,9 @@ func commitLinks(v *event.Verdict) (commit, compare string) {
 		compare = first.CompareURL
 	}
 	if v.Suspicion.Abstained {
-		return "", compare
+		return "", "", compare
 	}
-	return first.URL, compare
+	return first.URL, first.PullURL, compare
 }
 
 // examplesOf gives up to three trace ids and one error in its own words: the

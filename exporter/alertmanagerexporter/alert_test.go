@@ -68,6 +68,35 @@ func TestAlertOfARollUp(t *testing.T) {
 	}
 }
 
+// Beside the suspect stand the lines that the error points to, their owner, the
+// pull request, the exact way back, and who else feels it.
+func TestSuspectsInContext(t *testing.T) {
+	a := rollUpAt(noon)
+	s := a.Verdict.Suspicion
+	s.Suspects[0].File, s.Suspects[0].Line, s.Suspects[0].Owners = "cart/total.ts", 88, []string{"@acme/cart"}
+	s.Suspects[0].PointedBy, s.Suspects[0].Hunk = "total (cart/total.ts:88)", "@@ -88 +88 @@\n-  return sum\n+  return sum.toFixed(2)\n"
+	s.Suspects[0].Change.PullURL = "https://git.example/acme/shop/pull/412"
+	s.Suspects = append(s.Suspects, event.Suspect{Probability: .07, Change: event.Change{Revision: strings.Repeat("a", 40), Message: "Move rules", Author: "Lin"}})
+	a.Verdict.Affected = []event.Affected{{Service: "web", Calls: "checkout", Requests: 2900, Failed: 348, Share: .12, Before: .001}}
+	notes := alertOf(a, noon, alertConfig()).Annotations
+	for name, want := range map[string]string{
+		"suspect":        "9f2c1ab “Round totals” by Ada (owned by @acme/cart), 83%",
+		"changed":        "cart/total.ts:88, where total (cart/total.ts:88) points\n@@ -88 +88 @@\n-  return sum\n+  return sum.toFixed(2)",
+		"other_suspects": "aaaaaaa “Move rules” by Lin, 7%",
+		"affected":       "web: 12% of 2,900 calls to checkout fail (0.1% before)",
+		"fix_forward":    "git revert " + badRevision,
+		"pull_url":       "https://git.example/acme/shop/pull/412",
+	} {
+		assert.Equal(t, want, notes[name], name)
+	}
+	s.Abstained, s.Suspects[0].Probability = true, .4
+	notes = alertOf(a, noon, alertConfig()).Annotations
+	assert.Equal(t, "this deployment; the commit is not certain (7 commits in a1b2c3d..9f2c1ab)", notes["suspect"])
+	assert.Contains(t, notes["other_suspects"], "9f2c1ab")
+	assert.NotContains(t, notes["fix_forward"], "git revert")
+	assert.NotContains(t, notes, "pull_url")
+}
+
 // The end of an alert: three heartbeats ahead while it is open, frozen when it
 // is closed, never before its start.
 func TestEndOfAnAlert(t *testing.T) {
