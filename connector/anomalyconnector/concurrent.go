@@ -38,6 +38,9 @@ func (m *monitor) concurrent(t *tracked) []event.DeploySuspect {
 	})
 	all = all[:min(len(all), maxConcurrent)]
 	h.Explained = map[string]float64{}
+	if x := v.Exclusive; x != nil {
+		h.Own = &x.Share
+	}
 	var deploys []suspect.Deploy
 	for _, x := range all {
 		d := suspect.Deploy{ID: x.d.ID, Service: x.d.Service, Ready: x.d.StartedAt, Nats: x.verdict.Nats}

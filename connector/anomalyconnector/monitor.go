@@ -49,6 +49,7 @@ type monitor struct {
 	exceptions exceptions
 	refused    counters
 	calls      calls
+	joins      joins
 	warned     onceSet
 	meter      meter
 
@@ -98,7 +99,8 @@ func newMonitor(set connector.Settings, c *Config) *monitor {
 		done: make(chan func(), 64), readers: make(chan struct{}, max(c.Limits.CommitWorkers, 1)), measuring: make(chan struct{}, 1),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	m.calls.refused = &m.refused
+	m.calls.refused, m.joins.refused = &m.refused, &m.refused
+	m.joins.own = func(s *source, o detect.Own) { s.engine.Own(o) }
 	m.outbox.ready = make(chan struct{}, 1)
 	m.engine, m.began = newEngineAt(c, m.now()), m.now().UnixNano()
 	return m
@@ -227,6 +229,7 @@ func (m *monitor) step(now time.Time) {
 	}
 	m.stepped = now
 	m.drain(now)
+	m.joins.resolve(now)
 	for _, v := range m.engine.Tick(now) {
 		m.judged(v, now)
 	}

@@ -96,6 +96,7 @@ type source struct {
 	names    names
 	example  example // reused: the engine asks it only for the few it keeps
 	callees  callees
+	thinning thinning
 	metrics  map[metricKey]*metric
 	budget   *seriesBudget // of the service
 	deltas   deltas

@@ -42,6 +42,11 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 	var probes, shed uint64
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.thinning.begin(now.Unix())
+	if level >= shedWork {
+		s.thinning.spoil()
+	}
+	shift := uint32(s.thinning.shift)
 	for j := range scopes.Len() {
 		scope := scopes.At(j)
 		if tailSampled(scope) {
@@ -71,8 +76,12 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 			if (kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) && level < shedWork {
 				m.calls.add(now, s.origin.Environment, s.origin.Service, span, w)
 			}
+			if trace := traceKey(span.TraceID()); passes(trace, shift) && trace != 0 && level < shedWork {
+				m.joins.note(s, span, trace, op.name, w)
+				shift = uint32(s.thinning.shift)
+			}
 			switch {
-			case kind == ptrace.SpanKindServer || kind == ptrace.SpanKindConsumer || span.ParentSpanID().IsEmpty():
+			case entry(span, kind):
 				end := int64(span.EndTimestamp())
 				request := detect.Request{
 					Operation: op.name, End: end, Duration: end - int64(span.StartTimestamp()),
@@ -112,6 +121,11 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 		m.refuse(s, lossShedWork, shed)
 	}
 	s.example = example{} // holds pdata
+}
+
+// entry says whether a span is a request, the unit of errors and latency.
+func entry(span ptrace.Span, kind ptrace.SpanKind) bool {
+	return kind == ptrace.SpanKindServer || kind == ptrace.SpanKindConsumer || span.ParentSpanID().IsEmpty()
 }
 
 // readEvents counts the exceptions that a span recorded.

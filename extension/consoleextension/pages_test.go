@@ -70,6 +70,41 @@ func TestPagesTell(t *testing.T) {
 	}
 }
 
+// Beside the suspect stand the lines that the error points to, who wrote and who
+// owns them, where they were reviewed, the way back, and who else feels it.
+func TestSuspectsInContext(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	id := afternoon{noon}.play(t, l)
+	v, ok := l.Verdict(id)
+	require.True(t, ok)
+	v.At = v.At.Add(time.Second)
+	s := &v.Suspicion.Suspects[0]
+	s.PointedBy, s.Owners = "roundTotal (services/checkout/cart/total.ts:88)", []string{"@acme/cart", "@acme/money"}
+	v.Affected = []event.Affected{{Service: "web", Calls: "checkout", Requests: 2900, Failed: 348, Share: .12, Before: .001}}
+	v.Exclusive = &event.Exclusive{Signal: event.SignalErrors, Requests: 214, Own: .28, Share: 1, Detail: "errors without a failed call: 28.0% of 214 requests, 0% before; with one: 0%, 0% before"}
+	l.RecordVerdict(v)
+	html := page200(t, handler(t, l), "/deployments/"+id)
+	text := words(html)
+	for _, want := range []string{
+		"services/checkout/cart/total.ts:88, where roundTotal (services/checkout/cart/total.ts:88) points @@ -83,8 +83,10 @@", "+ const total = rule.digits",
+		"Lin Zhao, owned by @acme/cart, @acme/money, ", "pull request", "git revert " + revision(5),
+		"Callers that feel it web: 12% of 2,900 calls to checkout fail (0.1% before)",
+		"Its own, or of its calls errors without a failed call: 28.0% of 214 requests",
+		"roundTotal services/checkout/cart/total.ts:88",
+	} {
+		assert.Contains(t, text, want)
+	}
+	assert.Contains(t, html, `href="https://forge.example/`+shop+`/pull/412"`)
+	assert.NotContains(t, text, "No single commit is certain")
+
+	v.At, v.Suspicion.Abstained = v.At.Add(time.Second), true
+	l.RecordVerdict(v)
+	text = words(page200(t, handler(t, l), "/deployments/"+id))
+	assert.Contains(t, text, "No single commit is certain.")
+	assert.NotContains(t, text, "git revert")
+	assert.Contains(t, text, "91%", "the ranking is whole")
+}
+
 func TestFirstRun(t *testing.T) {
 	h := handler(t, ledger.New(ledger.Limits{}))
 	text := words(page200(t, h, "/"))

@@ -22,7 +22,7 @@ func (w *watch) cohortOf(s *Source) cohort {
 		return w.placebo.cohortOf(s)
 	}
 	if s.origin.Caller != "" { // sees all instances: compared with what it saw before
-		if w.ready == 0 {
+		if w.ready == 0 && !w.unheard {
 			return cohortApart
 		}
 		return cohortNew

@@ -105,7 +105,9 @@ func (e *Engine) close(s *service, sec int64) {
 		s.lastActive = sec
 	}
 	s.stride = k.stride
+	s.dwell(sec, k)
 	s.eachWatch(func(w *watch) { w.observe(sec, k) })
+	s.closeOwn(sec, k.sources, frozen)
 	s.closeGauges(sec, frozen)
 	if !frozen {
 		for i := range k.samples {

@@ -120,6 +120,10 @@ func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait
 	if l.total.wh <= l.total.wc/2 && !i.firstEver || l.harm.ticks == 0 {
 		return "", "", false
 	}
+	split, known := w.whose(i)
+	if known && split.mine() {
+		return "", "", false // it fails, or takes its time, without its calls doing so
+	}
 	onset, _, till := l.harm.onset(l.harm.leading())
 	ops := make([]int32, 0, len(w.byOp))
 	for op := range w.byOp {
@@ -155,6 +159,9 @@ func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait
 		first := w.engine.firstToMove(w.service, callee)
 		detail = fmt.Sprintf("First to move: %s. Calls to %s went bad by %s and account for the harm here; %s",
 			first, callee, w.engine.clock.timeOf(began).Format("15:04:05Z"), how)
+		if w.excused = i; known {
+			detail += "; " + split.text()
+		}
 		return event.ReasonUpstreamFirst, detail, false
 	}
 	return "", "", wait

@@ -47,6 +47,8 @@ const (
 	toleranceSize  = int64(unsafe.Sizeof(tolerance{}) + unsafe.Sizeof(steady{}))
 	watchPatSize   = int64(unsafe.Sizeof(patternPair{}) + unsafe.Sizeof(patternHistory{}))
 	stepSize       = int64(unsafe.Sizeof(step{}))
+	ownSize        = int64(unsafe.Sizeof(ownHistory{})) + mapEntry
+	ownWatchSize   = int64(unsafe.Sizeof(ownWatch{})+unsafe.Sizeof(ownTest{})) + mapEntry
 	gaugeSize      = int64(unsafe.Sizeof(gauge{})) + mapEntry + 100
 	assumedSteps   = 48 // of a recorded level
 	memoryInterval = 10 // seconds between two estimates
@@ -59,7 +61,7 @@ func (e *Engine) memory(services []*service) int64 {
 		s.mu.Lock()
 		ops, patterns, sources, kept := len(s.ops), len(s.patterns), s.sources, len(s.gauges.order)
 		s.mu.Unlock()
-		sum += serviceSize + int64(ops)*(operationSize+historyOpSize) + int64(patterns)*patternSize + int64(kept)*gaugeSize
+		sum += serviceSize + int64(ops)*(operationSize+historyOpSize) + int64(patterns)*patternSize + int64(kept)*gaugeSize + int64(len(s.own))*ownSize
 		for _, source := range sources { // its totals belong to Tick
 			sum += sourceSize + int64(len(source.opTotal))*sourceOpSize + int64(len(source.patTotal))*sourcePatSize
 		}
@@ -77,7 +79,7 @@ func (e *Engine) memory(services []*service) int64 {
 }
 
 func (w *watch) memory() int64 {
-	sum := watchSize + int64(len(w.pairs))*int64(unsafe.Sizeof(pair{})) + int64(len(w.hits))*watchPatSize
+	sum := watchSize + int64(len(w.pairs))*int64(unsafe.Sizeof(pair{})) + int64(len(w.hits))*watchPatSize + int64(len(w.own))*ownWatchSize
 	if w.fresh != nil {
 		sum += int64(len(w.fresh.Ops)) * historyOpSize
 	}

@@ -19,6 +19,7 @@ func (w *watch) observe(sec int64, k *scratch) {
 		w.pairs[op] = pair{}
 	}
 	w.touched, w.all = w.touched[:0], pair{}
+	w.unheard = w.ready == 0 && w.deployed(sec)
 	for _, p := range w.hot {
 		w.hits[p].sec = [3]float64{}
 	}
@@ -314,16 +315,25 @@ func (w *watch) stepOldCohort(sec int64, c counts) {
 // only for ten minutes, for a day has its own course.
 func (w *watch) stepTraffic(i *indicator, sec int64, served float64) {
 	l := &i.levels[0]
+	if w.unheard {
+		w.stepUnheard(i, sec)
+		return
+	}
 	if !w.warm(sec) || sec-w.ready > trafficFor || sec-w.lastItem > 1+2*w.longestGap() || l.base.Exposure < 60 || l.base.Events < 60 {
 		w.held = counts{}
 		return
 	}
-	w.held.add(counts{xc: served, wc: 1, heavy: w.heaviest})
+	w.hold(i, sec, counts{xc: served, wc: 1, heavy: w.heaviest})
+}
+
+// hold tests the traffic of a second, or of three reports where metrics tell.
+func (w *watch) hold(i *indicator, sec int64, c counts) {
+	w.held.add(c)
 	// Metrics come in lumps, one an interval and instance.
 	if stride := w.service.stride; stride > 1 && w.held.wc < float64(3*stride) {
 		return
 	}
-	i.step(w, l, sec, w.held, false)
+	i.step(w, &i.levels[0], sec, w.held, false)
 	w.held = counts{}
 }
 

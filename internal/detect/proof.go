@@ -19,6 +19,7 @@ type proof struct {
 	Related   []event.RelatedError
 	Impact    event.Impact
 	Onset     *event.Onset
+	Exclusive *event.Exclusive
 }
 
 // convicted begins or goes on with the proof, and lets the verdict say no less.
@@ -54,6 +55,10 @@ func (w *watch) convicted(v *event.Verdict) {
 	if p.Onset != nil {
 		v.Onset = p.Onset
 	}
+	if v.Exclusive == nil {
+		v.Exclusive = p.Exclusive
+	}
+	p.Exclusive = v.Exclusive
 	for _, r := range p.Related {
 		if len(v.Related) < maxRelated && !slices.ContainsFunc(v.Related, func(x event.RelatedError) bool { return x.Fingerprint == r.Fingerprint }) {
 			v.Related = append(v.Related, r)

@@ -66,6 +66,7 @@ func (w *watch) present(at time.Time) event.Verdict {
 	}
 	v.Related = w.related()
 	v.Impact = w.impact()
+	v.Exclusive = w.exclusive()
 	return v
 }
 
@@ -436,7 +437,11 @@ func (w *watch) explain(v *event.Verdict) string {
 	case event.Regressed:
 		for _, e := range v.Evidence {
 			if e.Harm {
-				return fmt.Sprintf("%s; evidence %.1f nats, %.1f needed", Sentence(e), v.Nats, v.Threshold)
+				text := fmt.Sprintf("%s; evidence %.1f nats, %.1f needed", Sentence(e), v.Nats, v.Threshold)
+				if w.unheard {
+					text += "; the new version was never heard, though its deployment is done and its callers go on"
+				}
+				return text
 			}
 		}
 		return fmt.Sprintf("evidence of harm: %.1f nats, %.1f needed", v.Nats, v.Threshold)

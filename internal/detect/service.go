@@ -31,12 +31,14 @@ type service struct {
 
 	// The rest belongs to Tick.
 	history    *history
-	watches    []*watch // open ones, oldest first
-	lastActive int64    // last second with an item
-	gap        float64  // longest silence between busy seconds, fading over minutes
-	stride     int64    // the longest reporting interval of sources that speak by metrics, seconds
-	restored   bool     // from a snapshot, and not heard since
-	rejoining  int64    // last second till which senders may still be on their way back after a restart
+	watches    []*watch              // open ones, oldest first
+	lastActive int64                 // last second with an item
+	gap        float64               // longest silence between busy seconds, fading over minutes
+	own        map[int32]*ownHistory // by operation
+	spells     [2]spell              // by even and odd second
+	stride     int64                 // the longest reporting interval of sources that speak by metrics, seconds
+	restored   bool                  // from a snapshot, and not heard since
+	rejoining  int64                 // last second till which senders may still be on their way back after a restart
 
 	always      *watch   // looks for what gets worse without a deployment
 	placebos    []*watch // of the window that runs

@@ -80,8 +80,9 @@ type Source struct {
 	keepUsers     bool  // it is in the new cohort of an open watch
 	firstItem     int64 // event time of its first item, 0: none yet
 	callees       map[string]calleeSource
-	interval      int64 // seconds between its metrics' points
-	tallied       int64 // second of the last of them, 0: none
+	owns          []ownItem // since the last tick
+	interval      int64     // seconds between its metrics' points
+	tallied       int64     // second of the last of them, 0: none
 
 	spoke  [families][voices]atomic.Int64 // second in which a voice told of requests last
 	others [families]Voice                // the best of those that may be this one

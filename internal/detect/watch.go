@@ -34,9 +34,11 @@ type watch struct {
 	members                map[*Source]cohort
 	spoken                 map[*Source]bool
 	newSources, oldSources float64
-	lastNew, lastOld       int64 // last second with a request
-	gap                    int64 // the longest silence of the service in the last minutes before, seconds
-	lastItem               int64 // last second of the new cohort with any item
+	lastNew, lastOld       int64              // last second with a request
+	unheard                bool               // the deployment is done, and the new cohort never said a thing
+	depend                 map[string]float64 // see silent.go
+	gap                    int64              // the longest silence of the service in the last minutes before, seconds
+	lastItem               int64              // last second of the new cohort with any item
 	paceNew, paceOld       float64
 	items, lost            uint64  // of the new cohort
 	weights, squares       float64 // of the new cohort's requests
@@ -81,8 +83,11 @@ type watch struct {
 	always      bool              // of no deployment: see always.go
 	leader      *indicator
 	undo        *undoing
-	proof       *proof // once regressed
-	moves       []move // work that goes on under another name
+	proof       *proof              // once regressed
+	own         map[int32]*ownWatch // by operation
+	excused     *indicator          // the last that was found inherited
+	told        *event.Exclusive    // of it
+	moves       []move              // work that goes on under another name
 	changed     bool
 	rec         record
 	toldAt      int64
@@ -161,6 +166,7 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 	s.resetTests()
 	w.gap = int64(math.Ceil(s.gap - .01))
 	w.prepare()
+	w.depend = w.dependents()
 	e.watches[d.ID] = w
 	e.queue = append(e.queue, w)
 	s.watches = append(s.watches, w)

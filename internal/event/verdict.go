@@ -104,7 +104,9 @@ type Verdict struct {
 	Related  []RelatedError `json:"related,omitempty"`  // strongest first
 	Impact   Impact         `json:"impact,omitzero"`
 	Affected []Affected     `json:"affected,omitempty"` // callers that feel it, hardest hit first
-	Losses   []Loss         `json:"losses,omitempty"`   // telemetry of this service that was dropped, by name
+	// Exclusive is how much of the leading harm is the service's own; nil: not known.
+	Exclusive *Exclusive `json:"exclusive,omitempty"`
+	Losses    []Loss     `json:"losses,omitempty"` // telemetry of this service that was dropped, by name
 
 	Suspicion *Suspicion `json:"suspicion,omitempty"`
 	WayBack   *WayBack   `json:"way_back,omitempty"` // where the version before regressed too
@@ -233,6 +235,22 @@ type Impact struct {
 	Budget    float64       `json:"budget,omitempty"`
 	Objective float64       `json:"objective,omitempty"`
 	Window    time.Duration `json:"budget_window,omitempty"` // ns
+}
+
+// Exclusive tells what a service did itself from what it inherited, in requests
+// whose spans were joined with those of the calls below them: shares of the new
+// version's requests since the onset, and of the control's. By errors: failed
+// without and with a failed call; by latency: slow by time of its own, and with
+// slow calls.
+type Exclusive struct {
+	Signal          Signal  `json:"indicator"`
+	Requests        float64 `json:"requests"` // of the new version that were joined
+	Own             float64 `json:"own"`
+	OwnBefore       float64 `json:"own_before"`
+	Inherited       float64 `json:"inherited"`
+	InheritedBefore float64 `json:"inherited_before"`
+	Share           float64 `json:"share"`            // of the rise, its own
+	Detail          string  `json:"detail,omitempty"` // in words, with numbers
 }
 
 // Affected is a service whose calls to another fail more since the onset: it

@@ -21,6 +21,22 @@ type Harm struct {
 	// Explained is the share of it that failed calls to each other service
 	// explain: what is left is its own, exclusive of what it calls.
 	Explained map[string]float64
+	// Own is the share of it that is the service's own, where joined spans tell:
+	// failed without a failed call, slow by time of its own. Nil: what Explained
+	// leaves.
+	Own *float64
+}
+
+// own is how much of the harm the service's own version is asked for.
+func (h *Harm) own() float64 {
+	if h.Own != nil {
+		return *h.Own
+	}
+	left := 1.0
+	for _, share := range h.Explained {
+		left -= share
+	}
+	return math.Max(left, 0)
 }
 
 // The terms of the posterior over deployments (docs/detection.md, "Attribution").
@@ -46,13 +62,13 @@ func Attribute(h Harm, deploys []Deploy, reach func(from, to string) (hops int, 
 		version := mostEvidence * math.Tanh(d.Nats/mostEvidence)
 		switch hops, ok := reach(h.Service, d.Service); {
 		case d.Service == h.Service:
-			left := 1.0
-			for _, share := range h.Explained {
-				left -= share
-			}
-			score += version * math.Max(left, 0)
+			score += version * h.own()
 		case ok:
-			score += version + mostEvidence*math.Min(h.Explained[d.Service], 1) - perHop*float64(hops)
+			explained := math.Min(h.Explained[d.Service], 1)
+			if h.Own != nil {
+				explained = math.Min(explained, 1-*h.Own)
+			}
+			score += version + mostEvidence*explained - perHop*float64(hops)
 		default:
 			score -= outOfReach
 		}

@@ -40,6 +40,18 @@ func TestSeveralDeploysAtOnce(t *testing.T) {
 	p, _ = Attribute(harm, deploys, reach)
 	require.Greater(t, p[1], .9)
 
+	// Calls fail as much, but the spans say that the requests failed without them.
+	own := .95
+	harm.Own = &own
+	p, _ = Attribute(harm, deploys, reach)
+	require.Greater(t, p[0], .9)
+	// Nothing is known of failed calls, as with latency, and none of it is its own.
+	own = 0
+	harm.Explained = nil
+	p, _ = Attribute(harm, deploys, reach)
+	require.Greater(t, p[1], .9)
+	harm.Own, harm.Explained = nil, map[string]float64{"payment": .9}
+
 	// What was not yet there when it began is out.
 	late := append([]Deploy(nil), deploys...)
 	late[1].Ready = at(12)

@@ -1,0 +1,68 @@
+package detect
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// A release replaces all instances at once, and its own telemetry never comes.
+// What its callers see tells whether it serves.
+func TestNewVersionThatIsNeverHeard(t *testing.T) {
+	for name, c := range map[string]struct {
+		calls, fails   float64 // of a request of its callers, and the share that fails
+		lull, goes     bool    // its callers' own load ends; the rollout is not done yet
+		callersChanged bool    // they were deployed at the same time
+		want           event.VerdictState
+		why            string
+	}{
+		"calls fail":                     {calls: 1, fails: 1, want: event.Regressed, why: "never heard"},
+		"calls stop":                     {want: event.Regressed, why: "throughput"},
+		"it serves in the dark":          {calls: 1, want: event.Inconclusive},
+		"load or telemetry ends":         {lull: true, want: event.Inconclusive},
+		"the rollout goes on":            {goes: true, want: event.Inconclusive},
+		"its callers call nobody by now": {callersChanged: true, want: event.Inconclusive},
+	} {
+		for seed := range uint64(3) {
+			x := newTiers(seed)
+			x.play(600)
+			d := event.Deployment{ID: "payments", Service: "payments", Environment: "prod", Version: "2", PreviousVersion: "1", StartedAt: time.Unix(x.sec, 0)}
+			x.e.Watch(d, event.Advise)
+			if c.callersChanged {
+				x.deployed("web", &x.web)
+				x.deployed("mobile", &x.mobile)
+			}
+			x.play(20)
+			if !c.goes {
+				d.Status, d.FinishedAt = event.DeploymentSucceeded, time.Unix(x.sec, 0)
+				x.e.Watch(d, event.Advise)
+			}
+			for range 330 {
+				end := x.sec*second + second/2
+				for range 40 {
+					if c.lull {
+						break
+					}
+					for _, caller := range []*Source{x.web, x.mobile} {
+						caller.Request(Request{Operation: "POST /order", End: end, Duration: 4e6}, nil)
+						if c.calls > 0 {
+							caller.Call(Call{Callee: "payments", End: end, Duration: 3e6, Failed: x.rng.Float64() < c.fails})
+						}
+					}
+				}
+				x.source("search", "1").Request(Request{Operation: "GET /search", End: end, Duration: 4e6}, nil)
+				x.tick()
+			}
+			v, ok := x.e.Verdict("payments")
+			require.True(t, ok)
+			require.Equal(t, c.want, v.State, "seed %d, %s: %s", seed, name, v.Detail)
+			require.Contains(t, v.Detail, c.why, name)
+			if c.want == event.Inconclusive {
+				require.Equal(t, event.ReasonNoData, v.Reason, name)
+			}
+		}
+	}
+}
