@@ -79,6 +79,10 @@ cost: ## Measure what detection costs in time and memory, and write docs/cost.md
 suspects: ## Measure the ranking of commits, cross-validated by repository
 	@go run ./test/suspects
 
+.PHONY: cilogs
+cilogs: ## Measure the finding of the lines that explain a failed build, cross-validated by repository
+	@go run ./test/cilogs
+
 .PHONY: test-rules
 test-rules: ## Check and test rules/ with promtool, old and new, and vmalert
 	@scripts/install-tools.sh prometheus promtool-debian vmalert
