@@ -368,33 +368,25 @@ func (w *watch) eta(sec int64) time.Duration {
 	if w.state != event.Watching && w.state != event.Inconclusive || w.ready == 0 {
 		return 0
 	}
-	if w.nats > 1 && w.slope > .01 {
-		return seconded((w.threshold - w.nats) / w.slope)
+	if w.nats > 1 && w.slope > 0 && w.leader != nil {
+		return seconded(w.leader.passage(w, sec, w.threshold-w.nats))
 	}
-	need := -math.Log(healthyAlpha)
 	longest := math.Max(w.watches[0].Seconds()-float64(sec-w.ready), 0)
 	for _, i := range w.criticals() {
-		have, seconds := 0., 0.
-		for k := range i.levels {
-			if l := &i.levels[k]; l.tol != nil {
-				if nats, _ := i.tolerated(w, l); nats >= have {
-					have, seconds = nats, w.seconds(max(l.tol.ratio.ticks, l.tol.rise.ticks))
-				}
-			}
-		}
-		if have >= need {
+		left := -math.Log(healthyAlpha) - i.toleranceNats(w)
+		if left <= 0 {
 			continue
 		}
-		if have <= 0.1 || seconds < 10 {
+		drift := i.toleranceDrift(w)
+		if drift <= 0 {
 			return 0
 		}
-		longest = math.Max(longest, seconds*(need-have)/(have+logCells))
+		longest = math.Max(longest, halfway(left)/drift)
 	}
 	return seconded(longest)
 }
-
 func seconded(s float64) time.Duration {
-	if !finite(s) || s < 0 || s > 30*86400 {
+	if !finite(s) || s < 0 || s > farthest {
 		return 0
 	}
 	return time.Duration(math.Ceil(s)) * time.Second
