@@ -17,6 +17,7 @@ type recordedResults struct {
 	found    bool
 	rollouts []rollout
 	canary   []canaryResult
+	series   []seriesResult
 	grouping []systemAccuracy
 	nab      *nabResult
 }
@@ -26,17 +27,16 @@ type systemAccuracy struct {
 	accuracy float64
 }
 
-func recorded(ctx context.Context, temp string) (recordedResults, error) {
-	root, ok := shared()
-	if !ok {
-		return recordedResults{}, nil
-	}
+func recorded(ctx context.Context, root, temp string, seed uint64) (recordedResults, error) {
 	r := recordedResults{found: true}
 	var err error
 	if r.rollouts, err = rollouts(ctx, root, temp); err != nil {
 		return r, err
 	}
 	if r.canary, err = canaryCases(root); err != nil {
+		return r, err
+	}
+	if r.series, err = benchmarkSeries(root, seed); err != nil {
 		return r, err
 	}
 	if r.nab, err = nab(root); err != nil {
@@ -63,9 +63,10 @@ func main() {
 	placebos := flag.Int("placebos", full.Placebos, "placebo deployments")
 	repeats := flag.Int("repeats", full.Repeats, "runs of each scenario of the suite; 0: a spread of them")
 	runs := flag.Int("runs", full.Targets, "runs of each target")
+	restless := flag.Int("restless", full.Restless, "placebo deployments of each kind of restless traffic")
 	flag.Parse()
 	began := time.Now()
-	if err := run(*seed, size{*placebos, *repeats, *runs}, *out, *command); err != nil {
+	if err := run(*seed, size{*placebos, *repeats, *runs, *restless}, *out, *command); err != nil {
 		fmt.Fprintln(os.Stderr, "scorecard:", err)
 		os.Exit(1)
 	}
@@ -78,11 +79,13 @@ func run(seed uint64, z size, out, command string) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	rec, err := recorded(context.Background(), temp)
-	if err != nil {
-		return err
+	var rec recordedResults
+	if root, ok := shared(); ok {
+		if rec, err = recorded(context.Background(), root, temp, seed); err != nil {
+			return err
+		}
 	}
-	text := report(command, suite(z, seed), rec)
+	text := card(command, suite(z, seed), rec)
 	if out == "" {
 		_, err = os.Stdout.WriteString(text)
 		return err

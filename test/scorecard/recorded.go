@@ -16,7 +16,6 @@ import (
 
 	"github.com/deployloop/deployloop/connector/anomalyconnector"
 	"github.com/deployloop/deployloop/internal/backtest"
-	"github.com/deployloop/deployloop/internal/detect"
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/logpattern"
 
@@ -241,69 +240,6 @@ func steepest(file string, deploys []backtest.Deploy) (string, error) {
 		}
 	}
 	return best, nil
-}
-
-// canaryCase is one published case of a canary judge.
-type canaryCase struct {
-	Name   string
-	Arrays struct {
-		ExperimentData []float64 `json:"experimentData"`
-		ControlData    []float64 `json:"controlData"`
-	}
-}
-
-// canaryResult is what a case's gauge says here.
-type canaryResult struct {
-	name    string
-	n, m    int
-	verdict string
-	nats    float64
-}
-
-// canaryCases plays the arrays as a gauge, worse on both sides, of one new and
-// one old instance, a sample every ten seconds; the first half of the control
-// is history.
-func canaryCases(root string) ([]canaryResult, error) {
-	raw, err := os.ReadFile(filepath.Join(root, "data", "canary", "classifier_cases.json"))
-	if err != nil {
-		return nil, err
-	}
-	var cases []canaryCase
-	if err := json.Unmarshal(raw, &cases); err != nil {
-		return nil, err
-	}
-	var out []canaryResult
-	for _, c := range cases {
-		e := detect.New(detect.Config{Start: time.Unix(start, 0)})
-		source := func(version string) *detect.Source {
-			return e.Source(detect.Origin{Service: "s", Environment: "e", Version: version, Instance: version})
-		}
-		old, fresh, sec := source("1"), source("2"), start
-		send := func(s *detect.Source, x []float64, i int) {
-			if i < len(x) {
-				s.Gauge(detect.Sample{Name: "metric", At: sec * 1e9, Value: x[i], Golden: true})
-			}
-		}
-		for i := range c.Arrays.ControlData {
-			send(old, c.Arrays.ControlData, i)
-			for range 10 {
-				sec++
-				e.Tick(time.Unix(sec, 0))
-			}
-		}
-		e.Watch(event.Deployment{ID: "d", Service: "s", Environment: "e", Version: "2", PreviousVersion: "1", StartedAt: time.Unix(sec, 0)}, event.Advise)
-		for i := range max(len(c.Arrays.ExperimentData), len(c.Arrays.ControlData)) {
-			send(fresh, c.Arrays.ExperimentData, i)
-			send(old, c.Arrays.ControlData, i)
-			for range 10 {
-				sec++
-				e.Tick(time.Unix(sec, 0))
-			}
-		}
-		v, _ := e.Verdict("d")
-		out = append(out, canaryResult{c.Name, len(c.Arrays.ExperimentData), len(c.Arrays.ControlData), string(v.State), v.Nats})
-	}
-	return out, nil
 }
 
 // grouping measures the log templates of one system: the share of lines whose

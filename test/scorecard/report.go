@@ -24,68 +24,105 @@ func per1000(j judged) string {
 	return fmt.Sprintf("%.1f [%.1f, %.1f] of %d", 1000*float64(j.falsePositive)/math.Max(float64(j.good), 1), 1000*lo, 1000*hi, j.good)
 }
 
-// target is one line of what the engine must reach.
+// target is one line of what the engine must reach, and what nothing could beat.
 type target struct {
-	what, goal, got string
-	met             bool
+	what, goal, moonshot, got string
+	met, beyond               bool   // the goal, and the moonshot
+	limit                     string // of information, "" without one
+	why                       string // what the distance is spent on
+}
+
+// both reads "14 s / 35 s".
+func both(x []float64) string { return seconds(quantile(x, .5)) + " / " + seconds(quantile(x, .95)) }
+
+func within(x []float64, median, p95 float64) bool {
+	return quantile(x, .5) <= median && quantile(x, .95) <= p95
 }
 
 func targets(r results, rec recordedResults) []target {
-	ours := r.Suite[0]
-	e0, e0p := quantile(r.Errors[0], .5), quantile(r.Errors[0], .95)
-	e1, e1p := quantile(r.Errors[1], .5), quantile(r.Errors[1], .95)
-	h, hp := quantile(r.Hard, .5), quantile(r.Hard, .95)
-	x, xp := quantile(r.Thrown, .5), quantile(r.Thrown, .95)
+	ours, l := r.Suite[0], &r.Limits
 	healthy := quantile(r.Healthy, .5)
 	if len(r.Healthy)*2 < r.HealthyN {
 		healthy = math.Inf(1)
 	}
 	rate := 1000 * float64(r.Placebo[0].falsePositive) / math.Max(float64(r.Placebo[0].good), 1)
+	onset := quantile(r.Onsets, .5)
+	price := fmt.Sprintf("%.1f nats are asked for at first, not ln 1000 = %.1f: ", callNats, math.Log(1000)) +
+		fmt.Sprintf("ln 8 for not knowing the ratio, %.1f for other indicators, ln 2 for other begins, ln 2 while uncalibrated", -math.Log(firstShare))
 	out := []target{
-		{"errors 1 → 3 %, 100 new + 900 old requests/s, iid", "≤ 20 s median, ≤ 50 s p95", seconds(e0) + " / " + seconds(e0p), e0 <= 20 && e0p <= 50},
-		{"the same with AR(1) noise and pod bias", "the same", seconds(e1) + " / " + seconds(e1p), e1 <= 20 && e1p <= 50},
-		{"hard failure: 20 % errors, 10 new + 90 old requests/s", "≤ 8 / 15 s", seconds(h) + " / " + seconds(hp), h <= 8 && hp <= 15},
-		{"hard failure: a new exception in every second request, same traffic", "≤ 8 / 15 s", seconds(x) + " / " + seconds(xp), x <= 8 && xp <= 15},
-		{"false regressed per 1000 placebo deployments (AR(1) noise, pod bias), Wilson 95 %", "≤ 5", per1000(r.Placebo[0]), rate <= 5},
-		{"recall / precision on the injected suite", "90 / 95 %", fmt.Sprintf("%.1f / %.1f %%", 100*ours.recall(), 100*ours.precision()), ours.recall() >= .9 && ours.precision() >= .95},
-		{"time to healthy, 100 new + 900 old requests/s", "≤ 300 s median", fmt.Sprintf("%s median, %s p95, %d of %d healthy in 20 min", seconds(healthy), seconds(quantile(r.Healthy, .95)), len(r.Healthy), r.HealthyN), healthy <= 300},
-		{"onset error over the suite", "≤ 5 s median", fmt.Sprintf("%s median, %s p95", seconds(quantile(r.Onsets, .5)), seconds(quantile(r.Onsets, .95))), quantile(r.Onsets, .5) <= 5},
+		{what: "errors 1 → 3 %, 100 new + 900 old requests/s, iid", goal: "≤ 20 s median, ≤ 50 s p95", moonshot: "≤ 15 / 35 s", got: both(r.Errors[0]),
+			met: within(r.Errors[0], 20, 50), beyond: within(r.Errors[0], 15, 35),
+			limit: fmt.Sprintf("%s; %s with the old rate unknown and the margin of a tenth; %s at the nats asked for", both(l.Errors), both(l.Paired), both(l.Priced)), why: price + "; φ and a control that varies take the rest"},
+		{what: "the same with AR(1) noise and pod bias", goal: "the same", moonshot: "the same", got: both(r.Errors[1]),
+			met: within(r.Errors[1], 20, 50), beyond: within(r.Errors[1], 15, 35), limit: "as above, without noise", why: "the same, and noise that φ allows for"},
+		{what: "hard failure: 20 % errors, 10 new + 90 old requests/s", goal: "≤ 8 / 15 s", moonshot: "≤ 4 s", got: both(r.Hard),
+			met: within(r.Hard, 8, 15), beyond: quantile(r.Hard, .5) <= 4, limit: both(l.Hard), why: "the same price: two failures a second are worth two nats each at most"},
+		{what: "hard failure: a new exception in every second request, same traffic", goal: "≤ 8 / 15 s", moonshot: "≤ 4 s", got: both(r.Thrown),
+			met: within(r.Thrown, 8, 15), beyond: quantile(r.Thrown, .5) <= 4, limit: both(l.Thrown), why: "three occurrences at least"},
+		{what: "false regressed per 1000 placebo deployments (AR(1) noise, pod bias), Wilson 95 %", goal: "≤ 5", moonshot: "≤ 1", got: per1000(r.Placebo[0]),
+			met: rate <= 5, beyond: rate <= 1},
+		{what: "recall / precision on the injected suite", goal: "90 / 95 %", moonshot: "99 / 99 %", got: fmt.Sprintf("%.1f / %.1f %%", 100*ours.recall(), 100*ours.precision()),
+			met: ours.recall() >= .9 && ours.precision() >= .95, beyond: ours.recall() >= .99 && ours.precision() >= .99,
+			limit: fmt.Sprintf("%.1f %%, %s", 100*l.Suite.recall(), both(l.Suite.delays)), why: fmt.Sprintf("delays of %s: warm-up's 30 s for latency; what one instance does slower by itself (σ .15 to .7) is no harm of the version, so small shifts in one new instance's latency stay open", both(ours.delays))},
+		{what: "time to healthy, 100 new + 900 old requests/s", goal: "≤ 300 s median", moonshot: "≤ 120 s", got: fmt.Sprintf("%s median, %s p95, %d of %d healthy in 20 min", seconds(healthy), seconds(quantile(r.Healthy, .95)), len(r.Healthy), r.HealthyN),
+			met: healthy <= 300, beyond: healthy <= 120, limit: both(l.Healthy) + ", but not before the first checkpoint of 60 s", why: "the control's rate is unknown (a bound of it is used), the whole and its largest operation must both show it, and the grid"},
+		{what: "onset error over the suite", goal: "≤ 5 s median", moonshot: "≤ 2 s", got: fmt.Sprintf("%s median, %s p95", seconds(onset), seconds(quantile(r.Onsets, .95))),
+			met: onset <= 5, beyond: onset <= 2, limit: both(l.Onsets), why: "latency is not looked at while instances warm up, so its onset is told as the readiness or the end of the warm-up"},
 	}
 	if rec.found {
 		c := callsOf(rec.rollouts)
-		out = append(out, target{"recorded concurrent rollouts: deployment top-1 of the incidents that are called", "≥ 90 %, at most 5 % of the good blamed",
-			fmt.Sprintf("%d of %d called, of %d; %d of %d good blamed", c.right, c.incidents, len(rec.rollouts), c.blamed, c.good),
-			c.incidents > 0 && float64(c.right) >= .9*float64(c.incidents) && float64(c.blamed) <= .05*float64(c.good)})
-		sum := 0.
-		for _, g := range rec.grouping {
-			sum += g.accuracy
-		}
-		sum /= math.Max(float64(len(rec.grouping)), 1)
-		out = append(out, target{fmt.Sprintf("log grouping accuracy, streaming, mean of %d recorded systems", len(rec.grouping)), "≥ .90", fmt.Sprintf("%.3f", sum), sum >= .9})
+		right := float64(c.right) / math.Max(float64(c.incidents), 1)
+		out = append(out, target{what: "recorded concurrent rollouts: deployment top-1 of the incidents that are called", goal: "≥ 90 %, at most 5 % of the good blamed", moonshot: "≥ 98 %",
+			got: fmt.Sprintf("%d of %d called, of %d; %d of %d good blamed", c.right, c.incidents, len(rec.rollouts), c.blamed, c.good),
+			met: c.incidents > 0 && right >= .9 && float64(c.blamed) <= .05*float64(c.good), beyond: c.incidents > 0 && right >= .98 && c.blamed == 0})
+		sum := meanAccuracy(rec.grouping)
+		out = append(out, target{what: fmt.Sprintf("log grouping accuracy, streaming, mean of %d recorded systems", len(rec.grouping)), goal: "≥ .90", moonshot: ".95", got: fmt.Sprintf("%.3f", sum), met: sum >= .9, beyond: sum >= .95,
+			limit: "1 (of language models .97)", why: "templates whose variable part is a word, below"})
 	}
 	return out
 }
 
-// report writes the whole scorecard as Markdown.
-func report(command string, r results, rec recordedResults) string {
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "**no**"
+}
+
+func reportTargets(p func(string, ...any), list []target) {
+	p("## Targets")
+	p("")
+	p("| what | goal | measured | met | moonshot | met |")
+	p("|---|---|---|---|---|---|")
+	for _, t := range list {
+		p("| %s | %s | %s | %s | %s | %s |", t.what, t.goal, t.got, yes(t.met), t.moonshot, yes(t.beyond))
+	}
+	p("")
+	p("## Distance to the information limit")
+	p("")
+	p("The limit is what a likelihood ratio test needs that knows the traffic, both rates, the kind of harm and the second in which it would begin, on independent counts and at the same rate of false alarms, with the second of lateness (`limits.go`); none is faster on average. Median and p95.")
+	p("")
+	p("| what | measured | limit | what the distance is spent on |")
+	p("|---|---|---|---|")
+	for _, t := range list {
+		if t.limit != "" {
+			p("| %s | %s | %s | %s |", t.what, t.got, t.limit, t.why)
+		}
+	}
+	p("")
+	p("Commits: `docs/suspects.md`; cost: `docs/cost.md`. False alarms have no limit but α.")
+	p("")
+}
+
+// card writes the whole scorecard as Markdown.
+func card(command string, r results, rec recordedResults) string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p("# Scorecard")
 	p("")
 	p("Written by `%s` (seed %d); every number below comes from that run. The traffic is simulated request by request through the engine's public API on a virtual clock; delays are from the first second with harm to the tick that told, and hold one second of lateness and the tick, but no exporter. The recorded data are read from `../shared/data`.", command, r.Seed)
 	p("")
-	p("## Targets")
-	p("")
-	p("| what | goal | measured | met |")
-	p("|---|---|---|---|")
-	for _, t := range targets(r, rec) {
-		met := "yes"
-		if !t.met {
-			met = "**no**"
-		}
-		p("| %s | %s | %s | %s |", t.what, t.goal, t.got, met)
-	}
-	p("")
+	reportTargets(p, targets(r, rec))
 	p("## Beside what others do, on the same deployments")
 	p("")
 	p("%d deployments with a fault and as many without, ten faults × four shapes of traffic × five kinds of noise, ten minutes each. A verdict before the harm counts as false.", r.Suite[0].bad)
@@ -119,14 +156,8 @@ func report(command string, r results, rec recordedResults) string {
 		p("| %s | %d of %d | | %s | %s |", f.name, left[0], left[1], right, cells)
 	}
 	p("")
-	honest := 0
-	for _, e := range r.ETAs {
-		if e[1] <= 2*e[0] && e[1] >= e[0]/2 {
-			honest++
-		}
-	}
-	p("ETA honesty: of %d ETAs that were told and whose deployment was decided in its ten minutes, %.0f %% were right within a factor of two.", len(r.ETAs), 100*float64(honest)/math.Max(float64(len(r.ETAs)), 1))
-	p("")
+	reportETAs(p, r.ETAs)
+	reportRestless(p, r.Restless)
 	if !rec.found {
 		p("The recorded data were not there, so nothing of them is reported.")
 		return b.String()
@@ -139,11 +170,8 @@ func reportRecorded(p func(string, ...any), rec recordedResults) {
 	p("## Recorded rollouts")
 	p("")
 	calls := callsOf(rec.rollouts)
-	top, last, steep := 0, 0, 0
+	last, steep := 0, 0
 	for _, c := range rec.rollouts {
-		if c.ours == c.defective {
-			top++
-		}
 		if c.naive == c.defective {
 			last++
 		}
@@ -154,7 +182,7 @@ func reportRecorded(p func(string, ...any), rec recordedResults) {
 	n := len(rec.rollouts)
 	p("Eleven incidents on a Kubernetes shop, two to six services released at once, one of them defective; gauges every minute. **Called** (a deployment is regressed): %d of %d incidents, rightly in %d, and %d of the %d good releases with them. The rule \"success down a point or latency above 1.5×\" calls %d of the %d defective ones and blames %d of the %d good.", calls.incidents, n, calls.right, calls.blamed, calls.good, calls.ruledRight, n, calls.ruledBlamed, calls.good)
 	p("")
-	p("Where nothing is called, top-1 below is only the deployment with most evidence, however little: right in %d of %d. The last deployment before the incident was noticed is right in %d, the service whose gauges moved most standard deviations in %d.", top, n, last, steep)
+	p("Where nothing is called, top-1 below is only the deployment with most evidence, however little: right in %d of %d. The last deployment before the incident was noticed is right in %d, the service whose gauges moved most standard deviations in %d.", rolloutsTop(rec.rollouts), n, last, steep)
 	p("")
 	p("| incident | defective | fault | top-1 | its verdict | nats | last deployed | moved most |")
 	p("|---|---|---|---|---|---|---|---|")
@@ -168,16 +196,8 @@ func reportRecorded(p func(string, ...any), rec recordedResults) {
 	p("")
 	p("Where the defective version never sent telemetry, it stays at the evidence of its callers (about 0 nats) while the evidence of those that do report falls below: top-1 is right there because all others are cleared, and the verdict says honestly that there is no data.")
 	p("")
-	p("## Published canary cases")
-	p("")
-	p("The arrays of a canary judge's tests, as a gauge of one new and one old instance that may be worse on both sides. One instance a side carries little: its samples count as partly dependent.")
-	p("")
-	p("| case | new, old points | verdict | nats |")
-	p("|---|---|---|---|")
-	for _, c := range rec.canary {
-		p("| %s | %d, %d | %s | %.1f |", c.name, c.n, c.m, c.verdict, c.nats)
-	}
-	p("")
+	reportCanary(p, rec.canary)
+	reportSeries(p, rec.series)
 	p("## Log templates")
 	p("")
 	p("| system | grouping accuracy |")

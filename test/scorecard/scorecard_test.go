@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -12,53 +13,45 @@ import (
 // little below what the full one measures. It fails when quality drops.
 func TestQualityFloors(t *testing.T) {
 	r := suite(small, 1)
-	ours := r.Suite[0]
-	t.Logf("recall %.2f, precision %.2f of %d; false %d of %d; 1 → 3 %% %v; hard %v; healthy %v; onset %v", ours.recall(), ours.precision(), ours.bad,
-		r.Placebo[0].falsePositive, r.Placebo[0].good, quantile(r.Errors[0], .5), quantile(r.Hard, .5), quantile(r.Healthy, .5), quantile(r.Onsets, .5))
-	require.GreaterOrEqual(t, ours.recall(), .85)
-	require.GreaterOrEqual(t, ours.precision(), .95)
-	require.LessOrEqual(t, r.Placebo[0].falsePositive, 1)
-	require.LessOrEqual(t, quantile(r.Errors[0], .5), 20.)
-	require.LessOrEqual(t, quantile(r.Errors[0], .95), 50.)
-	require.LessOrEqual(t, quantile(r.Errors[1], .5), 20.)
-	require.LessOrEqual(t, quantile(r.Hard, .5), 8.)
-	require.LessOrEqual(t, quantile(r.Thrown, .95), 8.)
-	require.Equal(t, r.HealthyN, len(r.Healthy), "every deployment that changes nothing becomes healthy")
-	require.LessOrEqual(t, quantile(r.Healthy, .5), 400.)
-	// The raw test shows what the noise does to it.
-	require.Greater(t, r.Placebo[4].falsePositive, 0)
+	var rec recordedResults
+	logFloors(t, seededFloors, &r, &rec)
+	require.Empty(t, fallen(seededFloors, &r, &rec))
 
-	text := report("go test", r, recordedResults{})
+	text := card("go test", r, rec)
 	for _, name := range append([]string{"deployloop"}, baselineNames...) {
 		require.Contains(t, text, "| "+name+" |")
 	}
+	for _, kind := range restlessKinds {
+		require.Contains(t, text, "| "+kind.noise.name+" |")
+	}
 	require.NotContains(t, text, "NaN")
-	require.False(t, strings.Contains(text, "%!"), text)
+	require.NotContains(t, text, "%!")
 }
 
-// TestRecordedRollouts holds the attribution on recorded incidents.
-func TestRecordedRollouts(t *testing.T) {
+// TestRecordedFloors is the same of recorded data.
+func TestRecordedFloors(t *testing.T) {
 	root, ok := shared()
 	if !ok {
 		t.Skip("../shared/data is not there")
 	}
-	list, err := rollouts(t.Context(), root, t.TempDir())
+	rec, err := recorded(t.Context(), root, t.TempDir(), 1)
 	require.NoError(t, err)
-	require.Len(t, list, 11)
-	top := 0
-	for _, r := range list {
-		if r.ours == r.defective {
-			top++
-		}
+	require.Len(t, rec.rollouts, 11)
+	require.Len(t, rec.canary, 37)
+	logFloors(t, recordedFloors, &results{}, &rec)
+	require.Empty(t, fallen(recordedFloors, &results{}, &rec))
+
+	var text strings.Builder
+	reportRecorded(func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }, rec)
+	require.NotContains(t, strings.ReplaceAll(text.String(), "NaN Replacement", ""), "NaN")
+	require.NotContains(t, text.String(), "%!")
+}
+
+func logFloors(t *testing.T, floors []floor, r *results, rec *recordedResults) {
+	t.Helper()
+	for i := range floors {
+		t.Log(floors[i].told(floors[i].value(r, rec)))
 	}
-	require.GreaterOrEqual(t, top, 10)
-	calls := callsOf(list)
-	t.Logf("%+v", calls)
-	require.GreaterOrEqual(t, calls.incidents, 3)
-	require.Equal(t, calls.incidents, calls.right)
-	require.Equal(t, 39, calls.good)
-	require.LessOrEqual(t, calls.blamed, 1)
-	require.Greater(t, calls.ruledBlamed, calls.blamed, "the rule blames more")
 }
 
 func TestWilson(t *testing.T) {
@@ -86,4 +79,11 @@ func TestBestSplit(t *testing.T) {
 	at, q := bestSplit(x)
 	require.Equal(t, 25, at)
 	require.Positive(t, q)
+}
+
+func TestETACeiling(t *testing.T) {
+	require.InDelta(t, 1, passage(3, 1e6), 1e-6)
+	require.InDelta(t, .65, etaCeiling(3), .01)
+	require.InDelta(t, .83, etaCeiling(7), .01)
+	require.Less(t, etaCeiling(1), etaCeiling(2))
 }

@@ -22,7 +22,10 @@ var (
 	low       = shape{name: "low, 4 of 40/s", newPods: 1, oldPods: 9, newRate: 4, oldRate: 36, errors: .01}
 	lowAtOnce = shape{name: "low at once, 20/s", newPods: 2, oldPods: 2, newRate: 20, oldRate: 20, errors: .002, replaces: true}
 
+	tenNew = shape{name: "10 of 100/s", newPods: 1, oldPods: 9, newRate: 10, oldRate: 90, errors: .01}
+
 	none   = fault{name: "none"}
+	thrown = fault{name: "new exception in every second request", exception: .5}
 	faults = []fault{
 		{name: "errors 1 → 3 %", errors: .03},
 		{name: "errors 1 → 20 %", errors: .2},
@@ -41,12 +44,12 @@ var (
 type outcome struct {
 	bad       bool
 	verdict   event.Verdict
-	regressed float64      // seconds from the onset to the verdict; NaN: never
-	early     bool         // regressed before the onset
-	healthy   float64      // seconds from the deployment; NaN: never
-	onset     float64      // error of the estimated onset, seconds; NaN: none
-	etas      [][2]float64 // seconds told and seconds it took
-	others    []float64    // of each baseline, as regressed; before the onset: negative
+	regressed float64 // seconds from the onset to the verdict; NaN: never
+	early     bool    // regressed before the onset
+	healthy   float64 // seconds from the deployment; NaN: never
+	onset     float64 // error of the estimated onset, seconds; NaN: none
+	etas      []eta
+	others    []float64 // of each baseline, as regressed; before the onset: negative
 }
 
 // play plays one deployment for so many seconds of watch. It stops when all
@@ -62,19 +65,22 @@ func play(seed uint64, s shape, n noise, f fault, watch int, withOthers bool) ou
 			out.others[i] = math.NaN()
 		}
 	}
-	for range historySeconds {
+	history := historySeconds
+	if n.history > 0 {
+		history = n.history
+	}
+	for range history {
 		_, old := w.second(-1)
 		for _, b := range others {
 			b.past(old)
 		}
 	}
 	deployed := w.sec
-	onset := w.onset(deployed)
 	w.deploy()
-	var told [][2]float64 // when, and the ETA told
-	lastTold := int64(0)
+	var told toldETAs
 	for age := range watch {
 		fresh, old := w.second(age)
+		onset := w.onset(deployed)
 		waiting := false
 		for i, b := range others {
 			if !math.IsNaN(out.others[i]) {
@@ -87,16 +93,7 @@ func play(seed uint64, s shape, n noise, f fault, watch int, withOthers bool) ou
 			}
 		}
 		v := w.last
-		if v.ETA > 0 && v.At.Unix() != lastTold {
-			lastTold = v.At.Unix()
-			told = append(told, [2]float64{float64(lastTold), v.ETA.Seconds()})
-		}
-		decided := v.State == event.Regressed || v.State == event.Healthy && math.IsNaN(out.healthy)
-		if decided && len(out.etas) == 0 {
-			for _, t := range told {
-				out.etas = append(out.etas, [2]float64{t[1], float64(w.sec) - t[0]})
-			}
-		}
+		told.follow(v, w.sec)
 		if v.State == event.Healthy && math.IsNaN(out.healthy) {
 			out.healthy = float64(w.sec - deployed)
 		}
@@ -111,7 +108,7 @@ func play(seed uint64, s shape, n noise, f fault, watch int, withOthers bool) ou
 			break
 		}
 	}
-	out.verdict = w.last
+	out.verdict, out.etas = w.last, told.judged(w.sec)
 	return out
 }
 
@@ -140,11 +137,12 @@ type size struct {
 	Placebos int // windows
 	Repeats  int // of each scenario of the suite
 	Targets  int // runs a target
+	Restless int // placebos of each kind of restless traffic, and a fifth as many faults
 }
 
 var (
-	full  = size{Placebos: 3000, Repeats: 2, Targets: 200}
-	small = size{Placebos: 80, Repeats: 0, Targets: 16}
+	full  = size{Placebos: 3000, Repeats: 2, Targets: 200, Restless: 200}
+	small = size{Placebos: 80, Repeats: 0, Targets: 16, Restless: 6}
 )
 
 const watchSeconds = 600
@@ -219,7 +217,9 @@ type results struct {
 	Healthy  []float64
 	HealthyN int
 	Onsets   []float64
-	ETAs     [][2]float64
+	ETAs     []eta
+	Restless []unrest
+	Limits   limits
 }
 
 func suite(z size, seed uint64) results {
@@ -294,16 +294,17 @@ func suite(z size, seed uint64) results {
 		}
 		return out
 	}
-	hard := shape{name: "10 of 100/s", newPods: 1, oldPods: 9, newRate: 10, oldRate: 90, errors: .01}
 	r.Errors[0] = delays(canary, iid, faults[0])
 	r.Errors[1] = delays(canary, real_, faults[0])
-	r.Hard = delays(hard, iid, faults[1])
-	r.Thrown = delays(hard, iid, fault{name: "new exception in every second request", exception: .5})
+	r.Hard = delays(tenNew, iid, faults[1])
+	r.Thrown = delays(tenNew, iid, thrown)
 	for _, o := range each(max(z.Targets/4, 4), func(i int) outcome { return play(seed*13_000_003+uint64(i), canary, iid, none, 1200, false) }) {
 		r.HealthyN++
 		if !math.IsNaN(o.healthy) {
 			r.Healthy = append(r.Healthy, o.healthy)
 		}
 	}
+	r.Restless = playRestless(z, seed)
+	r.Limits = limitsOf(z, seed)
 	return r
 }

@@ -27,6 +27,15 @@ type noise struct {
 	podBias float64 // σ of ln of each pod's own error share and median latency
 	bursts  float64 // σ of the rate, anew each second
 	season  float64 // amplitude of the rate over ten minutes
+
+	// What only a long history shows, alike for all instances.
+	history      int     // seconds of it, 0: historySeconds
+	works, every int     // seconds of work in each period; 0: always
+	hiccup       float64 // share that fails while a dependency has the hiccups
+	gap, lasts   int     // mean seconds between hiccups, and how long each is
+	surge, calms float64 // σ of AR(1) noise on the rate, and its memory in seconds
+	day          int     // seconds of a day
+	swing        float64 // amplitude of the rate over it; half as much of failures, a fifth of latency
 }
 
 // fault is what the new version does worse.
@@ -87,11 +96,20 @@ type world struct {
 	sec    int64
 	serial uint64
 	last   event.Verdict
+
+	phase    int64   // of days and periods of work
+	working  int64   // second until which it works
+	trouble  int64   // second until which a hiccup lasts
+	tide     float64 // state of surges
+	harmedAt int64   // first second that served a harmed request; 0: none yet
 }
 
 func newWorld(seed uint64, s shape, n noise, f fault) *world {
 	w := &world{shape: s, noise: n, fault: f, rng: rand.New(rand.NewPCG(seed, 0x5c0e)), sec: start}
 	w.engine = detect.New(detect.Config{Start: time.Unix(start, 0)})
+	if n.every > 0 || n.day > 0 {
+		w.phase = w.rng.Int64N(int64(max(n.every, n.day)))
+	}
 	for i := range s.oldPods {
 		w.pods = append(w.pods, w.pod("1", i, s.oldRate/float64(s.oldPods), false))
 	}
@@ -115,22 +133,69 @@ func (w *world) deploy() {
 	}
 }
 
-func (w *world) poisson(mean float64) int {
+func poisson(rng *rand.Rand, mean float64) int {
 	if mean > 50 {
-		return max(0, int(math.Round(mean+math.Sqrt(mean)*w.rng.NormFloat64())))
+		return max(0, int(math.Round(mean+math.Sqrt(mean)*rng.NormFloat64())))
 	}
 	limit, p, k := math.Exp(-mean), 1., 0
 	for {
-		if p *= w.rng.Float64(); p <= limit {
+		if p *= rng.Float64(); p <= limit {
 			return k
 		}
 		k++
 	}
 }
 
+// climate is what a second is like for all instances: the factor of the rate, the
+// share that fails besides, and the factors of failures and of latency.
+type climate struct{ rate, failing, failures, latency float64 }
+
+func (w *world) climate() climate {
+	n := &w.noise
+	c := climate{1 + n.season*math.Sin(2*math.Pi*float64(w.sec%600)/600), 0, 1, 1}
+	if n.day > 0 {
+		tide := math.Sin(2 * math.Pi * float64((w.sec+w.phase)%int64(n.day)) / float64(n.day))
+		c.rate *= 1 + n.swing*tide
+		c.failures, c.latency = 1+n.swing/2*tide, 1+n.swing/5*tide
+	}
+	if n.every > 0 {
+		if (w.sec+w.phase)%int64(n.every) == 0 { // seldom on the second
+			w.working = w.sec + int64(n.works) + w.rng.Int64N(int64(n.works)/3) - int64(n.works)/6
+		}
+		if w.sec >= w.working {
+			c.rate = 0
+		}
+	}
+	if n.surge > 0 {
+		k := math.Exp(-1 / n.calms)
+		w.tide = k*w.tide + n.surge*math.Sqrt(1-k*k)*w.rng.NormFloat64()
+		c.rate *= math.Exp(w.tide - n.surge*n.surge/2)
+	}
+	if n.hiccup > 0 {
+		if w.sec >= w.trouble && w.rng.Float64() < 1/float64(n.gap) {
+			w.trouble = w.sec + int64(n.lasts)
+		}
+		if w.sec < w.trouble {
+			c.failing = n.hiccup
+		}
+	}
+	return c
+}
+
+// strength is how much of the fault is there at an age of the new version.
+func (f *fault) strength(age int) float64 {
+	switch {
+	case age < f.after:
+		return 0
+	case f.ramp > 0:
+		return math.Min(1, float64(age-f.after)/float64(f.ramp))
+	}
+	return 1
+}
+
 // second plays one second; age is the new version's, negative before it.
 func (w *world) second(age int) (fresh, old tally) {
-	season := 1 + w.noise.season*math.Sin(2*math.Pi*float64(w.sec%600)/600)
+	c := w.climate()
 	k := 0.
 	if w.noise.sigma > 0 {
 		k = math.Exp(-1 / w.noise.tau)
@@ -147,13 +212,13 @@ func (w *world) second(age int) (fresh, old tally) {
 			load *= math.Exp(w.noise.bursts*w.rng.NormFloat64() - w.noise.bursts*w.noise.bursts/2)
 		}
 		strength := 0.
-		if p.fresh && age >= w.fault.after {
-			strength = 1
-			if w.fault.ramp > 0 {
-				strength = math.Min(1, float64(age-w.fault.after)/float64(w.fault.ramp))
-			}
+		if p.fresh {
+			strength = w.fault.strength(age)
 		}
-		t := w.serve(p, w.poisson(p.rate*season*load), sick*p.bias, strength)
+		t := w.serve(p, poisson(w.rng, p.rate*c.rate*load), sick*p.bias, strength, c)
+		if strength > 0 && t.n > 0 && w.harmedAt == 0 {
+			w.harmedAt = w.sec
+		}
 		if p.fresh {
 			fresh.add(t)
 		} else {
@@ -168,10 +233,10 @@ func (w *world) second(age int) (fresh, old tally) {
 }
 
 // serve sends one pod's requests of one second to the engine.
-func (w *world) serve(p *pod, n int, wobble, strength float64) (t tally) {
+func (w *world) serve(p *pod, n int, wobble, strength float64, c climate) (t tally) {
 	f := &w.fault
-	share := w.shape.errors * wobble
-	median := baseMedian * math.Sqrt(wobble)
+	share := w.shape.errors*wobble*c.failures + c.failing
+	median := baseMedian * math.Sqrt(wobble) * c.latency
 	if strength > 0 && f.errors > 0 {
 		share += strength * (f.errors - w.shape.errors)
 	}
@@ -215,5 +280,14 @@ func (w *world) serve(p *pod, n int, wobble, strength float64) (t tally) {
 	return t
 }
 
-// onset is the second in which harm begins.
-func (w *world) onset(deployed int64) int64 { return deployed + int64(w.fault.after) }
+// onset is the first second that served a harmed request; before that it is to
+// come. Of a deployment without a fault it is its begin.
+func (w *world) onset(deployed int64) int64 {
+	switch {
+	case w.fault == none:
+		return deployed
+	case w.harmedAt == 0:
+		return w.sec + 1
+	}
+	return w.harmedAt
+}
