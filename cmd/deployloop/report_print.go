@@ -26,7 +26,7 @@ func oneLine(v judge.Verdict) string {
 		word string
 	}{
 		{event.NewFailure, "new failures"}, {event.KnownFlaky, "known flaky"}, {event.AlreadyFailing, "already failing"}, {event.Fixed, "fixed"},
-		{event.Slower, "slower"}, {event.Vanished, "vanished"}, {event.NewFinding, "new findings"}, {event.FixedFinding, "findings fixed"},
+		{event.Slower, "slower"}, {event.Worsened, "got worse"}, {event.Vanished, "vanished"}, {event.NewFinding, "new findings"}, {event.FixedFinding, "findings fixed"},
 	} {
 		if n := v.Count(c.call); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, c.word))
@@ -75,7 +75,7 @@ var (
 func annotateGitHub(w io.Writer, list []event.Judgement) {
 	told := map[string]int{}
 	for _, j := range list {
-		level := map[event.Call]string{event.NewFailure: "error", event.NewFinding: "error", event.KnownFlaky: "warning", event.AlreadyFailing: "warning", event.Slower: "warning"}[j.Call]
+		level := map[event.Call]string{event.NewFailure: "error", event.NewFinding: "error", event.KnownFlaky: "warning", event.AlreadyFailing: "warning", event.Slower: "warning", event.Worsened: "warning"}[j.Call]
 		if level == "" || told[level] == maxAnnotations {
 			continue
 		}

@@ -136,6 +136,7 @@ func (s *step) readReports() {
 				return nil
 			})
 			s.out.Reports[name] = sum
+			s.run.Partial = s.run.Partial || sum.Broken
 			return err
 		})
 		if err != nil {

@@ -176,7 +176,7 @@ func (r *runSender) add(taken report.Taken, err error) {
 // end sends all that is left, the step's end last, and says what was taken, what
 // was not and why. A deployloop that takes nothing holds it up for as long as
 // patience says; so does one that takes its time once there was a signal.
-func (r *runSender) end(run event.PipelineRun, stops *interrupts) (sent *report.Taken, left int, failure string) {
+func (r *runSender) end(run event.PipelineRun, stops *interrupts) (sent *report.Taken, leftOut int, why string) {
 	defer r.cancel()
 	close(r.done)
 	if r.client == nil {
@@ -194,31 +194,39 @@ func (r *runSender) end(run event.PipelineRun, stops *interrupts) (sent *report.
 	}
 	stop()
 	release()
-	unsent := r.failure
+	failure := r.failure
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), r.patience.last)
 	defer cancel()
 	defer stops.during(func(os.Signal) { cancel() })()
-	body, err := json.Marshal(report.Event{Run: &run})
-	if err == nil {
-		var taken report.Taken
-		taken, err = r.send(ctx, append(body, '\n'))
-		r.add(taken, err)
+	left, waiting := r.urgent.left+r.rest.left, len(r.urgent.lines)+len(r.rest.lines)
+	var last unsent
+	for _, e := range []report.Event{
+		{Report: &event.Report{Kind: string(report.Events), Name: run.Task, Tests: r.sent.Tests, Findings: r.sent.Findings, Broken: failure != nil || left > 0}},
+		{Run: &run},
+	} {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return nil, left, err.Error() // no event of ours
+		}
+		last.put(line)
 	}
-	if unsent == nil {
-		unsent = err
+	_, body := last.batch()
+	taken, err := r.send(ctx, body)
+	r.add(taken, err)
+	if failure == nil {
+		failure = err
 	}
 	if r.sent.Reports > 0 {
 		sent = &r.sent
 	}
-	left = r.urgent.left + r.rest.left
-	switch waiting := len(r.urgent.lines) + len(r.rest.lines); {
-	case unsent == nil:
+	switch {
+	case failure == nil:
 		return sent, left, ""
 	case waiting > 0:
-		return sent, left, fmt.Sprintf("%s: %s", howMany(waiting, "result"), unsent)
+		return sent, left, fmt.Sprintf("%s: %s", howMany(waiting, "result"), failure)
 	}
-	return sent, left, unsent.Error()
+	return sent, left, failure.Error()
 }
 
 // watch gives up on what is left when nothing of it was taken for so long; hard:

@@ -22,6 +22,7 @@ type intake struct {
 	mu     sync.Mutex
 	asked  int
 	events []report.Event
+	whole  bool // it was told that this is all
 	refuse func(n int, body string) bool
 }
 
@@ -35,6 +36,10 @@ func (i *intake) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	_, err := report.Parse(strings.NewReader(string(body)), report.Kind(req.URL.Query().Get("kind")), report.Source{}, func(item report.Item) error {
+		if item.Report != nil {
+			i.whole = !item.Report.Broken
+			return nil
+		}
 		i.events = append(i.events, report.Event{Test: item.Test, Run: item.Run})
 		return nil
 	})
@@ -78,6 +83,7 @@ func TestRunSendsAgainWhatWasNotTaken(t *testing.T) {
 	require.Equal(t, 3, code, notes)
 	require.Equal(t, []string{"executing", "TestA fail", "TestB pass", "finishedfailure"}, receiver.said())
 	require.NotContains(t, out, "not_sent")
+	require.True(t, receiver.whole)
 }
 
 // The step's end is tried even where nothing before it was taken.
@@ -88,6 +94,7 @@ func TestRunAlwaysTriesToTellItsEnd(t *testing.T) {
 	require.Zero(t, code)
 	require.Equal(t, []string{"finishedsuccess"}, receiver.said())
 	require.Contains(t, out, `"not_sent":"3 results: `)
+	require.False(t, receiver.whole, "that a commit's results are not whole is told")
 
 	receiver = &intake{}
 	_, notes, code := runStep(t, "--endpoint", receiver.start(t), "--revision", "9f2c1ab", "--", "./no-such-command")

@@ -34,7 +34,8 @@ type Feedback struct {
 	Skipped   int             `json:"skipped"`
 	Findings  int             `json:"findings"`
 	Unchanged int             `json:"findings_unchanged"`
-	Broken    int             `json:"reports_broken,omitempty"` // reports that break off
+	Broken    int             `json:"reports_broken,omitempty"`   // reports that break off
+	Mendable  []BrokenReport  `json:"reports_mendable,omitempty"` // those of them that a whole one would replace
 	Coverage  []CoverageTotal `json:"coverage,omitempty"`
 
 	Judgements []Judgement `json:"judgements,omitempty"` // news for the worse first, at most MaxJudgements
@@ -42,6 +43,16 @@ type Feedback struct {
 
 	Suspicion  *Suspicion         `json:"suspicion,omitempty"`  // of an anomaly: which commit since the last good one
 	Production []ProductionEffect `json:"production,omitempty"` // what the same commit did where it was deployed
+}
+
+// BrokenReport is what is known of a report that breaks off: a later one of the same
+// kind and name that begins with the same suite or tool, and holds no less, is it again.
+type BrokenReport struct {
+	Kind     string `json:"kind"`
+	Name     string `json:"name,omitempty"`
+	First    string `json:"first,omitempty"`
+	Tests    int    `json:"tests,omitempty"`
+	Findings int    `json:"findings,omitempty"`
 }
 
 // ProductionEffect is a verdict on a deployment that holds the commit.
@@ -75,6 +86,9 @@ func (f Feedback) Count(call Call) int {
 func (f Feedback) Size() int {
 	const fixed = 512 // of a feedback, of a judgement
 	n := fixed
+	for _, b := range f.Mendable {
+		n += len(b.Kind) + len(b.Name) + len(b.First)
+	}
 	for _, j := range f.Judgements {
 		n += fixed
 		if t := j.Test; t != nil {

@@ -4,6 +4,7 @@ import "time"
 
 // Finding is one result of a static analysis.
 type Finding struct {
+	ID          string    `json:"id,omitempty"` // the same when the same result is sent again; "": nobody knows
 	Tool        string    `json:"tool,omitempty"`
 	Rule        string    `json:"rule"`
 	Level       string    `json:"level,omitempty"` // SARIF: none | note | warning | error

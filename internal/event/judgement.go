@@ -3,14 +3,16 @@ package event
 // Call is what a result of a build or test means.
 type Call string
 
-// The calls. Only NewFailure, NewFinding, Slower and Hanging are news for the worse.
+// The calls. Only NewFailure, NewFinding, Slower, Worsened and Hanging are news for
+// the worse.
 const (
 	NewFailure     Call = "new_failure"
 	KnownFlaky     Call = "known_flaky"
 	AlreadyFailing Call = "already_failing"
 	Fixed          Call = "fixed"
 	Slower         Call = "slower"
-	Hanging        Call = "hanging" // a job that goes on for longer than it ever took
+	Hanging        Call = "hanging"  // a job that goes on for longer than it ever took
+	Worsened       Call = "worsened" // what is no time: a coverage, a size, a count of warnings
 	Vanished       Call = "vanished"
 	NewFinding     Call = "new_finding"
 	FixedFinding   Call = "fixed_finding"
@@ -21,7 +23,7 @@ type Judgement struct {
 	Call     Call        `json:"call"`
 	Test     *TestResult `json:"test,omitempty"`
 	Finding  *Finding    `json:"finding,omitempty"`
-	Measure  string      `json:"measure,omitempty"` // of Slower: the benchmark, duration or size
+	Measure  string      `json:"measure,omitempty"` // of Slower and Worsened: the benchmark, duration, coverage, size or count
 	Unit     string      `json:"unit,omitempty"`
 	Rate     float64     `json:"flake_rate,omitempty"`      // posterior mean
 	Interval [2]float64  `json:"flake_interval,omitzero"`   // 95 %, of the rate
@@ -53,7 +55,9 @@ type CoverageTotal struct {
 }
 
 // Worse tells whether a call is news for the worse.
-func (c Call) Worse() bool { return c == NewFailure || c == NewFinding || c == Slower || c == Hanging }
+func (c Call) Worse() bool {
+	return c == NewFailure || c == NewFinding || c == Slower || c == Worsened || c == Hanging
+}
 
 // Key tells what a judgement is about: the same test, finding or measure has the
 // same in every run.

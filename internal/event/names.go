@@ -111,6 +111,7 @@ const (
 	AttrChangeEmail      = "deployloop.change.author_email"
 	AttrChangeCompareURL = "deployloop.change.compare_url"
 	AttrChangePullURL    = "deployloop.change.pull_url"
+	AttrChangePullHead   = "deployloop.change.pull_head"
 	AttrChangeAdded      = "deployloop.change.added"
 	AttrChangeModified   = "deployloop.change.modified"
 	AttrChangeRemoved    = "deployloop.change.removed"
@@ -121,6 +122,7 @@ const (
 	AttrRunStartedAt  = "deployloop.pipeline.run.started_at"
 	AttrRunFinishedAt = "deployloop.pipeline.run.finished_at"
 
+	AttrResultID     = "deployloop.result.id"
 	AttrTestDuration = "deployloop.test.duration"
 	AttrTestMessage  = "deployloop.test.message"
 

@@ -7,6 +7,7 @@ import (
 
 // TestResult is the outcome of one test case in one run.
 type TestResult struct {
+	ID         string        `json:"id,omitempty"` // the same when the same result is sent again; "": nobody knows
 	Suite      string        `json:"suite,omitempty"`
 	Case       string        `json:"case"`
 	Status     string        `json:"status"` // pass | fail | skip | error

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"io/fs"
 	"os"
@@ -164,9 +165,14 @@ type Run struct {
 	measures map[string]measure
 	covered  map[string][2]int // by unit: covered, total
 	tools    map[string]bool   // that ran, with findings or without
+	seen     map[uint64]bool   // results by their id
 	passed   int               // tests that only passed
 	failed   int               // tests that failed, if only at one of their attempts
 	Left     int               // beyond the limit
+
+	// Partial: some results are known to be missing, of a report that breaks off
+	// say. Then what is not there says nothing.
+	Partial bool
 }
 
 // attempt joins what one run says of one test: some runners try again.
@@ -179,25 +185,26 @@ type attempt struct {
 func (a *attempt) passed() bool { return a.passes > 0 }
 func (a *attempt) failed() bool { return a.fails > 0 }
 
-type measure struct {
-	value             float64
-	unit, suite, name string
-	higherBetter      bool
-	alone             bool    // it shares no machine with others of its suite
-	least             float64 // growth that is worth a word, in its unit
-}
-
-// cost is the value, or its inverse where more is better: a larger one is worse.
-func (m measure) cost() float64 {
-	if m.higherBetter && m.value > 0 {
-		return 1 / m.value
-	}
-	return m.value
-}
-
 // NewRun is a run that nothing was said of yet.
 func NewRun(revision string) *Run {
-	return &Run{Revision: revision, tests: map[string]*attempt{}, measures: map[string]measure{}, covered: map[string][2]int{}, tools: map[string]bool{}}
+	return &Run{Revision: revision, tests: map[string]*attempt{}, measures: map[string]measure{}, covered: map[string][2]int{}, tools: map[string]bool{}, seen: map[uint64]bool{}}
+}
+
+// repeated tells whether a result with that id is in the run already: a sender that
+// was told to send again cannot know what was taken.
+func (r *Run) repeated(id string) bool {
+	if id == "" {
+		return false
+	}
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, id)
+	if r.seen[h.Sum64()] {
+		return true
+	}
+	if len(r.seen) < maxEntries {
+		r.seen[h.Sum64()] = true
+	}
+	return false
 }
 
 // Ran notes that a tool ran, whether it found something or not.
@@ -232,7 +239,7 @@ func (r *Run) Add(i report.Item) {
 			r.Left++
 			return
 		}
-		m := measure{value: b.Value, unit: b.Unit, suite: b.Suite, name: b.Name, higherBetter: higherIsBetter(b.Unit)}
+		m := newMeasure(b.Suite, b.Name, b.Value, b.Unit)
 		// The best of several counts disturbs least.
 		if known && (m.higherBetter && was.value > m.value || !m.higherBetter && was.value < m.value) {
 			m = was

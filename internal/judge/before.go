@@ -34,7 +34,7 @@ func (r *openRun) revises(j event.Judgement) bool {
 		a := r.run.tests[Key(j.Test.Suite, j.Test.Case)]
 		return a != nil && a.passed()
 	case j.Finding != nil:
-		return r.run.tools[j.Finding.Tool] && r.prints[j.Finding.Fingerprint] == 0
+		return r.run.tools[j.Finding.Tool] && r.prints[j.Finding.Fingerprint] == 0 && !r.run.Partial
 	}
 	for _, m := range r.run.measures {
 		if m.unit == j.Unit && strings.TrimSpace(m.suite+" "+m.name) == j.Measure {

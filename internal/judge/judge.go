@@ -38,7 +38,7 @@ func (v Verdict) Worse() bool { return v.Count(event.NewFailure)+v.Count(event.N
 
 // Compare tells what the run of a branch means against the baseline as it was at
 // base, where that is known, else as it is now. It learns nothing. That something
-// became slower needs several runs, so only Judge can tell it.
+// became slower or worse needs several runs, so only Judge can tell it.
 func (b *Baseline) Compare(r *Run, base string) Verdict {
 	v := b.compare(r, b.runAt(base))
 	order(v.Judgements)
@@ -57,6 +57,7 @@ func (b *Baseline) Say(r *Run, t event.TestResult) event.Judgement {
 // Judge tells what the run means against the baseline, and takes it into the
 // baseline.
 func (b *Baseline) Judge(r *Run) Verdict {
+	r.sum()
 	v := b.compare(r, b.Runs)
 	b.learn(r, &v)
 	order(v.Judgements)
@@ -85,6 +86,7 @@ func (b *Baseline) compare(r *Run, at int) Verdict {
 		switch {
 		case !suites[suite]:
 			missing[suite] = true
+		case r.Partial:
 		case !strings.HasPrefix(name, "["): // "[build failed]" is no test
 			v.Judgements = append(v.Judgements, event.Judgement{Call: event.Vanished, Test: &event.TestResult{Suite: suite, Case: name}, LastPass: h.LastPass})
 		}
@@ -110,7 +112,7 @@ func (b *Baseline) compareFindings(r *Run, at int, v *Verdict) {
 		}
 	}
 	for print, was := range b.Findings {
-		if !tools[was.Tool] && !r.tools[was.Tool] { // it did not run
+		if r.Partial || !tools[was.Tool] && !r.tools[was.Tool] { // it did not run
 			continue
 		}
 		for range was.at(at) - now[print] {
@@ -151,7 +153,7 @@ func coverageKey(unit string) string { return "coverage\x1f" + unit }
 
 // ranks put news for the worse first.
 var ranks = map[event.Call]int{
-	event.NewFailure: 0, event.NewFinding: 1, event.Hanging: 2, event.Slower: 3, event.Vanished: 4,
+	event.NewFailure: 0, event.NewFinding: 1, event.Hanging: 2, event.Slower: 3, event.Worsened: 3, event.Vanished: 4,
 	event.AlreadyFailing: 5, event.KnownFlaky: 6, event.Fixed: 7, event.FixedFinding: 8,
 }
 

@@ -29,7 +29,7 @@ func (b *Baseline) learn(r *Run, v *Verdict) {
 	for key, h := range b.Tests {
 		suite, _, _ := strings.Cut(key, "\x1f")
 		switch {
-		case h.LastRun == last && !suites[suite]:
+		case h.LastRun == last && (r.Partial || !suites[suite]):
 			h.LastRun = b.Runs // not told of this time; still expected
 		case b.Runs-h.LastRun > forgetAfter:
 			delete(b.Tests, key)
@@ -86,11 +86,14 @@ func (b *Baseline) learnFindings(r *Run) {
 		if s.Until > 0 {
 			s.From, s.Until = b.Runs, 0
 		}
-		s.Tool, s.Rule, s.File, s.Line, s.Count = f.Tool, f.Rule, f.File, f.Line, now[f.Fingerprint]
+		s.Tool, s.Rule, s.File, s.Line = f.Tool, f.Rule, f.File, f.Line
+		if !r.Partial || now[f.Fingerprint] > s.Count {
+			s.Count = now[f.Fingerprint]
+		}
 	}
 	for print, s := range b.Findings {
 		switch {
-		case r.tools[s.Tool] && now[print] == 0 && s.Until == 0:
+		case r.tools[s.Tool] && now[print] == 0 && s.Until == 0 && !r.Partial:
 			s.Until = b.Runs
 		case s.Until > 0 && b.Runs-s.Until > maxRecent: // no branch that is compared began at it
 			delete(b.Findings, print)
@@ -116,10 +119,11 @@ func (b *Baseline) learnMeasures(r *Run, v *Verdict) {
 		if shift == nil || shift.After-shift.Before < m.least {
 			continue
 		}
-		if m.higherBetter {
-			shift.Before, shift.After = 1/shift.Before, 1/shift.After
+		shift.Before, shift.After = m.valueOf(shift.Before), m.valueOf(shift.After)
+		if m.percent || m.count {
+			shift.Ratio = shift.After / max(shift.Before, 1) // their costs are no values
 		}
-		v.Judgements = append(v.Judgements, event.Judgement{Call: event.Slower, Measure: strings.TrimSpace(m.suite + " " + m.name), Unit: m.unit,
+		v.Judgements = append(v.Judgements, event.Judgement{Call: m.call(), Measure: strings.TrimSpace(m.suite + " " + m.name), Unit: m.unit,
 			Shift: shift, LastPass: shift.LastGood, FirstBad: shift.FirstBad})
 	}
 	for _, c := range v.Coverage {

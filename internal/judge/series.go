@@ -3,7 +3,6 @@ package judge
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
@@ -185,10 +184,4 @@ func median(values []float64) float64 {
 		return 0
 	}
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
-}
-
-// higherIsBetter of a benchmark's unit: throughput.
-func higherIsBetter(unit string) bool {
-	unit = strings.ToLower(unit)
-	return strings.HasSuffix(unit, "/s") || strings.HasSuffix(unit, "/sec") || strings.HasSuffix(unit, "ps") && !strings.HasSuffix(unit, "steps")
 }

@@ -26,7 +26,7 @@ func (s *Store) feedback(r *openRun, now time.Time) event.Feedback {
 	return event.Feedback{
 		ID: event.FeedbackID(r.repository, r.ref, r.revision), Repository: r.repository, Ref: r.ref, Trunk: s.trunk(r.ref),
 		Revision: r.revision, Base: r.base, Mode: s.options.Mode(r.repository), RunID: cmp.Or(r.id, r.before.RunID), URL: cmp.Or(r.url, r.before.URL),
-		StartedAt: cmp.Or(r.before.StartedAt, r.began), At: now, Broken: r.broken + r.before.Broken,
+		StartedAt: cmp.Or(r.before.StartedAt, r.began), At: now, Broken: r.broken + len(r.unread) + r.before.Broken, Mendable: slices.Concat(r.before.Mendable, r.unread),
 	}
 }
 
@@ -60,6 +60,7 @@ func (s *Store) settle(r *openRun, now time.Time) {
 		b = &kept{Baseline: NewBaseline()}
 	}
 	first := b.Runs == 0
+	r.run.Partial = f.Broken > 0
 	var v Verdict
 	if f.Trunk {
 		v = b.Judge(r.run)
@@ -125,16 +126,20 @@ func (s *Store) mend(r *openRun, now time.Time) {
 		case p.over != nil:
 		case j.Shift != nil:
 			if p.faster(r.run) {
-				a.end(key, by(event.ClosedFixedBy, "as fast as before again since %s", short))
+				how := "fast"
+				if j.Call == event.Worsened {
+					how = "good"
+				}
+				a.end(key, by(event.ClosedFixedBy, "as %s as before again since %s", how, short))
 			}
 		case j.Finding != nil:
-			if r.run.tools[j.Finding.Tool] && r.prints[j.Finding.Fingerprint] == 0 {
+			if r.run.tools[j.Finding.Tool] && r.prints[j.Finding.Fingerprint] == 0 && !r.run.Partial {
 				a.end(key, by(event.ClosedFixedBy, "no longer found at %s", short))
 			}
 		case j.Test != nil:
 			result := r.run.tests[Key(j.Test.Suite, j.Test.Case)]
 			switch {
-			case result == nil && !j.Test.IsJob() && r.revision != j.FirstBad && r.run.hasSuite(j.Test.Suite) && r.began.After(p.at):
+			case result == nil && !r.run.Partial && !j.Test.IsJob() && r.revision != j.FirstBad && r.run.hasSuite(j.Test.Suite) && r.began.After(p.at):
 				a.end(key, by(event.ClosedSuperseded, "the test is gone since %s", short))
 			case result == nil || !result.passed():
 			case result.failed() || r.revision == j.FirstBad:
@@ -170,11 +175,16 @@ func (p *problem) faster(r *Run) bool {
 			}
 		}
 	}
-	if !ok || !(value > 0) {
-		return false
-	}
 	before, after := p.j.Shift.Before, p.j.Shift.After
 	middle := math.Sqrt(before * after)
+	if p.j.Call == event.Worsened { // it may be none
+		middle = (before + after) / 2
+	} else if !(value > 0) {
+		return false
+	}
+	if !ok {
+		return false
+	}
 	if (value < middle) == (before < after) {
 		p.fast++
 	} else {

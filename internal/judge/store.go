@@ -84,8 +84,9 @@ type openRun struct {
 	id, url     string
 	began, last time.Time
 	pipelines   map[string]event.PipelineRun // that go on
-	broken      int                          // reports that break off
-	prints      map[string]int               // findings so far, by fingerprint
+	broken      int                          // reports that break off, but for unread
+	unread      []event.BrokenReport
+	prints      map[string]int // findings so far, by fingerprint
 	said        map[string]event.Judgement
 	changed     bool
 }
@@ -162,6 +163,10 @@ func (s *Store) Test(t event.TestResult, now time.Time) {
 	}
 	r := s.open(t.Repository, t.Ref, t.Revision, now)
 	r.base, r.id = cmp.Or(r.base, t.Base), cmp.Or(r.id, t.RunID)
+	if r.run.repeated(t.ID) {
+		return
+	}
+	t.ID = ""
 	if !report.Failed(t.Status) {
 		t.Message, t.Stacktrace = "", ""
 	}
@@ -193,6 +198,10 @@ func (s *Store) Finding(f event.Finding, now time.Time) {
 	}
 	r := s.open(f.Repository, f.Ref, f.Revision, now)
 	r.base, r.id = cmp.Or(r.base, f.Base), cmp.Or(r.id, f.RunID)
+	if r.run.repeated(f.ID) {
+		return
+	}
+	f.ID = ""
 	size := r.run.Size()
 	r.run.Add(report.Item{Finding: &f})
 	s.results += r.run.Size() - size
@@ -230,9 +239,10 @@ func (s *Store) Report(p event.Report, now time.Time) {
 	r := s.open(p.Repository, p.Ref, p.Revision, now)
 	r.base, r.id = cmp.Or(r.base, p.Base), cmp.Or(r.id, p.RunID)
 	if p.Broken {
-		r.broken++
+		r.breaks(p)
 		return
 	}
+	r.mends(p)
 	for _, tool := range p.Tools {
 		r.run.Ran(tool)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/deployloop/deployloop/internal/event"
 )
 
-// parseEvents reads deployloop's own lines: {"test": …}, {"finding": …} or
-// {"run": …} each, with the JSON of package event.
+// parseEvents reads deployloop's own lines: {"test": …}, {"finding": …},
+// {"run": …} or {"report": …} each, with the JSON of package event.
 func parseEvents(p *parse) error {
 	number, bad := 0, 0
 	err := lines(p.in, func(line []byte) error {
@@ -29,6 +29,8 @@ func parseEvents(p *parse) error {
 		case i.Run != nil && i.Run.ID != "" && i.Run.State != "":
 			p.sum.Runs++
 			return p.emit(Item{Run: i.Run})
+		case i.Report != nil && i.Report.Kind != "":
+			return p.emit(Item{Report: i.Report})
 		}
 		bad++
 		return nil
@@ -47,4 +49,5 @@ type Event struct {
 	Test    *event.TestResult  `json:"test,omitempty"`
 	Finding *event.Finding     `json:"finding,omitempty"`
 	Run     *event.PipelineRun `json:"run,omitempty"`
+	Report  *event.Report      `json:"report,omitempty"` // what the events of a run are together
 }

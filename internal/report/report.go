@@ -60,6 +60,7 @@ type Item struct {
 	Coverage  *Coverage
 	Benchmark *Benchmark
 	Run       *event.PipelineRun
+	Report    *event.Report // of events: whether they are all that there were
 	// Cut is a package of go test that failed and did not come to its end: tests
 	// after the one that panicked, or ran out of time, did not run.
 	Cut string

@@ -13,7 +13,7 @@ var callWords = []struct {
 	call      event.Call
 	one, many string
 }{
-	{event.NewFailure, "new failure", "new failures"}, {event.NewFinding, "new finding", "new findings"}, {event.Hanging, "job hangs", "jobs hang"}, {event.Slower, "slower", "slower"},
+	{event.NewFailure, "new failure", "new failures"}, {event.NewFinding, "new finding", "new findings"}, {event.Hanging, "job hangs", "jobs hang"}, {event.Slower, "slower", "slower"}, {event.Worsened, "got worse", "got worse"},
 	{event.Vanished, "vanished", "vanished"}, {event.AlreadyFailing, "already failing", "already failing"},
 	{event.KnownFlaky, "known flaky", "known flaky"}, {event.Fixed, "fixed", "fixed"}, {event.FixedFinding, "finding fixed", "findings fixed"},
 }

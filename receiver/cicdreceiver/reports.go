@@ -2,12 +2,16 @@ package cicdreceiver
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
 	"net/http"
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -97,6 +101,7 @@ type reportIntake struct {
 	told     report.Taken
 
 	// Of the report under way.
+	chain         hash.Hash // over what it said so far
 	suites, tools map[string]bool
 	covered       map[string]*coverage // by unit
 }
@@ -116,16 +121,24 @@ func (in *reportIntake) take(i report.Item) error {
 	case i.Cut != "":
 		return nil // its failures say so
 	case i.Test != nil:
-		remember(&in.suites, i.Test.Suite)
-		in.batch.Tests = append(in.batch.Tests, *i.Test)
+		t := *i.Test
+		remember(&in.suites, t.Suite)
+		t.ID = in.identify("test", t.At, t.Suite, t.Case, t.Status, t.Duration.String(), t.Message, t.Stacktrace)
+		in.batch.Tests = append(in.batch.Tests, t)
 	case i.Finding != nil:
-		remember(&in.tools, i.Finding.Tool)
-		in.batch.Findings = append(in.batch.Findings, *i.Finding)
+		f := *i.Finding
+		remember(&in.tools, f.Tool)
+		f.ID = in.identify("finding", f.At, f.Tool, f.Fingerprint, f.File, strconv.Itoa(f.Line), f.Message)
+		in.batch.Findings = append(in.batch.Findings, f)
 	case i.Benchmark != nil:
 		in.measured(event.Measurement{Suite: i.Benchmark.Suite, Name: i.Benchmark.Name, Value: i.Benchmark.Value, Unit: i.Benchmark.Unit})
 	case i.Coverage != nil:
 		in.cover(*i.Coverage)
 		return nil
+	case i.Report != nil:
+		p := *i.Report
+		p.Repository, p.Revision, p.Ref, p.Base, p.RunID, p.At = in.source.Repository, in.source.Revision, in.source.Ref, in.source.Base, in.source.RunID, in.source.At
+		in.batch.Reports = append(in.batch.Reports, p)
 	case i.Run != nil:
 		run := *i.Run
 		run.Repository, run.Revision, run.Ref = cmp.Or(run.Repository, in.source.Repository), cmp.Or(run.Revision, in.source.Revision), cmp.Or(run.Ref, in.source.Ref)
@@ -135,6 +148,25 @@ func (in *reportIntake) take(i report.Item) error {
 		return in.flush()
 	}
 	return nil
+}
+
+// identify gives one result of a report its id, out of all that the report said up
+// to there: a request that is sent again, since the pipeline could not take some of
+// it, says the same again, while a test that was run again says something more.
+func (in *reportIntake) identify(what string, at time.Time, parts ...string) string {
+	s := in.source
+	if in.chain == nil {
+		in.chain = sha256.New()
+		parts = append(parts, s.Repository, s.Ref, s.Revision, s.Base, s.RunID)
+	}
+	if !at.Equal(s.At) { // else it is when we read it
+		parts = append(parts, at.Format(time.RFC3339Nano))
+	}
+	for _, part := range append(parts, what) {
+		_, _ = io.WriteString(in.chain, part)
+		_, _ = in.chain.Write([]byte{0})
+	}
+	return hex.EncodeToString(in.chain.Sum(nil)[:8])
 }
 
 func (in *reportIntake) measured(m event.Measurement) {
@@ -196,6 +228,7 @@ func (in *reportIntake) done(name string, sum report.Summary, err error) error {
 		})
 		in.size++
 	}
+	in.chain = nil
 	clear(in.suites)
 	clear(in.tools)
 	in.covered = nil

@@ -63,6 +63,8 @@ func TestReport(t *testing.T) {
 	require.Len(t, tests, 2)
 	failed, err := eventotlp.DecodeTestResult(pcommon.NewResource(), tests[1])
 	require.NoError(t, err)
+	require.Len(t, failed.ID, 16)
+	failed.ID = ""
 	require.Equal(t, event.TestResult{
 		Suite: "acme.Cart", Case: "tax", Status: "fail", Message: "want 3, got 4",
 		Repository: "acme/shop", Revision: "9f2c1ab", Ref: "main", Base: "a1", RunID: "77", At: fixedNow,
@@ -313,4 +315,35 @@ func TestTenThousandReports(t *testing.T) {
 		require.Equal(t, files, told.Reports)
 		require.Equal(t, 1, told.Broken)
 	})
+}
+
+// ids are those of results, in order.
+func ids(records []plog.LogRecord) (list []string) {
+	for _, record := range records {
+		id, _ := record.Attributes().Get(event.AttrResultID)
+		list = append(list, id.Str())
+	}
+	return list
+}
+
+// A request that is sent again says the same by the same ids, however long it takes
+// until then; a test that ran again, another commit and another run have their own.
+func TestResultsThatAreSentAgainAreKnown(t *testing.T) {
+	const twice = `<testsuite name="cart"><testcase name="total"><failure message="x"/></testcase><testcase name="total"><failure message="x"/></testcase></testsuite>`
+	now := fixedNow
+	r := start(t, wiring{})
+	r.receiver.now = func() time.Time { now = now.Add(time.Minute); return now }
+	first := []byte(twice)
+	for _, query := range []string{"revision=a", "revision=a", "revision=b", "revision=a&run_id=2"} {
+		status, _ := r.report(t, query, first, asXML)
+		require.Equal(t, http.StatusAccepted, status)
+	}
+	got := ids(r.named(event.NameTestResult))
+	require.Len(t, got, 8)
+	require.Equal(t, got[:2], got[2:4], "sent again")
+	distinct := map[string]bool{}
+	for _, id := range got {
+		distinct[id] = true
+	}
+	require.Len(t, distinct, 6)
 }

@@ -42,6 +42,7 @@ func DecodeFinding(resource pcommon.Resource, record plog.LogRecord) (event.Find
 }
 
 func bindFinding(a *attributes, f *event.Finding) {
+	text(a, &f.ID, event.AttrResultID)
 	text(a, &f.Tool, event.AttrFindingTool)
 	text(a, &f.Rule, event.AttrFindingRule)
 	text(a, &f.Level, event.AttrFindingLevel)

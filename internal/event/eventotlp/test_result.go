@@ -48,6 +48,7 @@ func DecodeTestResult(resource pcommon.Resource, record plog.LogRecord) (event.T
 }
 
 func bindTestResult(a *attributes, r *event.TestResult) {
+	text(a, &r.ID, event.AttrResultID)
 	text(a, &r.Suite, event.AttrTestSuiteName)
 	text(a, &r.Case, event.AttrTestCaseName)
 	text(a, &r.Status, event.AttrTestResultStatus)
