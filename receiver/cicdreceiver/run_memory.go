@@ -1,6 +1,7 @@
 package cicdreceiver
 
 import (
+	"strings"
 	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -47,5 +48,22 @@ func (m *runMemory) complete(run *event.PipelineRun) {
 			}
 		}
 	}
+	if run.TaskID != "" {
+		m.asItsRun(run)
+	}
 	m.runs.Add(key, *run)
+}
+
+// asItsRun names the branch of a job as its run does: a job's own event says "main"
+// for a fork's main too, whose failures are none of ours. m.mu is held.
+func (m *runMemory) asItsRun(job *event.PipelineRun) {
+	of := *job
+	of.TaskID = ""
+	for _, attempt := range []int{job.Attempt, 1} {
+		of.Attempt = attempt
+		if whole, ok := m.runs.Peek(runIdentity(of)); ok && strings.HasSuffix(whole.Ref, ":"+job.Ref) {
+			job.Ref = whole.Ref
+			return
+		}
+	}
 }

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/event/eventotlp"
 )
 
 const (
@@ -270,3 +272,24 @@ const (
 	contribQueueID = "938283d81fda4df0"
 	contribStepID  = "d1e0fc43e69e29ff"
 )
+
+// A fork's main is not the repository's, and its job does not say so.
+func TestAJobIsOfItsRunsBranch(t *testing.T) {
+	r := start(t, wiring{})
+	for i, delivery := range []struct{ event, body string }{
+		{"workflow_run", `{"action":"requested","workflow_run":{"id":42,"name":"CI","run_attempt":1,"head_branch":"main","head_sha":"9f2c1ab","head_repository":{"full_name":"eve/shop","owner":{"login":"eve"}},"status":"queued","created_at":"2026-11-23T12:00:00Z"},"repository":{"name":"shop","full_name":"acme/shop"}}`},
+		{"workflow_job", `{"action":"completed","workflow_job":{"id":7,"run_id":42,"run_attempt":1,"name":"test","head_branch":"main","head_sha":"9f2c1ab","status":"completed","conclusion":"failure"},"repository":{"name":"shop","full_name":"acme/shop"}}`},
+		{"workflow_job", `{"action":"completed","workflow_job":{"id":8,"run_id":42,"run_attempt":2,"name":"test","head_branch":"main","head_sha":"9f2c1ab","status":"completed","conclusion":"failure"},"repository":{"name":"shop","full_name":"acme/shop"}}`},
+		{"workflow_job", `{"action":"completed","workflow_job":{"id":9,"run_id":43,"run_attempt":1,"name":"test","head_branch":"main","head_sha":"9f2c1ac","status":"completed","conclusion":"failure"},"repository":{"name":"shop","full_name":"acme/shop"}}`},
+	} {
+		status, text := r.github(delivery.event, fmt.Sprint(i), []byte(delivery.body))
+		require.Equal(t, http.StatusAccepted, status, text)
+	}
+	var refs []string
+	for _, record := range r.named(event.NamePipelineRun) {
+		run, err := eventotlp.DecodePipelineRun(pcommon.NewResource(), record)
+		require.NoError(t, err)
+		refs = append(refs, run.Ref)
+	}
+	require.Equal(t, []string{"eve:main", "eve:main", "eve:main", "main"}, refs)
+}
