@@ -1,6 +1,7 @@
 package anomalyconnector
 
 import (
+	"cmp"
 	"context"
 	"path"
 	"slices"
@@ -215,19 +216,28 @@ func (c *Config) repositoriesNamed(name string) []Repository {
 
 // buildsOf is what builds and tests said was new in the commits of a deployment.
 func (m *monitor) buildsOf(t *tracked) []event.Judgement {
-	in := t.revisions()
-	var found []event.Judgement
+	in, pulled := t.revisions(), t.pulled()
+	var found, ofPulls []event.Judgement
 	for _, f := range m.ledger.Feedback(ledger.RunQuery{Repository: t.d.Repository, Limit: maxFeedback}) {
-		if !f.Trunk || !holds(in, f.Revision) {
+		merged := pulled[f.Revision]
+		if merged == "" && !(f.Trunk && holds(in, f.Revision)) {
 			continue
 		}
 		for _, j := range f.Judgements {
-			if j.Call.Worse() || j.NewFlake {
-				if j.FirstBad == "" {
-					j.FirstBad = f.Revision
-				}
+			switch {
+			case !j.Call.Worse() && !j.NewFlake:
+			case merged != "":
+				j.FirstBad = merged // nobody finds the commit of a branch that is gone
+				ofPulls = append(ofPulls, j)
+			default:
+				j.FirstBad = cmp.Or(j.FirstBad, f.Revision)
 				found = append(found, j)
 			}
+		}
+	}
+	for _, j := range ofPulls { // the branch it was merged to may say the same
+		if !slices.ContainsFunc(found, func(x event.Judgement) bool { return x.Key() == j.Key() }) {
+			found = append(found, j)
 		}
 	}
 	// What can have to do with how a service behaves comes first: a test before a
@@ -258,6 +268,18 @@ func (t *tracked) revisions() map[string]bool {
 	return in
 }
 
+// pulled leads from the last commit of each pull request to the commit that it was
+// merged as: a squash has another id, and is what was tested there.
+func (t *tracked) pulled() map[string]string {
+	merged := map[string]string{}
+	for _, c := range t.commits.list {
+		if c.PullHead != "" && c.PullHead != c.Revision {
+			merged[c.PullHead] = c.Revision
+		}
+	}
+	return merged
+}
+
 // holds compares commit ids of which one may be abbreviated.
 func holds(in map[string]bool, revision string) bool {
 	if in[revision] {
@@ -286,10 +308,17 @@ func (m *monitor) effectsOf(f event.Feedback) []event.ProductionEffect {
 
 // blamed are the commits that a regressed deployment is put down to.
 func (t *tracked) blamed() map[string]bool {
+	revision := t.d.Revision
 	if s := t.suspicion; s != nil && !s.Abstained && len(s.Suspects) > 0 {
-		return map[string]bool{s.Suspects[0].Change.Revision: true}
+		revision = s.Suspects[0].Change.Revision
 	}
-	return map[string]bool{t.d.Revision: true}
+	in := map[string]bool{revision: true}
+	for head, merged := range t.pulled() {
+		if merged == revision {
+			in[head] = true
+		}
+	}
+	return in
 }
 
 func (t *tracked) effect() event.ProductionEffect {

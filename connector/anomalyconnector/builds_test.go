@@ -228,6 +228,37 @@ func TestAVerdictNamesWhatItsCommitBrokeBefore(t *testing.T) {
 	require.Empty(t, b.feedback("aaaaaaa1").Production)
 }
 
+// A squash has another id than what was tested in its pull request.
+func TestASquashIsWhatItsPullRequestTested(t *testing.T) {
+	b := newBench(t, nil)
+	b.results("main", "aaaaaaa1", "TestTotal pass", "TestTax pass")
+	b.quiet()
+	b.results("faster-cart", "bbbbbbb1", "TestTotal fail", "TestTax fail")
+	b.results("faster-cart", "bbbbbbb1", "TestTotal pass") // flaky, since this branch
+	b.results("slower-cart", "ccccccc1", "TestOther fail") // never merged
+	b.quiet()
+	b.ledger.RecordChange(event.Change{Repository: "acme/shop", Ref: "main", Revision: "aaaaaaa2", Previous: "aaaaaaa1", PullHead: "bbbbbbb1", At: b.now})
+	b.results("main", "aaaaaaa2", "TestTax fail")
+	b.quiet()
+	b.sight("1.41.3")
+	b.seconds(60, old(200))
+	d, _ := b.ledger.RecordDeployment(event.Deployment{
+		Service: "checkout", Environment: "production", Version: "1.42.0", PreviousVersion: "1.41.3", Revision: "aaaaaaa2", PreviousRevision: "aaaaaaa1",
+		Repository: "acme/shop", StartedAt: b.now, Status: event.DeploymentStarted, Sources: []event.Source{{Name: "api", At: b.now}},
+	})
+	b.seconds(40, old(100), load{version: "1.42.0", instance: "new-1", rate: 100, errors: .3})
+	v, _ := b.ledger.Verdict(d.ID)
+	require.Equal(t, event.Regressed, v.State)
+	var told []string
+	for _, j := range v.Builds {
+		require.Equal(t, "aaaaaaa2", j.FirstBad, "what was merged")
+		told = append(told, j.Test.Case)
+	}
+	require.ElementsMatch(t, []string{"TestTotal", "TestTax"}, told, "each once")
+	require.Len(t, b.feedback("bbbbbbb1").Production, 1, "the pull request hears of it")
+	require.Empty(t, b.feedback("ccccccc1").Production)
+}
+
 // The commits between the last good and the first bad run are ranked, from a real
 // clone, by what the failure says.
 func TestABuildAlertNamesItsSuspect(t *testing.T) {

@@ -136,6 +136,7 @@ func withPages(commits []suspect.Commit, changes []event.Change) []suspect.Commi
 		c := told[commits[i].Revision]
 		commits[i].URL = cmp.Or(c.URL, commits[i].URL)
 		commits[i].PullURL = cmp.Or(c.PullURL, commits[i].PullURL)
+		commits[i].PullHead = cmp.Or(c.PullHead, commits[i].PullHead)
 	}
 	return commits
 }
@@ -181,6 +182,8 @@ func (m *monitor) withReports(commits []suspect.Commit, repository string) []sus
 				r.Text = wording.Judged(j.Judgement) + " fails since"
 			case event.Slower:
 				r.Text = wording.Judged(j.Judgement) + " is slower since"
+			case event.Worsened:
+				r.Text = wording.Judged(j.Judgement) + " is worse since"
 			default:
 				r.Text = wording.Judged(j.Judgement) + " is a new finding"
 			}

@@ -17,7 +17,8 @@ type Change struct {
 	URL        string    `json:"url,omitempty"`
 	CompareURL string    `json:"compare_url,omitempty"`
 	PullURL    string    `json:"pull_url,omitempty"`
-	Added      []string  `json:"added,omitempty"` // paths
+	PullHead   string    `json:"pull_head,omitempty"` // of a merge or squash: the last commit of the pull request, which is what was tested
+	Added      []string  `json:"added,omitempty"`     // paths
 	Modified   []string  `json:"modified,omitempty"`
 	Removed    []string  `json:"removed,omitempty"`
 }

@@ -39,6 +39,7 @@ func completed(k, c event.Change) event.Change {
 	k.Ref, k.Previous = orElse(k.Ref, c.Ref), orElse(k.Previous, c.Previous)
 	k.Message, k.Author, k.Email = orElse(k.Message, c.Message), orElse(k.Author, c.Author), orElse(k.Email, c.Email)
 	k.URL, k.CompareURL, k.PullURL = orElse(k.URL, c.URL), orElse(k.CompareURL, c.CompareURL), orElse(k.PullURL, c.PullURL)
+	k.PullHead = orElse(k.PullHead, c.PullHead)
 	k.Forced = k.Forced || c.Forced
 	k.At = known1(k.At, c.At)
 	if len(k.Parents) == 0 {

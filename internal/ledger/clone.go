@@ -23,7 +23,7 @@ func cloneChange(c event.Change) event.Change {
 	c.Parents = bounded(c.Parents, maxList)
 	c.Added, c.Modified, c.Removed = bounded(c.Added, maxList), bounded(c.Modified, maxList), bounded(c.Removed, maxList)
 	c.Message = cut(c.Message, maxMessage)
-	for _, text := range []*string{&c.Ref, &c.Previous, &c.Author, &c.Email} {
+	for _, text := range []*string{&c.Ref, &c.Previous, &c.Author, &c.Email, &c.PullHead} {
 		*text = cut(*text, maxName)
 	}
 	for _, text := range []*string{&c.URL, &c.CompareURL, &c.PullURL} {

@@ -131,6 +131,7 @@ type githubPull struct {
 	MergedAt       cicd.Moment `json:"merged_at"`
 	User           cicd.Person
 	Base           struct{ Ref string }
+	Head           struct{ SHA string }
 }
 
 // push gives the commits in push order, each pointing to the one before it, so
@@ -282,5 +283,6 @@ func (h *githubHook) pullRequest() cicd.Intake {
 		Author:     cicd.Cut(p.User.Login, cicd.MaxText),
 		At:         p.MergedAt.Time,
 		PullURL:    cicd.WebURL(p.HTMLURL),
+		PullHead:   cicd.Cut(p.Head.SHA, 64),
 	}}}
 }

@@ -81,9 +81,10 @@ type gitlabHook struct {
 		// merge_request
 		Action         string
 		Title          string
-		TargetBranch   string      `json:"target_branch"`
-		MergeCommitSHA string      `json:"merge_commit_sha"`
-		UpdatedAt      cicd.Moment `json:"updated_at"`
+		TargetBranch   string              `json:"target_branch"`
+		MergeCommitSHA string              `json:"merge_commit_sha"`
+		LastCommit     struct{ ID string } `json:"last_commit"`
+		UpdatedAt      cicd.Moment         `json:"updated_at"`
 	} `json:"object_attributes"`
 	User struct{ Name, Username string }
 
@@ -284,6 +285,7 @@ func (h *gitlabHook) mergeRequest() cicd.Intake {
 		Author:     cicd.Cut(cicd.FirstText(h.User.Name, h.User.Username), cicd.MaxText),
 		At:         m.UpdatedAt.Time,
 		PullURL:    cicd.WebURL(m.URL),
+		PullHead:   cicd.Cut(m.LastCommit.ID, 64),
 	}}}
 }
 

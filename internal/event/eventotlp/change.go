@@ -48,6 +48,7 @@ func bindChange(a *attributes, c *event.Change) {
 	text(a, &c.URL, event.AttrURL)
 	text(a, &c.CompareURL, event.AttrChangeCompareURL)
 	text(a, &c.PullURL, event.AttrChangePullURL)
+	text(a, &c.PullHead, event.AttrChangePullHead)
 	list(a, &c.Added, event.AttrChangeAdded)
 	list(a, &c.Modified, event.AttrChangeModified)
 	list(a, &c.Removed, event.AttrChangeRemoved)
