@@ -219,6 +219,7 @@ func (s *step) conclude(c *cobra.Command, code int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addPlaces(code)
+	told := s.run.Size() > 0 || s.output == "json" // before it is summed up
 	if s.what.base != "" && !s.update {
 		s.out.Verdict = s.known.Compare(s.run, s.what.base)
 	} else {
@@ -235,7 +236,7 @@ func (s *step) conclude(c *cobra.Command, code int) error {
 		code = 0
 	}
 	s.tellEnd(code)
-	if s.run.Size() > 0 || s.output == "json" {
+	if told {
 		if err := s.print(c.OutOrStdout(), c.ErrOrStderr(), s.out); err != nil {
 			s.screen.note(err.Error())
 		}
