@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	logs "github.com/deployloop/deployloop/internal/cilog/backtest"
 )
 
 // recordedResults are what was measured on recorded data.
@@ -18,6 +21,7 @@ type recordedResults struct {
 	rollouts []rollout
 	canary   []canaryResult
 	series   []seriesResult
+	ciLogs   []logs.Row
 	grouping []systemAccuracy
 	nab      *nabResult
 }
@@ -84,11 +88,28 @@ func run(seed uint64, z size, out, command string) error {
 		if rec, err = recorded(context.Background(), root, temp, seed); err != nil {
 			return err
 		}
+		if rec.ciLogs, err = ciLogs(root); err != nil {
+			return err
+		}
 	}
-	text := card(command, suite(z, seed), rec)
+	seeded := suite(z, seed)
+	text := card(command, seeded, rec)
 	if out == "" {
 		_, err = os.Stdout.WriteString(text)
+	} else {
+		err = os.WriteFile(out, []byte(text), 0o644)
+	}
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(out, []byte(text), 0o644)
+	var missed []string
+	for _, t := range targets(seeded, rec) {
+		if !t.met {
+			missed = append(missed, fmt.Sprintf("%s: %s, where %s is asked", t.what, t.got, t.goal))
+		}
+	}
+	if len(missed) > 0 {
+		return fmt.Errorf("below the goal:\n%s", strings.Join(missed, "\n"))
+	}
+	return nil
 }

@@ -179,7 +179,7 @@ func nabScore(alarms []int, windows [][2]int, n int) (score float64, found, wron
 func nabReport(p func(string, ...any), r *nabResult) {
 	p("## Anomalies without a deployment")
 	p("")
-	p("The Numenta benchmark's %d series (`series/nab`), each played as one gauge that may be worse both ways, a sample every %s, with nothing deployed. Scored by its windows and its standard profile (0: silent; 100: perfect; the first 15 %% of a series are for learning). A gauge of one instance proves nothing here: its samples count as dependent (an intraclass correlation of 0.1, for want of other instances), so widely that its past allows any rate beyond a quantile. A variance–time curve for gauges would be the cure.", r.files, nabStep)
+	p("The Numenta benchmark's %d series (`series/nab`), each played as one gauge that may be worse both ways, a sample every %s, with nothing deployed. Scored by its windows and its standard profile (0: silent; 100: perfect; the first 15 %% of a series are for learning). None is found, and none is expected: the channel wants counts (requests, failures, occurrences), which say how much chance explains. The samples of one gauge of one instance do not: they count as dependent (an intraclass correlation of 0.1, for want of other instances), so widely that its past allows any rate beyond a quantile. Most of the labelled windows are moreover spikes of a few samples, or loads and temperatures whose course over a day the channel leaves alone, where it asks for 15.6 nats, one false alarm of a service in ten weeks.", r.files, nabStep)
 	p("")
 	p("| detector | score | |")
 	p("|---|---|---|")

@@ -18,8 +18,8 @@ var (
 	quarter = shape{name: "canary, 10 of 40/s", newPods: 1, oldPods: 3, newRate: 10, oldRate: 30, errors: .01}
 
 	restlessKinds = []restless{
-		{restlessNoise("30 s of work in every 300 s", func(n *noise) { n.works, n.every, n.history = 30, 300, 3600 }), 1500},
-		{restlessNoise("30 s of work in every 900 s", func(n *noise) { n.works, n.every, n.history = 30, 900, 10800 }), 3600},
+		{restlessNoise("30 s of work in every 300 s", func(n *noise) { n.works, n.every, n.history = 30, 300, 3600 }), 1200},
+		{restlessNoise("30 s of work in every 900 s", func(n *noise) { n.works, n.every, n.history = 30, 900, 10800 }), 2700},
 		{restlessNoise("bursts of errors", func(n *noise) { n.hiccup, n.gap, n.lasts, n.history = .2, 150, 15, 1800 }), watchSeconds},
 		{restlessNoise("bursts of traffic", func(n *noise) { n.surge, n.calms, n.history = .8, 10, 1800 }), watchSeconds},
 		{restlessNoise("a day of an hour", func(n *noise) { n.day, n.swing, n.history = 3600, .6, 7200 }), watchSeconds},
