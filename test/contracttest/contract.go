@@ -13,6 +13,7 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"regexp"
 	"slices"
@@ -197,9 +198,25 @@ func (c *Contract) Serve(t testing.TB, next http.Handler) http.Handler {
 			}
 		}
 		maps.Copy(w.Header(), answered.Header())
+		w.Header().Del("Content-Length")
 		w.WriteHeader(answered.Code)
 		_, _ = w.Write(said)
 	})
+}
+
+// Before stands before a real server of the forge: the URL to call in its place.
+// Whatever is asked or answered against the contract fails the test.
+func (c *Contract) Before(t testing.TB, server string) string {
+	t.Helper()
+	target, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := httputil.NewSingleHostReverseProxy(target)
+	through.Transport = &http.Transport{DisableKeepAlives: true}
+	front := httptest.NewServer(c.Serve(t, through))
+	t.Cleanup(front.Close)
+	return front.URL
 }
 
 // Examples answers each operation with the contract's own example of its first

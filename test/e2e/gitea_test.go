@@ -40,7 +40,7 @@ func TestTheLoopTurnsThroughGitea(t *testing.T) {
 		Heartbeat: heartbeat, Anomaly: map[string]any{
 			"watch": []string{"1m", "10m"}, "repositories": []any{map[string]any{"service": "checkout", "path": shop.clone}},
 		},
-		Configs: [][]byte{loopWithGitea(t, forge, bot, news)},
+		Configs: [][]byte{loopWithGitea(t, forge.URL, bot, news)},
 	})
 	shop.connect(loop)
 	runner := forge.StartRunner(ada, "shop", "CICD="+loop.CICD, "HOME="+t.TempDir())
@@ -135,14 +135,14 @@ func TestTheLoopTurnsThroughGitea(t *testing.T) {
 }
 
 // loopWithGitea is what is laid over the built-in configuration.
-func loopWithGitea(t *testing.T, forge *giteatest.Server, bot giteatest.Account, news string) []byte {
+func loopWithGitea(t *testing.T, endpoint string, bot giteatest.Account, news string) []byte {
 	type m = map[string]any
 	config, err := yaml.Marshal(m{
 		"receivers": m{"cicd": m{"gitea": m{"secret": hookSecret}}},
 		"exporters": m{
 			"file": m{"path": news, "flush_interval": "100ms"},
 			"forge": m{
-				"forge": "gitea", "endpoint": forge.URL, "token": bot.Token, "requests_per_second": 50,
+				"forge": "gitea", "endpoint": endpoint, "token": bot.Token, "requests_per_second": 50,
 				"repositories": []m{{"service": "checkout", "repository": "ada/shop"}},
 			},
 		},
