@@ -6,6 +6,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/deployloop/deployloop/internal/cicd"
 	"github.com/deployloop/deployloop/internal/event"
 )
 
@@ -26,13 +27,32 @@ func newRunMemory() *runMemory {
 	return &runMemory{runs: runs}
 }
 
-// complete fills what run leaves out with what was told before. A finished run
-// stays known until it is forgotten, so that one told again is as complete.
-func (m *runMemory) complete(run *event.PipelineRun) {
+// follow fills what the runs leave out with what was told before, and takes out
+// word that came late, of before a run's end: forges deliver side by side and
+// again, and such a run would be taken to go on for ever.
+func (m *runMemory) follow(in *cicd.Intake) {
+	runs := in.Runs
+	in.Runs = nil
+	for _, run := range runs {
+		if m.complete(&run.PipelineRun) {
+			in.Runs = append(in.Runs, run)
+		}
+	}
+	if len(runs) > 0 && len(in.Runs)+len(in.Changes)+len(in.Deployments)+len(in.Tests)+len(in.Findings) == 0 {
+		in.Ignored = "that the run is over was told before"
+	}
+}
+
+// complete is false for what came late. A finished run stays known until it is
+// forgotten, so that one told again is as complete.
+func (m *runMemory) complete(run *event.PipelineRun) bool {
 	key := runIdentity(*run)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if before, ok := m.runs.Get(key); ok {
+		if before.State == "finished" && run.State != "finished" && !run.QueuedAt.After(before.FinishedAt) && !run.StartedAt.After(before.FinishedAt) {
+			return false
+		}
 		if run.QueuedAt.IsZero() {
 			run.QueuedAt = before.QueuedAt
 		}
@@ -52,6 +72,7 @@ func (m *runMemory) complete(run *event.PipelineRun) {
 		m.asItsRun(run)
 	}
 	m.runs.Add(key, *run)
+	return true
 }
 
 // asItsRun names the branch of a job as its run does: a job's own event says "main"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,29 @@ func TestSpanTreeOfARun(t *testing.T) {
 	records := r.records()
 	require.Len(t, records, 3)
 	require.Equal(t, job.SpanID(), records[1].SpanID(), "an event leads to its span")
+}
+
+// Deliveries overtake each other: what comes after the end does not begin the run
+// again. One that is run again does.
+func TestLateWordOfARunThatIsOver(t *testing.T) {
+	const queued = `{"action":"queued","workflow_job":{"id":7,"run_id":42,"run_attempt":2,"name":"test","workflow_name":"CI","status":"queued","created_at":"2026-11-23T13:00:10Z","steps":[]},"repository":{"name":"shop","full_name":"acme/shop"}}`
+	r := start(t, wiring{})
+	for i, delivery := range []struct {
+		body string
+		want int
+	}{
+		{jobDone, http.StatusAccepted}, {jobRuns, http.StatusOK}, {queued, http.StatusOK}, {jobDone, http.StatusAccepted},
+		{strings.ReplaceAll(jobRuns, "T13:", "T14:"), http.StatusAccepted},
+	} {
+		status, text := r.github("workflow_job", fmt.Sprint(i), []byte(delivery.body))
+		require.Equal(t, delivery.want, status, text)
+	}
+	var states []string
+	for _, record := range r.records() {
+		state, _ := record.Attributes().Get(event.AttrPipelineState)
+		states = append(states, state.Str())
+	}
+	require.Equal(t, []string{"finished", "finished", "executing"}, states)
 }
 
 // The ids are those that contrib's githubreceiver v0.158.0 expects of itself in

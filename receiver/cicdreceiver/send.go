@@ -25,9 +25,6 @@ const serviceName = "cicd"
 // request that is sent again after a failure may repeat records: events are
 // reconciled by the ledger and spans keep their ids.
 func (r *cicdReceiver) send(ctx context.Context, source string, in cicd.Intake) *answer {
-	for i := range in.Runs {
-		r.memory.complete(&in.Runs[i].PipelineRun)
-	}
 	logs := r.eventLogs(in)
 	if records := logs.LogRecordCount(); records > 0 {
 		if r.out.logs == nil {
