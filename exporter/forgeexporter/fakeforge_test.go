@@ -213,7 +213,7 @@ func (f *fakeForge) gitea(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("DELETE "+repo+"/issues/comments/{id}", func(w http.ResponseWriter, r *http.Request) {
 		f.remove(number(r, "id"))
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET "+repo+"/collaborators/{name}/permission", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, object{"permission": map[string]string{"ada": "write", "eve": "read"}[r.PathValue("name")]})
@@ -273,7 +273,7 @@ func (f *fakeForge) gitlab(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("DELETE "+project+"/merge_requests/{iid}/notes/{id}", func(w http.ResponseWriter, r *http.Request) {
 		f.remove(number(r, "id"))
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET "+project+"/members/all/{id}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, object{"id": number(r, "id"), "access_level": map[string]int{fmt.Sprint(accounts["ada"]): 30, fmt.Sprint(accounts["eve"]): 20}[r.PathValue("id")]})
