@@ -42,7 +42,7 @@ func (s selector) query() string {
 // group are the series of one histogram (a bound each), or one counter.
 type group struct {
 	labels  model.Metric // without the bound
-	start   int64        // when it began, ms; 0: before what is read
+	start   int64        // when it began, ms; of its first value: it is not known; 0: before what is read
 	buckets []bucket     // by bound
 }
 
@@ -150,7 +150,8 @@ func (h *History) label(labels model.Metric, name string) string {
 // begins notes when a series was first seen: what appears later than the
 // first step and holds no more than a few steps add began at nought then, and
 // its first value is all news. What holds more is older: its job or a label was
-// added, or the server kept or scraped nothing before.
+// added, or the server kept or scraped nothing before; its first value is only
+// a reference, which a start at its own time says.
 func (h *History) begins(s selector, g *group) {
 	key := g.labels.Fingerprint() ^ model.Metric{model.MetricNameLabel: model.LabelValue(s.name)}.Fingerprint()
 	start, known := h.begun[key]
@@ -161,8 +162,12 @@ func (h *History) begins(s selector, g *group) {
 				first = min(first, int64(b.series.Values[0].Timestamp))
 			}
 		}
-		if first > h.options.From.UnixMilli() && g.newborn() {
+		switch {
+		case first == math.MaxInt64 || first <= h.options.From.UnixMilli():
+		case g.newborn():
 			start = first - h.options.Step.Milliseconds()
+		default:
+			start = first // else the sender's export before would make all of it news
 		}
 		if len(h.begun) < maxBegun {
 			h.begun[key] = start

@@ -203,7 +203,7 @@ func TestWhatAppearsLateMayBeOld(t *testing.T) {
 		h := &History{options: Options{From: from, Step: 15 * time.Second}, begun: map[model.Fingerprint]int64{}}
 		g := &group{buckets: []bucket{{series: series(c.values...)}}}
 		h.begins(selector{name: "x_total"}, g)
-		want := int64(0)
+		want := from.Add(time.Hour).UnixMilli() // its first value's own time: a reference
 		if c.born {
 			want = from.Add(time.Hour - 15*time.Second).UnixMilli()
 		}

@@ -132,9 +132,13 @@ func (s *Stream) Advance(p Point, before, begun int64, scratch *[]uint64) Change
 	return c
 }
 
-// news is the time since which all of a first point happened; 0: not known.
+// news is the time since which all of a first point happened; 0: not known. One
+// that starts at its own time is the reference of a stream whose start is not
+// known (OTLP's data model, "cumulative streams: handling unknown start time").
 func news(p Point, before, begun int64) int64 {
 	switch {
+	case p.Start != 0 && p.Start >= p.Time:
+		return 0
 	case before != 0 && p.Time > before && p.Time-before <= int64(MaxGap):
 		return max(before, p.Start)
 	case p.Start != 0 && p.Start >= begun && p.Start < p.Time && p.Time-p.Start <= int64(MaxGap):
@@ -143,11 +147,11 @@ func news(p Point, before, begun int64) int64 {
 	return 0
 }
 
-// anew says whether a point is of a stream that started again: its start lies
-// after the last point, or a count is lower than it was. (A start that moved
-// within the stream's past is an exporter's estimate.)
+// anew says whether a point is of a stream that started again: another start,
+// after the last point, or a count that is lower than it was. (A start that
+// moved within the stream's past is an exporter's estimate.)
 func (s *Stream) anew(p Point) bool {
-	if p.Start >= s.time || p.Count < s.count {
+	if p.Start >= s.time && p.Start != s.start || p.Count < s.count {
 		return true
 	}
 	if s.layout != p.Layout || len(s.buckets) != len(p.Buckets) {

@@ -164,3 +164,22 @@ func TestExported(t *testing.T) {
 	m.Forget()
 	assert.Zero(t, m.Exported(220*sec), "a series may have been forgotten")
 }
+
+// A first point that starts at its own time is a reference, though its sender
+// exported the metric before, and what follows is no reset.
+func TestAStreamWhoseStartIsNotKnown(t *testing.T) {
+	var s Stream
+	var m Metric
+	var scratch []uint64
+	m.Exported(100 * sec)
+	first := s.Advance(Point{Start: 110 * sec, Time: 110 * sec, Count: 1000}, m.Exported(110*sec), 0, &scratch)
+	assert.Equal(t, Reference, first.Kind)
+	assert.Zero(t, first.Count)
+	second := s.Advance(Point{Start: 110 * sec, Time: 120 * sec, Count: 1010}, m.Exported(120*sec), 0, &scratch)
+	assert.Equal(t, Change{Kind: Delta, Start: 110 * sec, Time: 120 * sec, Count: 10}, second)
+	third := s.Advance(Point{Start: 110 * sec, Time: 130 * sec, Count: 4}, m.Exported(130*sec), 0, &scratch)
+	assert.Equal(t, Reset, third.Kind)
+	assert.Equal(t, 4., third.Count)
+	fourth := s.Advance(Point{Start: 130 * sec, Time: 140 * sec, Count: 9}, m.Exported(140*sec), 0, &scratch)
+	assert.Equal(t, Reset, fourth.Kind, "another start, where the last point ended")
+}
