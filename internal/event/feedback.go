@@ -81,22 +81,3 @@ func (f Feedback) Count(call Call) int {
 	}
 	return n
 }
-
-// Size is about how many bytes it takes in memory.
-func (f Feedback) Size() int {
-	const fixed = 512 // of a feedback, of a judgement
-	n := fixed
-	for _, b := range f.Mendable {
-		n += len(b.Kind) + len(b.Name) + len(b.First)
-	}
-	for _, j := range f.Judgements {
-		n += fixed
-		if t := j.Test; t != nil {
-			n += len(t.Suite) + len(t.Case) + len(t.Message) + len(t.Stacktrace)
-		}
-		if j.Finding != nil {
-			n += len(j.Finding.File) + len(j.Finding.Message)
-		}
-	}
-	return n
-}

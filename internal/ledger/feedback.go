@@ -23,19 +23,8 @@ func (l *Ledger) RecordFeedback(f event.Feedback) {
 		return
 	}
 	l.clock(f.At)
-	l.feedback.Remove(f.ID) // counts its bytes out
-	l.feedbackBytes += f.Size()
-	put(l, l.feedback, kindFeedback, "feedback", f.ID, f)
-	l.trimFeedback()
+	putSized(l, l.feedback, &l.feedbackBytes, kindFeedback, "feedback", f.ID, f)
 	l.tell("feedback", f.ID, f.At)
-}
-
-// trimFeedback lets the least recently told go until all fit.
-func (l *Ledger) trimFeedback() {
-	for l.feedbackBytes > maxFeedbackBytes && l.feedback.Len() > 1 {
-		l.feedback.RemoveOldest()
-		l.dropped["feedback"]++
-	}
 }
 
 // Feedback lists what builds and tests said, newest first.

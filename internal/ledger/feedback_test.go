@@ -69,7 +69,7 @@ func TestFeedbackIsBoundedInBytes(t *testing.T) {
 		l.RecordFeedback(f)
 		l.RecordFeedback(f) // told again
 	}
-	require.LessOrEqual(t, l.feedbackBytes, maxFeedbackBytes)
+	require.LessOrEqual(t, l.feedbackBytes, maxShelfBytes)
 	require.Less(t, l.Sizes()["feedback"], 400)
 	require.NotZero(t, l.Dropped()["feedback"])
 	sum := 0

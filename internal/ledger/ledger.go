@@ -36,6 +36,8 @@ type Ledger struct {
 
 	documentBytes int // of documents
 	feedbackBytes int // of feedback
+	anomalyBytes  int // of anomalies
+	verdictBytes  int // of verdicts
 
 	// seen is the fast path of RecordSighting and Current: what telemetry of
 	// one version and revision resolves to. Its own lock, so that the data
@@ -76,8 +78,8 @@ func New(limits Limits) *Ledger {
 	}
 	l.changes = newShelf(l, l.limits.Changes, kindChange, func(key string, c event.Change) { l.forgetAbbreviation(key, c) })
 	l.runs = newShelf(l, l.limits.Runs, kindRun, func(string, event.PipelineRun) {})
-	l.anomalies = newShelf(l, l.limits.Anomalies, kindAnomaly, func(string, event.Anomaly) {})
-	l.verdicts = newShelf(l, l.limits.Verdicts, kindVerdict, func(string, event.Verdict) {})
+	l.anomalies = newShelf(l, l.limits.Anomalies, kindAnomaly, func(_ string, a event.Anomaly) { l.anomalyBytes -= a.Size() })
+	l.verdicts = newShelf(l, l.limits.Verdicts, kindVerdict, func(_ string, v event.Verdict) { l.verdictBytes -= v.Size() })
 	l.tellings = newShelf(l, l.limits.Verdicts, kindTelling, func(string, []event.Telling) {})
 	l.feedback = newShelf(l, l.limits.Feedback, kindFeedback, func(_ string, f event.Feedback) { l.feedbackBytes -= f.Size() })
 	l.documents = newShelf(l, l.limits.Documents, kindEvidence, func(_ string, e evidence) { l.documentBytes -= len(e.Gzip) })
@@ -103,6 +105,32 @@ func put[T any](l *Ledger, shelf shelf[T], kind, overflow, key string, value T) 
 		l.dropped[overflow]++
 	}
 	l.touch(kind, key)
+}
+
+// sized is what takes so many bytes, about, whatever becomes of it.
+type sized interface{ Size() int }
+
+// putSized is put on a shelf that is bounded in bytes too; held is what it holds.
+func putSized[T sized](l *Ledger, shelf shelf[T], held *int, kind, overflow, key string, value T) {
+	shelf.Remove(key) // counts its bytes out
+	*held += value.Size()
+	put(l, shelf, kind, overflow, key, value)
+	trim(l, shelf, held, overflow)
+}
+
+// trim lets the least recently told go until all fit.
+func trim[T any](l *Ledger, shelf shelf[T], held *int, overflow string) {
+	for *held > maxShelfBytes && shelf.Len() > 1 {
+		shelf.RemoveOldest()
+		l.dropped[overflow]++
+	}
+}
+
+// loadSized takes what comes back, in any order; Loaded trims.
+func loadSized[T sized](shelf shelf[T], held *int, key string, d dated[T]) {
+	shelf.Remove(key)
+	*held += d.Value.Size()
+	shelf.Add(key, d)
 }
 
 // touch marks an object to be persisted or deleted.

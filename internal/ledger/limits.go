@@ -22,7 +22,8 @@ type Limits struct {
 	// (10000): the least recently told goes first; an open anomaly is told
 	// again every heartbeat, so the closed ones go before it. Counted as
 	// "changes", "runs", "anomalies" and "verdicts". Who was told of a deployment
-	// is bounded as its verdict is, and counted as "tellings".
+	// is bounded as its verdict is, and counted as "tellings". Beyond 64 MiB of
+	// anomalies, or of verdicts, they go likewise.
 	Changes, Runs, Anomalies, Verdicts int
 	// Feedback of builds and tests by commit (default 5000): the least recently
 	// told goes first, and so beyond 64 MiB of them, as "feedback".
@@ -129,8 +130,9 @@ const (
 	maxAliases = 32
 )
 
-// maxFeedbackBytes bounds what builds and tests said, in all.
-const maxFeedbackBytes = 64 << 20
+// maxShelfBytes bounds what builds and tests said in all, all anomalies, and all
+// verdicts, each.
+const maxShelfBytes = 64 << 20
 
 // cut shortens s to at most n bytes without splitting a character.
 func cut(s string, n int) string {

@@ -184,18 +184,16 @@ func (l *Ledger) Load(key string, value []byte) error {
 		}
 		l.changes.Add(id, dated[event.Change]{*r.Change, r.ToldAt})
 	case kind == kindVerdict && r.Verdict != nil:
-		l.verdicts.Add(id, dated[event.Verdict]{*r.Verdict, r.ToldAt})
+		loadSized(l.verdicts, &l.verdictBytes, id, dated[event.Verdict]{*r.Verdict, r.ToldAt})
 	case kind == kindAnomaly && r.Anomaly != nil && r.Anomaly.ID == id:
-		l.anomalies.Add(id, dated[event.Anomaly]{*r.Anomaly, r.ToldAt})
+		loadSized(l.anomalies, &l.anomalyBytes, id, dated[event.Anomaly]{*r.Anomaly, r.ToldAt})
 	case kind == kindRun && r.Run != nil:
 		l.runs.Add(id, dated[event.PipelineRun]{*r.Run, r.ToldAt})
 	case kind == kindTelling && r.Tellings != nil:
 		l.tellings.Add(id, dated[[]event.Telling]{*r.Tellings, r.ToldAt})
 	case kind == kindFeedback && r.Feedback != nil && r.Feedback.ID == id:
 		f := cloneFeedback(*r.Feedback) // an older program kept more of it
-		l.feedback.Remove(id)
-		l.feedbackBytes += f.Size()
-		l.feedback.Add(id, dated[event.Feedback]{f, r.ToldAt})
+		loadSized(l.feedback, &l.feedbackBytes, id, dated[event.Feedback]{f, r.ToldAt})
 	case kind == kindEvidence && r.Evidence != nil:
 		l.documents.Remove(id)
 		l.documentBytes += len(r.Evidence.Gzip)
@@ -263,7 +261,9 @@ func (l *Ledger) Loaded() {
 	resort(l.anomalies)
 	resort(l.documents)
 	l.trimDocuments()
-	l.trimFeedback()
+	trim(l, l.feedback, &l.feedbackBytes, "feedback")
+	trim(l, l.anomalies, &l.anomalyBytes, "anomalies")
+	trim(l, l.verdicts, &l.verdictBytes, "verdicts")
 }
 
 // resort puts a shelf in order of telling.

@@ -25,7 +25,7 @@ func (l *Ledger) RecordVerdict(v event.Verdict) {
 		return
 	}
 	l.clock(v.At)
-	put(l, l.verdicts, kindVerdict, "verdicts", id, v)
+	putSized(l, l.verdicts, &l.verdictBytes, kindVerdict, "verdicts", id, v)
 	l.tell("verdict", id, v.At)
 }
 
@@ -68,7 +68,7 @@ func (l *Ledger) RecordAnomaly(a event.Anomaly) {
 		a.Closure = nil
 	}
 	l.clock(a.At)
-	put(l, l.anomalies, kindAnomaly, "anomalies", a.ID, a)
+	putSized(l, l.anomalies, &l.anomalyBytes, kindAnomaly, "anomalies", a.ID, a)
 	l.tell("anomaly", a.ID, a.At)
 }
 
@@ -84,7 +84,7 @@ func (l *Ledger) CloseAnomaly(id string, c event.Closure) bool {
 	a := known.Value
 	c.At = l.clock(c.At)
 	a.Open, a.Closure, a.At = false, &c, later(a.At, c.At)
-	put(l, l.anomalies, kindAnomaly, "anomalies", id, a)
+	putSized(l, l.anomalies, &l.anomalyBytes, kindAnomaly, "anomalies", id, a)
 	l.tell("anomaly", id, a.At)
 	return true
 }

@@ -49,7 +49,7 @@ func (l *Ledger) RecordSilence(anomalyID string, s *event.Silence) {
 		return
 	}
 	a.Silence = s
-	put(l, l.anomalies, kindAnomaly, "anomalies", anomalyID, a)
+	putSized(l, l.anomalies, &l.anomalyBytes, kindAnomaly, "anomalies", anomalyID, a)
 	l.tell("anomaly", anomalyID, l.latest)
 }
 
