@@ -1,0 +1,186 @@
+package detect
+
+import (
+	"math"
+	"slices"
+	"sort"
+	"strconv"
+)
+
+// gaugeTest is where a gauge is tested, a bound a level.
+type gaugeTest struct {
+	gauge  *gauge
+	bounds []gaugeBound
+	icc    float64          // correlation of samples of one instance
+	pods   map[*Source]bool // of the new cohort that sent it
+	oldAt  int64            // last second with a sample of the old cohort
+}
+
+type gaugeBound struct {
+	at     float64
+	lower  bool // what is below the bound is beyond it
+	within bool // events are the samples within the bound, and harm is fewer of them
+}
+
+// counts says whether a sample is an event of the bound's.
+func (b gaugeBound) counts(v float64) bool {
+	if b.lower {
+		return v < b.at != b.within
+	}
+	return v > b.at != b.within
+}
+
+// newGaugeTest finds the bounds in the gauge's history: its q90 and q99, or
+// q10 and q1, moved out by a twentieth of the value or a quarter of the
+// distance from the median, so that a sample beyond is worse by something. The
+// nearer bound is counted from both sides: a share that rises beyond one half
+// shows sooner in what vanishes.
+func newGaugeTest(g *gauge) *gaugeTest {
+	t := &gaugeTest{gauge: g, pods: map[*Source]bool{}}
+	values := make([]float64, g.n)
+	for i := range values {
+		values[i] = g.ring[i].value
+	}
+	sort.Float64s(values)
+	at := func(q float64) float64 { return values[min(int(q*float64(len(values))), len(values)-1)] }
+	median := at(.5)
+	for _, q := range []float64{.9, .99} {
+		if g.worse != WorseLower {
+			v := at(q)
+			t.bounds = append(t.bounds, gaugeBound{at: v + math.Max(.05*math.Abs(v), .25*(v-median))})
+		}
+		if g.worse != WorseHigher {
+			v := at(1 - q)
+			t.bounds = append(t.bounds, gaugeBound{at: v - math.Max(.05*math.Abs(v), .25*(median-v)), lower: true})
+		}
+		if q == .9 {
+			for _, b := range t.bounds {
+				b.within = true
+				t.bounds = append(t.bounds, b)
+			}
+		}
+	}
+	// Where the quantiles fall together, a second count of the same is only a cost.
+	kept := t.bounds[:0]
+	for _, b := range t.bounds {
+		if !slices.Contains(kept, b) {
+			kept = append(kept, b)
+		}
+	}
+	t.bounds = kept
+	t.icc = g.correlation()
+	return t
+}
+
+// correlation is the intraclass correlation of the gauge's values among samples
+// of one instance (one-way ANOVA on ranks), shrunk towards a prior. Samples of
+// an instance that differs from its fellows by nature, as in memory, are no
+// independent evidence.
+func (g *gauge) correlation() float64 {
+	type pod struct{ n, sum float64 }
+	var pods []pod
+	index := map[*Source]int{}
+	of := make([]int, 0, g.n)
+	for i := range g.n {
+		k, ok := index[g.ring[i].source]
+		if !ok {
+			k = len(pods)
+			index[g.ring[i].source] = k
+			pods = append(pods, pod{})
+		}
+		of = append(of, k)
+	}
+	k := float64(len(pods))
+	if k < 2 || float64(g.n) <= k {
+		return gaugePriorICC
+	}
+	ranks := g.ranks()
+	mean := 0.
+	for i, r := range ranks {
+		pods[of[i]].n++
+		pods[of[i]].sum += r
+		mean += r
+	}
+	total := float64(g.n)
+	mean /= total
+	between, within, squares := 0., 0., 0.
+	for _, x := range pods {
+		d := x.sum/x.n - mean
+		between += x.n * d * d
+		squares += x.n * x.n
+	}
+	for i, r := range ranks {
+		d := r - pods[of[i]].sum/pods[of[i]].n
+		within += d * d
+	}
+	between /= k - 1
+	within /= total - k
+	n0 := (total - squares/total) / (k - 1)
+	icc := 0.
+	if between+within > 0 {
+		icc = math.Min(math.Max((between-within)/(between+(n0-1)*within), 0), 1)
+	}
+	return (k*icc + gaugePriorPods*gaugePriorICC) / (k + gaugePriorPods)
+}
+
+// ranks are the ranks of the samples, equal ones sharing their mean.
+func (g *gauge) ranks() []float64 {
+	order := make([]int, g.n)
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(a, b int) bool { return g.ring[order[a]].value < g.ring[order[b]].value })
+	out := make([]float64, g.n)
+	for i := 0; i < len(order); {
+		j := i
+		for j < len(order) && g.ring[order[j]].value == g.ring[order[i]].value {
+			j++
+		}
+		for _, k := range order[i:j] {
+			out[k] = float64(i+j-1) / 2
+		}
+		i = j
+	}
+	return out
+}
+
+// base counts history's samples beyond a bound, and their instances.
+func (g *gauge) base(b gaugeBound) (x, n, pods float64) {
+	seen := map[*Source]bool{}
+	for i := range g.n {
+		n++
+		seen[g.ring[i].source] = true
+		if b.counts(g.ring[i].value) {
+			x++
+		}
+	}
+	return x, n, float64(len(seen))
+}
+
+// inflation is the design effect of samples that come in clusters, an instance each.
+func (t *gaugeTest) inflation(c counts) float64 {
+	d := Dispersion{Clusters: t.clusters()}
+	return d.phi(c, 0)
+}
+
+func (t *gaugeTest) clusters() *cluster {
+	return &cluster{Correlation: t.icc, Pods: float64(len(t.pods))}
+}
+
+// text is how a bound reads: "client=web: samples below 0.93".
+func (t *gaugeTest) text(k int) string {
+	word := "above "
+	if t.bounds[k].lower {
+		word = "below "
+	}
+	out := "samples " + word + significant(t.bounds[k].at)
+	if t.gauge.key.series != "" {
+		out = t.gauge.key.series + ": " + out
+	}
+	if t.gauge.key.client != "" {
+		out = "as " + t.gauge.key.client + " sees it: " + out
+	}
+	return out
+}
+
+func significant(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
