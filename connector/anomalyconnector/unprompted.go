@@ -50,7 +50,10 @@ func (m *monitor) noDeployments(now time.Time) {
 		if !u.Open {
 			c := event.Closure{Reason: event.ClosedRecovered, By: "deployloop", At: now,
 				Detail: fmt.Sprintf("recovered at %s: %s", u.ClosedAt.UTC().Format("15:04:05Z"), u.Detail)}
-			if u.Renewed {
+			switch {
+			case u.Lost:
+				c.Detail = u.Detail
+			case u.Renewed:
 				c.Reason, c.Detail = event.ClosedSuperseded, "it lasted so long that it is what is normal now: "+u.Detail
 			}
 			m.endStanding(s, c, now)

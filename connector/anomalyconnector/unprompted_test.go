@@ -91,31 +91,53 @@ func TestAForgottenPatternEndsAfterARestart(t *testing.T) {
 	require.Equal(t, event.ClosedRecovered, known.Closure.Reason)
 }
 
-// A service that fell silent while it was bad makes room for another: the
-// engine will never tell that its anomaly is over.
+// A service that fell silent while it was bad makes room for another: its
+// anomaly ends with it.
 func TestAnAnomalyOfAForgottenServiceEnds(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Limits.Services = 1 })
 	a := b.worse()
 	b.now = b.now.Add(20 * time.Minute)
 	b.tick()
+	known, _ := b.ledger.Anomaly(a.ID)
+	require.True(t, known.Open)
 	b.m.engine.Source(detect.Origin{Service: "another", Environment: "production"})
 	status := b.m.engine.Status()
 	require.Equal(t, 1, status.Services)
-	heard := b.m.standing[serviceKey{"checkout", "production"}].heard
-	for b.now.Add(time.Minute).Before(heard.Add(forgottenAfter)) {
-		b.now = b.now.Add(30 * time.Second)
-		b.tick()
-	}
-	known, _ := b.ledger.Anomaly(a.ID)
-	require.True(t, known.Open)
-	b.now = b.now.Add(2 * time.Minute)
 	b.tick()
 	known, _ = b.ledger.Anomaly(a.ID)
 	require.False(t, known.Open)
-	require.Contains(t, known.Closure.Detail, "nothing was heard of it for half an hour")
+	require.Contains(t, known.Closure.Detail, "the service fell silent and was forgotten")
 	require.Empty(t, b.m.standing)
 	anomalies, _ := b.told()
 	require.NotNil(t, anomalies[len(anomalies)-1].Closure)
+}
+
+// What is shown of an anomaly is of it: not what the service failed with when
+// it was first seen.
+func TestExamplesOfAPatternAreOfItsHarm(t *testing.T) {
+	b := newBench(t, nil)
+	b.sight("1.41.3")
+	usual, bad := old(60), old(60)
+	usual.errors, usual.exception = .03, "Timeout"
+	bad.errors, bad.exception = .5, "TypeError"
+	b.seconds(340, usual)
+	b.seconds(40, bad)
+	anomalies, _ := b.told()
+	require.NotEmpty(t, anomalies)
+	shown := 0
+	for _, a := range anomalies {
+		began := a.Verdict.Onset.Earliest
+		shown = 0
+		for _, r := range a.Verdict.Related {
+			require.NotEqual(t, "Timeout", r.Type)
+			require.False(t, !r.FirstAt.IsZero() && r.FirstAt.Before(began), "%s first at %s, before %s", r.Fingerprint, r.FirstAt, began)
+			for _, x := range r.Examples {
+				require.False(t, x.At.Before(began), "an example of %s, before %s", x.At, began)
+				shown++
+			}
+		}
+	}
+	require.GreaterOrEqual(t, shown, 3, "nothing is shown of what goes on")
 }
 
 // A restart finds it in the ledger, and goes on with the same identity.

@@ -33,6 +33,7 @@ type Unprompted struct {
 	Open     bool
 	ClosedAt time.Time
 	Renewed  bool   // it did not recover, but lasted so long that it is taken for normal
+	Lost     bool   // it did not recover as far as is known: the service fell silent and was forgotten
 	Detail   string // of the closure, in words
 }
 
@@ -92,11 +93,11 @@ func (s *service) unwatched() bool {
 // here may be its doing, and is told there.
 func (e *Engine) deployedNearby(s *service, sec int64) bool {
 	for _, w := range e.queue {
-		if w.service == s || w.service.key.environment != s.key.environment || w.ended {
+		if w.service == s || w.service.key.environment != s.key.environment || w.ended && sec-w.endedAt > undoFor {
 			continue
 		}
 		if w.bad() || w.state == event.Regressed && sec-w.undo.since < alwaysRecovered ||
-			w.state == event.Watching && sec-max(w.ready, w.opened) < alwaysNearby {
+			!w.ended && w.state == event.Watching && sec-max(w.ready, w.opened) < alwaysNearby {
 			return true
 		}
 	}
@@ -109,7 +110,7 @@ func (s *service) listened(sec int64) bool {
 		return false
 	}
 	h := s.history
-	if sec-s.lastActive < placeboSilent && h.Seconds >= placeboBefore && h.Requests+h.Lines >= enoughControl {
+	if sec-s.lastActive.Load() < placeboSilent && h.Seconds >= placeboBefore && h.Requests+h.Lines >= enoughControl {
 		return true
 	}
 	s.mu.Lock()
@@ -135,6 +136,10 @@ func (e *Engine) openAlways(s *service) *watch {
 // alwaysSecond weighs one second, raises and ends.
 func (e *Engine) alwaysSecond(w *watch, sec int64) {
 	w.weighAll(sec)
+	if w.anew == 0 && w.nats >= w.threshold/2 {
+		w.anew = sec
+		w.service.examplesAnew()
+	}
 	if w.state != event.Regressed {
 		if w.nats < w.threshold || w.leader == nil || !w.service.unwatched() || e.deployedNearby(w.service, sec) {
 			return
@@ -163,6 +168,58 @@ func (e *Engine) alwaysSecond(w *watch, sec int64) {
 // unprompted is the anomaly as it is known now.
 func (w *watch) unprompted(sec int64) Unprompted {
 	return Unprompted{Verdict: w.verdict(w.engine.clock.timeOf(sec)), Open: true}
+}
+
+// examplesAnew lets all sources give examples again: those that were kept since
+// the service was first seen show what is usual.
+func (s *service) examplesAnew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, source := range s.sources {
+		source.mu.Lock()
+		clear(source.opKept)
+		clear(source.patKept)
+		source.mu.Unlock()
+	}
+}
+
+// ofHarm takes from a group of errors what was there before a harm began, and
+// says whether anything is left: without a deployment all instances are looked
+// at, and what they showed first is of long ago.
+func ofHarm(r *event.RelatedError, began time.Time, harms bool) bool {
+	r.Examples = slices.DeleteFunc(r.Examples, func(x event.Example) bool { return x.At.Before(began) })
+	old := r.FirstAt.Before(began)
+	if len(r.Examples) > 0 {
+		if r.Message = r.Examples[0].Message; old {
+			r.FirstAt = r.Examples[0].At
+		}
+		return true
+	}
+	if old {
+		r.FirstAt = time.Time{}
+	}
+	return !old || harms
+}
+
+// loseAlways ends the anomaly of a service that was forgotten, and its windows.
+func (e *Engine) loseAlways() {
+	e.mu.Lock()
+	gone := e.evicted
+	e.evicted = nil
+	e.mu.Unlock()
+	for _, s := range gone {
+		if len(s.placebos) > 0 {
+			e.dropPlacebos(s)
+		}
+		if w := s.always; w != nil && w.state == event.Regressed {
+			sec := e.open.Load()
+			u := w.unprompted(sec)
+			u.Open, u.Lost, u.ClosedAt = false, true, e.clock.timeOf(sec)
+			u.Detail = "the service fell silent and was forgotten, to make room for others"
+			e.unprompted = append(e.unprompted, u)
+		}
+		s.always = nil
+	}
 }
 
 // stale says whether a watch should begin anew: what is normal was learnt long

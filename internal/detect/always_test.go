@@ -275,3 +275,21 @@ func TestNoiseDoesNotKeepAWatchOld(t *testing.T) {
 	require.Greater(t, i.inflation(w, l, lead.window(), 1, true), 10.)
 	require.False(t, w.brewing(s.sec))
 }
+
+// A deployment that is bad after its last watch still does to its neighbours
+// what it does.
+func TestNeighboursOfABadDeploymentWhoseWatchEnded(t *testing.T) {
+	s, pods := calm(15, Config{Watches: []time.Duration{time.Minute, 2 * time.Minute}}, 400)
+	caller := s.pod("1", 0, 50, .01)
+	caller.source = s.e.Source(Origin{Service: "web", Environment: "prod", Version: "1", Instance: "a"})
+	pods = append(pods, caller)
+	s.run(400, pods, nil)
+	pods = next(s, pods)
+	pods[len(pods)-1].errors = .3
+	s.run(150, pods, nil)
+	require.Equal(t, event.Regressed, s.state("d"))
+	require.True(t, s.e.watches["d"].ended)
+	require.NotNil(t, s.e.order[1].always)
+	caller.errors = .2
+	require.Empty(t, during(s, pods, 120, nil))
+}

@@ -51,8 +51,9 @@ type Config struct {
 	// count, into the earliest open second (default 60s); MaxAhead how far in
 	// the future its clock may be (default 5s, at most 5s).
 	AllowedLateness, MaxDelay, MaxAhead time.Duration
-	// Warmup hides the latency and throughput of an instance for so long after
-	// its first sight (default 30s; never errors, exceptions or logs).
+	// Warmup hides the latency, throughput, processor and memory of an instance
+	// for so long after its start (default 30s; never errors, exceptions or
+	// logs), and for longer where the service is known to need it: see warmup.go.
 	Warmup time.Duration
 	// Refresh is how often Tick repeats the verdict of an open watch that did
 	// not change materially (default 10s).

@@ -133,25 +133,79 @@ func most(alpha float64) float64 { return 2 * least(alpha) }
 // threshold is how many nats the service's deployments need, and what that
 // rests on.
 func (c *calibration) threshold(p *pool, alpha float64) (float64, event.Calibration) {
-	out := event.Calibration{Source: event.CalibrationProvisional, Windows: len(c.Peaks), Raised: c.Raise}
-	t := least(alpha) + math.Ln2
+	b, out := c.basis(p, alpha)
+	return b.threshold(out, alpha), out
+}
+
+// basis is what the threshold is found from.
+func (c *calibration) basis(p *pool, alpha float64) (b Basis, out event.Calibration) {
+	out = event.Calibration{Source: event.CalibrationProvisional, Windows: len(c.Peaks), Raised: c.Raise}
 	own, pooled := float64(len(c.Peaks)), float64(len(p.Peaks))
 	switch need := math.Ceil(1/alpha-1e-9) - 1; {
 	case own >= need && own >= fewPeaks:
 		out.Source = event.CalibrationOwn
-		t = conformal(sortedPeaks(c.Peaks), alpha)
+		b.take(sortedPeaks(c.Peaks), conformalTop(len(c.Peaks), alpha))
 	case own < fewPeaks || pooled < tailPeaks:
 	case pooled >= need:
 		out.Source, out.Windows = event.CalibrationPooled, len(p.Peaks)
-		location, scale := c.usual()
-		t = location + scale*conformal(p.ordered(), alpha)
+		b.Usual, b.Spread = c.usual()
+		b.take(p.ordered(), conformalTop(len(p.Peaks), alpha))
 	default:
 		out.Source, out.Windows = event.CalibrationTail, len(p.Peaks)
-		location, scale := c.usual()
-		t = location + scale*tailQuantile(p.ordered(), alpha)
+		b.Usual, b.Spread = c.usual()
+		b.take(p.ordered(), max(tailTop(len(p.Peaks)), conformalTop(len(p.Peaks), alpha)))
 	}
-	return math.Min(math.Max(t, least(alpha))+c.Raise, most(alpha)), out
+	return b, out
 }
+
+// Basis is what a threshold was found from, so that it can be found again: of
+// the evidence of placebo windows, the highest that matter.
+type Basis struct {
+	Windows int       `json:"windows"`
+	Highest []float64 `json:"highest"`          // ascending; of all services, in spreads beyond what is usual
+	Usual   float64   `json:"usual,omitempty"`  // of this service, nats
+	Spread  float64   `json:"spread,omitempty"` // likewise
+}
+
+func (b *Basis) take(sorted []float64, top int) {
+	b.Windows, b.Highest = len(sorted), slices.Clone(sorted[len(sorted)-min(top, len(sorted)):])
+}
+
+// threshold is what follows from it.
+func (b *Basis) threshold(c event.Calibration, alpha float64) float64 {
+	sorted := make([]float64, b.Windows) // those that do not matter are as low as can be
+	for k := range sorted {
+		sorted[k] = math.Inf(-1)
+	}
+	copy(sorted[b.Windows-len(b.Highest):], b.Highest)
+	t := least(alpha) + math.Ln2
+	switch c.Source {
+	case event.CalibrationOwn:
+		t = conformal(sorted, alpha)
+	case event.CalibrationPooled:
+		t = b.Usual + b.Spread*conformal(sorted, alpha)
+	case event.CalibrationTail:
+		t = b.Usual + b.Spread*tailQuantile(sorted, alpha)
+	}
+	return math.Min(math.Max(t, least(alpha))+c.Raised, most(alpha))
+}
+
+// usable says whether it is whole.
+func (b *Basis) usable(alpha float64, source event.CalibrationSource) bool {
+	need := conformalTop(b.Windows, alpha)
+	if source == event.CalibrationTail {
+		need = max(need, tailTop(b.Windows))
+	}
+	return b.Windows > 0 && b.Windows <= pooledPeaks && len(b.Highest) == min(need, b.Windows) && slices.IsSorted(b.Highest) &&
+		finite(b.Usual+b.Spread) && b.Spread >= 0
+}
+
+// conformalTop and tailTop are how many of n sorted values their quantiles look at.
+func conformalTop(n int, alpha float64) int {
+	return max(n-int(math.Ceil((1-alpha)*float64(n+1)-1e-9))+1, 1)
+}
+
+func tailTop(n int) int { return int(math.Ceil(tailShare*float64(n))) + 1 }
 
 // conformal is the ⌈(1−α)(n+1)⌉-th smallest of n sorted values: a further one
 // from the same source exceeds it with a probability of at most α. +Inf where

@@ -103,3 +103,30 @@ func (s *Source) since() int64 {
 	}
 	return since
 }
+
+// maxGone bounds the instances of a watch that are remembered though they were
+// silent for long.
+const maxGone = 2000
+
+// speaks notes that a source has requests, and says whether it is the first
+// time: one that was let go of since it was silent for long is no other
+// instance when it comes back.
+func (w *watch) speaks(s *Source) bool {
+	if w.spoken[s] {
+		return false
+	}
+	w.spoken[s] = true
+	return !w.gone[s.origin.sourceKey()]
+}
+
+// letGo forgets a source, but for its name.
+func (w *watch) letGo(s *Source) {
+	if w.spoken[s] && len(w.gone) < maxGone {
+		if w.gone == nil {
+			w.gone = map[sourceKey]bool{}
+		}
+		w.gone[s.origin.sourceKey()] = true
+	}
+	delete(w.members, s)
+	delete(w.spoken, s)
+}

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -11,6 +12,8 @@ type sample struct {
 	source *Source
 	op     int32
 	aside  bool
+	callee bool         // calls to another service
+	test   *latencyTest // nil: none yet
 	cell   cell
 }
 
@@ -45,6 +48,7 @@ func (e *Engine) Tick(now time.Time) []event.Verdict {
 	e.work.Lock()
 	defer e.work.Unlock()
 	services := e.list()
+	e.loseAlways()
 	if e.clock.advance(now, e.cfg.MaxDelay) {
 		for _, s := range services {
 			s.losses.add(lossClockBack, 1)
@@ -98,21 +102,34 @@ func (e *Engine) close(s *service, sec int64) {
 		overflow.mu.Unlock()
 	}
 	if len(k.samples)+len(k.hits) > 0 {
-		s.gap = max(.99*s.gap, min(float64(sec-1-s.lastActive), 10))
+		s.gap = max(.99*s.gap, min(float64(sec-1-s.lastActive.Load()), 10))
 		if s.restored {
 			s.restored, s.rejoining = false, sec+rejoinFor
 		}
-		s.lastActive = sec
+		s.lastActive.Store(sec)
 	}
 	s.stride = k.stride
 	s.dwell(sec, k)
+	served := 0.
+	for i := range k.samples {
+		x := &k.samples[i]
+		s.follow(sec, x)
+		if !x.aside {
+			served += float64(x.cell.n - x.cell.failed)
+		}
+	}
+	s.learnWeek(sec, served)
 	s.eachWatch(func(w *watch) { w.observe(sec, k) })
 	s.closeOwn(sec, k.sources, frozen)
 	s.closeGauges(sec, frozen)
 	if !frozen {
 		for i := range k.samples {
 			x := &k.samples[i]
-			s.history.add(sec, x.op, &x.cell, x.source.settled(sec), x.aside)
+			settled := x.source.settled(sec)
+			s.history.add(sec, x.op, &x.cell, settled, x.aside)
+			if settled && x.callee && x.test != nil {
+				s.history.Ops[x.op].addLate(s.history.Recent.At, &x.cell, x.test)
+			}
 		}
 		for i := range k.hits {
 			h := &k.hits[i]
@@ -147,7 +164,8 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 	}
 	for _, op := range slot.ops {
 		c := &slot.cells[op]
-		k.samples = append(k.samples, sample{source, op, source.ops[op].aside.Kind != NotAside, *c})
+		o := source.ops[op]
+		k.samples = append(k.samples, sample{source, op, o.aside.Kind != NotAside, o.aside.Kind == AsideCallee, o.test.Load(), *c})
 		source.opTotal = growTo(source.opTotal, max(len(source.opTotal), int(op)+1))
 		source.opTotal[op] += float64(c.n)
 		*c = cell{}
@@ -202,6 +220,13 @@ func (s *service) keep(source *Source, k *keptExample) {
 		*list = append(*list, sourceExample{source, k.example})
 		return
 	}
+	if w := s.always; w != nil && w.anew != 0 {
+		from := s.engine.clock.timeOf(w.anew)
+		if i := slices.IndexFunc(*list, func(x sourceExample) bool { return x.example.At.Before(from) }); i >= 0 && !k.example.At.Before(from) {
+			(*list)[i] = sourceExample{source, k.example}
+			return
+		}
+	}
 	if !s.isFresh(source) {
 		return
 	}
@@ -226,7 +251,7 @@ func (s *service) isLine(pattern int32) bool {
 
 // settled says whether a source's latency and throughput may be counted.
 func (s *Source) settled(sec int64) bool {
-	return sec-s.since() >= int64(s.engine.cfg.Warmup/time.Second)
+	return sec-s.since() >= s.service.warmup
 }
 
 func (e *Engine) drainSketches(s *service, source *Source, sec int64, frozen bool) {

@@ -42,16 +42,20 @@ func (w *watch) decide(sec int64) {
 	}
 	for w.state != event.Regressed && w.nats >= w.threshold && w.leader != nil {
 		reason, detail := w.exoneration(w.leader)
-		if reason == "" && w.seenOfOld(w.leader) {
-			reason, detail = event.ReasonOldCohortAffected, w.oldAffectedText()
+		wait := false
+		if reason == "" {
+			of, known := w.seenOfOld(w.leader)
+			if wait = !known; of {
+				reason, detail = event.ReasonOldCohortAffected, w.oldAffectedText(w.leader.signal)
+			}
 		}
 		if reason == "" {
-			var wait bool
-			reason, detail, wait = w.upstream(w.leader)
+			var may bool
+			reason, detail, may = w.upstream(w.leader)
 			if w.suspended == 0 {
 				w.suspended = sec
 			}
-			if wait && sec-w.suspended < patience {
+			if (wait || may) && reason == "" && sec-w.suspended < patience {
 				break
 			}
 		}
@@ -76,7 +80,7 @@ func (w *watch) decide(sec int64) {
 		return
 	}
 	if w.oldAffected() {
-		w.set(event.Exonerated, event.ReasonOldCohortAffected, w.oldAffectedText())
+		w.set(event.Exonerated, event.ReasonOldCohortAffected, w.oldAffectedText(event.SignalErrors))
 		return
 	}
 	if w.state == event.Healthy {
@@ -173,76 +177,38 @@ func (w *watch) within() bool {
 	return true
 }
 
-// oldAffected: both cohorts are far above what the service did before, and the
-// new one is no worse than the old one.
-func (w *watch) oldAffected() bool {
-	return w.oldIsBad() && w.againstPast(w.errors.now) >= affectedNats && w.nats < 1
-}
-
-// oldIsBad: the old cohort, which serves, fails far more than the service did before.
-func (w *watch) oldIsBad() bool {
-	l := &w.errors.levels[0]
-	if l.total.ws < .05*l.total.wc || l.total.ws == 0 || l.base.Exposure == 0 || w.errors.old.ticks < minAffected {
-		return false
-	}
-	return w.againstPast(w.errors.old) >= affectedNats
-}
-
-// againstPast is ln E of one cohort's errors against history.
-func (w *watch) againstPast(p *process) float64 {
-	if p.ticks == 0 {
-		return 0
-	}
-	t := p.leading()
-	return p.tempered(w.errors.inflation(w, &w.errors.levels[0], t.window(), w.seconds(p.ticks-t.tick+1), true))
-}
-
-// seenOfOld says whether failures that a caller sees are those of the old
-// version beside the new one: callers do not tell the two apart, so what they
-// see is compared with the past alone. The old one fails as never before, the
-// new one no more than it, and both together account for what the caller sees.
-func (w *watch) seenOfOld(i *indicator) bool {
-	if i.aside != AsideCaller || i.signal != event.SignalErrors || w.errors.nats >= 1 || !w.oldIsBad() {
-		return false
-	}
-	rate, explained := w.errors.levels[0].controlPast(), 0.
-	for _, p := range []*process{w.errors.old, w.errors.now} {
-		if p.ticks > 0 {
-			c := p.leading().window()
-			explained += math.Max(c.xc-rate*c.wc, 0)
-		}
-	}
-	return excess(&i.levels[0]) <= inherits*explained
-}
-
-func (w *watch) oldAffectedText() string {
-	l := &w.errors.levels[0]
-	return fmt.Sprintf("errors rose in the old version too: %s there and %s in the new one, %s before the deployment",
-		percent(l.total.xs/l.total.ws), percent(l.total.xc/l.total.wc), percent(l.controlPast()))
-}
-
 // exoneration looks for proof that the harm is not the deployment's: against
 // history only, for beside a concurrent cohort a change that befell both is no
 // evidence in the first place.
 func (w *watch) exoneration(i *indicator) (event.Reason, string) {
-	if t := i.levels[0].total; i.signal != event.SignalErrors || t.wh <= t.wc/2 {
+	r, noise := &w.base.Recent, priorNoise
+	if i.op >= 0 && int(i.op) < len(w.base.Ops) {
+		own, n := w.base.Ops[i.op].course(i.signal)
+		if own != nil {
+			r, noise = own, n
+		}
+	}
+	l, what := &i.levels[0], "errors"
+	switch {
+	case i.signal == event.SignalErrors:
+	case i.signal == event.SignalLatency && i.aside == AsideCallee && r != &w.base.Recent:
+		l, what = &i.levels[i.test.q95], "latency"
+	default:
 		return "", ""
 	}
-	r := &w.base.Recent
-	if i.op >= 0 && int(i.op) < len(w.base.Ops) && w.base.Ops[i.op].Recent != nil {
-		r = w.base.Ops[i.op].Recent
+	if l.total.wh <= l.total.wc/2 {
+		return "", ""
 	}
-	l := &i.levels[0]
-	m, ok := riseOf(r, l.margin, w.alpha, false)
-	if now := l.total; !ok || lowerRate(now.xc, now.wc, 1+now.xc*priorNoise*priorNoise, w.alpha/2) <= l.margin*m.bound {
+	m, ok := riseOf(r, l.margin, w.alpha, noise, false)
+	if now := l.total; !ok || lowerRate(now.xc, now.wc, 1+now.xc*noise*noise, w.alpha/2) <= l.margin*m.bound {
 		return "", ""
 	}
 	if m.last >= r.Filled-1 || m.lasts < 2 {
 		return "", ""
 	}
 	before := int64(r.Filled-1-m.last) * binSeconds
-	return event.ReasonBeganBefore, fmt.Sprintf("errors rose by %s at the latest, %s before the first instance of the new version was seen",
-		w.engine.clock.timeOf(w.opened-before).Format("15:04:05Z"), time.Duration(before)*time.Second)
+	return event.ReasonBeganBefore, fmt.Sprintf("%s rose by %s at the latest, %s before the first instance of the new version was seen",
+		what, w.engine.clock.timeOf(w.opened-before).Format("15:04:05Z"), time.Duration(before)*time.Second)
 }
 
 // passCheckpoints notes the watches that ended, and ends the last one.

@@ -52,8 +52,9 @@ type Conclusion struct {
 	Detail      string             `json:"detail"`
 	Calibrating bool               `json:"calibrating"`
 	Calibration event.Calibration  `json:"calibration"`
-	Nats        float64            `json:"nats"`      // ln E of the deployment
-	Threshold   float64            `json:"threshold"` // nats for regressed
+	Nats        float64            `json:"nats"`                      // ln E of the deployment
+	Threshold   float64            `json:"threshold"`                 // nats for regressed
+	Basis       *Basis             `json:"threshold_basis,omitempty"` // what a calibrated one was found from
 	RegressedAt time.Time          `json:"regressed_at,omitzero"`
 	HealthyAt   time.Time          `json:"healthy_at,omitzero"`
 	Onset       *event.Onset       `json:"onset,omitempty"`
@@ -79,14 +80,16 @@ type Settings struct {
 
 // Window is when what was counted.
 type Window struct {
-	Opened    time.Time `json:"opened"`              // the watch; steps count seconds from here
-	Started   time.Time `json:"started"`             // the deployment
-	Ready     time.Time `json:"ready,omitzero"`      // first telemetry of the new version
-	DecidedAt time.Time `json:"decided,omitzero"`    // the verdict
-	Till      time.Time `json:"till"`                // end of the longest watch
-	Before    float64   `json:"history_seconds"`     // of the control's past
-	Course    []Bin     `json:"history,omitempty"`   // its last ten minutes, oldest first
-	BinLength float64   `json:"history_bin_seconds"` // seconds of a bin
+	Opened    time.Time `json:"opened"`                   // the watch; steps count seconds from here
+	Started   time.Time `json:"started"`                  // the deployment
+	Ready     time.Time `json:"ready,omitzero"`           // first telemetry of the new version
+	DecidedAt time.Time `json:"decided,omitzero"`         // the verdict
+	Till      time.Time `json:"till"`                     // end of the longest watch
+	Stride    int64     `json:"stride_seconds,omitempty"` // between reports of metrics, where they tell of requests
+	Warmup    float64   `json:"warmup_seconds"`           // in which latency and throughput of an instance that started did not count
+	Before    float64   `json:"history_seconds"`          // of the control's past
+	Course    []Bin     `json:"history,omitempty"`        // its last ten minutes, oldest first
+	BinLength float64   `json:"history_bin_seconds"`      // seconds of a bin
 }
 
 // Bin is one bin of the control's past.
@@ -113,6 +116,7 @@ type IndicatorPart struct {
 	Nats     float64        `json:"nats"`  // ln E
 	Cleared  bool           `json:"cleared"`
 	Critical bool           `json:"critical"`
+	Pattern  bool           `json:"pattern,omitempty"` // of a kind of inner work, an exception or a log template
 	Levels   []LevelPart    `json:"levels"`
 }
 
@@ -214,13 +218,17 @@ func (w *watch) document(sec int64) *Document {
 			RegressedAt: v.RegressedAt, HealthyAt: v.HealthyAt, Onset: v.Onset},
 		Settings: w.settings(),
 		Window: Window{Opened: w.engine.clock.timeOf(w.opened), Started: w.engine.clock.timeOf(w.started), Ready: w.engine.clock.timeOf(w.ready), Till: v.WatchedTill,
-			Before: w.base.Seconds, BinLength: binSeconds},
+			Warmup: float64(w.service.warmup), Stride: w.service.stride, Before: w.base.Seconds, BinLength: binSeconds},
 		Control: ControlRecord{Kind: v.Control, Why: v.ControlDetail, NewInstances: w.newSources, OldInstances: w.oldSources,
 			HistoryRequests: w.base.Requests, HistorySources: w.base.Sources},
 		Losses: v.Losses, Growth: append([]Point{}, w.rec.growth...), Indicators: []IndicatorPart{},
 	}
 	if w.decided() || w.ended {
 		d.Window.DecidedAt = at
+	}
+	if w.basis.Windows > 0 {
+		b := w.basis
+		d.Verdict.Basis = &b
 	}
 	d.SettingsHash = d.Settings.hash()
 	w.base.Recent.course(func(n, failed float64) { d.Window.Course = append(d.Window.Course, Bin{n, failed}) })
@@ -283,7 +291,7 @@ func (w *watch) part(i *indicator, sec int64, critical bool, bar float64) Indica
 	for _, x := range []*float64{&shown.Before, &shown.After, &shown.Ratio, &shown.Interval[0], &shown.Interval[1], &shown.Nats, &shown.Threshold} {
 		*x = real(*x)
 	}
-	p := IndicatorPart{Shown: shown, Class: classNames[i.class], Share: i.share, Nats: real(i.nats), Cleared: i.cleared, Critical: critical}
+	p := IndicatorPart{Shown: shown, Class: classNames[i.class], Share: i.share, Nats: real(i.nats), Cleared: i.cleared, Critical: critical, Pattern: i.pattern >= 0}
 	for k := range i.levels {
 		p.Levels = append(p.Levels, w.levelPart(i, k, sec, critical))
 	}

@@ -25,6 +25,7 @@ type Engine struct {
 	mu       sync.RWMutex // guards the registry
 	services map[serviceKey]*service
 	order    []*service // by first sight
+	evicted  []*service // since the last Tick
 
 	work     sync.Mutex // serialises all but observations
 	watches  map[string]*watch
@@ -134,26 +135,40 @@ func (e *Engine) Source(o Origin) *Source {
 }
 
 func (e *Engine) serviceOf(name, environment string) *service {
-	key := serviceKey{name, environment}
 	e.mu.RLock()
-	found := e.services[key]
+	found := e.services[serviceKey{name, environment}]
 	e.mu.RUnlock()
 	if found != nil {
 		return found
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if found = e.services[key]; found != nil {
+	return e.make(serviceKey{name, environment})
+}
+
+// hold finds or makes a service that is going to be watched: from now on it is
+// not forgotten.
+func (e *Engine) hold(name, environment string) *service {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.make(serviceKey{name, environment})
+	s.held.Add(1)
+	return s
+}
+
+// make finds or makes a service; the registry's lock is held.
+func (e *Engine) make(key serviceKey) *service {
+	if found := e.services[key]; found != nil {
 		return found
 	}
 	if (len(e.services) >= e.cfg.Limits.Services || e.sheds(shedAll)) && !e.evictService() {
 		key = serviceKey{overflowService, ""}
-		if found = e.services[key]; found != nil {
+		if found := e.services[key]; found != nil {
 			return found
 		}
 	}
 	made := newService(e, key)
-	made.lastActive = e.open.Load()
+	made.lastActive.Store(e.open.Load())
 	e.services[key] = made
 	e.order = append(e.order, made)
 	return made
@@ -168,14 +183,15 @@ const overflowService = "\x00other services"
 func (e *Engine) evictService() bool {
 	best := -1
 	for i, s := range e.order {
-		if len(s.watches) == 0 && (best < 0 || s.lastActive < e.order[best].lastActive) {
+		if s.held.Load() == 0 && (best < 0 || s.lastActive.Load() < e.order[best].lastActive.Load()) {
 			best = i
 		}
 	}
-	if best < 0 || e.order[best].lastActive > e.open.Load()-int64(e.cfg.Limits.SourceIdle/time.Second) {
+	if best < 0 || e.order[best].lastActive.Load() > e.open.Load()-int64(e.cfg.Limits.SourceIdle/time.Second) {
 		return false
 	}
 	delete(e.services, e.order[best].key)
+	e.evicted = append(e.evicted, e.order[best])
 	e.order = append(e.order[:best], e.order[best+1:]...)
 	return true
 }

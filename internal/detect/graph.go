@@ -147,7 +147,11 @@ func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait
 			continue // beside an old version that fares better with the same callee
 		}
 		began, _, _ := theirs.harm.onset(theirs.harm.leading())
-		if began > max(till, onset+w.service.stride) || i.signal != event.SignalLatency && excess(l) > inherits*excess(theirs) {
+		if began > max(till, onset+w.service.stride) {
+			continue
+		}
+		if accounted, known := w.accounted(i, calls); !accounted {
+			wait = wait || !known
 			continue
 		}
 		callee := strings.TrimPrefix(o.name, callsTo)
@@ -156,7 +160,7 @@ func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait
 			wait = wait || could
 			continue
 		}
-		first := w.engine.firstToMove(w.service, callee)
+		first := w.engine.firstToMove(w.service, callee, i.signal)
 		detail = fmt.Sprintf("First to move: %s. Calls to %s went bad by %s and account for the harm here; %s",
 			first, callee, w.engine.clock.timeOf(began).Format("15:04:05Z"), how)
 		if w.excused = i; known {
@@ -180,6 +184,9 @@ func (w *watch) moved(callee string, calls *indicator, began int64) (how string,
 	if reason, _ := w.exoneration(calls); reason == event.ReasonBeganBefore {
 		return "they did so before the first instance of the new version was seen", true
 	}
+	if w.overloads(calls.op, began) {
+		return "", false // whoever else suffers does so by its doing
+	}
 	var others []string
 	for _, s := range w.engine.list() {
 		if s.key.environment != w.service.key.environment || s == w.service {
@@ -195,7 +202,7 @@ func (w *watch) moved(callee string, calls *indicator, began int64) (how string,
 				}
 			}
 		}
-		_, known, moved := s.lately(callsTo + callee)
+		_, known, moved := s.lately(callsTo+callee, calls.signal)
 		could = could || known
 		if moved {
 			others = append(others, s.key.name)
@@ -210,7 +217,7 @@ func (w *watch) moved(callee string, calls *indicator, began int64) (how string,
 
 // firstToMove follows the dependencies of a service that went bad to the last
 // one that did so no later.
-func (e *Engine) firstToMove(from *service, callee string) string {
+func (e *Engine) firstToMove(from *service, callee string, signal event.Signal) string {
 	seen := map[string]bool{from.key.name: true}
 	for range graphDepth {
 		seen[callee] = true
@@ -220,14 +227,17 @@ func (e *Engine) firstToMove(from *service, callee string) string {
 		if s == nil {
 			break
 		}
-		own, failing := s.movedAt(&s.history.Recent)
+		own, failing := 0, false
+		if signal != event.SignalLatency {
+			own, failing = s.movedAt(&s.history.Recent, priorNoise)
+		}
 		next, best := "", math.MaxInt
 		for _, o := range s.operations() {
 			name, ok := strings.CutPrefix(o.name, callsTo)
 			if !ok || o.aside.Kind != AsideCallee || seen[name] {
 				continue
 			}
-			at, _, ok := s.lately(o.name)
+			at, _, ok := s.lately(o.name, signal)
 			if ok && (!failing || at <= own+sameMove) && at < best {
 				next, best = name, at
 			}
@@ -240,29 +250,32 @@ func (e *Engine) firstToMove(from *service, callee string) string {
 	return callee
 }
 
-// lately says whether one of the service's operations is known to be busy of
-// late, whether it went bad in the last ten minutes, and in which bin.
-func (s *service) lately(name string) (bin int, known, moved bool) {
+// lately says whether calls of the service to another are known to be made of
+// late, whether they went bad in the last ten minutes, and in which bin.
+func (s *service) lately(name string, signal event.Signal) (bin int, known, moved bool) {
 	s.mu.Lock()
 	index, ok := s.opIndex[name]
 	s.mu.Unlock()
-	if !ok || int(index) >= len(s.history.Ops) || s.history.Ops[index].Recent == nil {
+	if !ok || int(index) >= len(s.history.Ops) {
 		return 0, false, false
 	}
-	r := s.history.Ops[index].Recent
+	r, noise := s.history.Ops[index].course(signal)
+	if r == nil {
+		return 0, false, false
+	}
 	last := (r.At - 1 + ringBins) % ringBins
-	bin, moved = s.movedAt(r)
+	bin, moved = s.movedAt(r, noise)
 	return bin, r.N[r.At]+r.N[last] > 0, moved
 }
 
-// movedAt finds the begin of a rise of failures in the last ten minutes that
-// lasts: the bin, counted from the oldest, by the same rule as exoneration.
-func (s *service) movedAt(r *ring) (bin int, ok bool) {
-	m, ok := riseOf(r, s.engine.cfg.MinRateRatio, s.engine.cfg.FalseAlarms/1000, true)
+// movedAt finds the begin of a rise in the last ten minutes that lasts: the bin,
+// counted from the oldest, by the same rule as exoneration.
+func (s *service) movedAt(r *ring, noise float64) (bin int, ok bool) {
+	m, ok := riseOf(r, s.engine.cfg.MinRateRatio, s.engine.cfg.FalseAlarms/1000, noise, true)
 	return m.last, ok && m.lasts >= 1
 }
 
-// rise is an increase of a share of failures in a ring's course.
+// rise is an increase of a share of bad requests in a ring's course.
 type rise struct {
 	bound float64 // of the rate before
 	last  int     // the latest bin, counted from the oldest, after which it may have begun
@@ -271,7 +284,7 @@ type rise struct {
 
 // riseOf looks for a rise in the last ten minutes: what the older half shows was
 // normal, then G_t over the bins. current takes the bin in that fills as well.
-func riseOf(r *ring, margin, alpha float64, current bool) (m rise, ok bool) {
+func riseOf(r *ring, margin, alpha, noise float64, current bool) (m rise, ok bool) {
 	const pastBins = 15
 	if r.Filled < pastBins {
 		return m, false
@@ -290,7 +303,7 @@ func riseOf(r *ring, margin, alpha float64, current bool) (m rise, ok bool) {
 	if n == 0 {
 		return m, false
 	}
-	m.bound = upperRate(x, n, 1+x*priorNoise*priorNoise, alpha/2)
+	m.bound = upperRate(x, n, 1+x*noise*noise, alpha/2)
 	s, low := 0., 0.
 	course := make([]float64, len(bins))
 	for k, b := range bins {
@@ -310,6 +323,6 @@ func riseOf(r *ring, margin, alpha float64, current bool) (m rise, ok bool) {
 			m.last = max(m.last, k)
 		}
 	}
-	phi := 1 + m.bound*n/float64(past)*float64(len(bins)-m.last)*2*priorNoise*priorNoise
+	phi := 1 + m.bound*n/float64(past)*float64(len(bins)-m.last)*2*noise*noise
 	return m, (s-low)/phi >= affectedNats
 }

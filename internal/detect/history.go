@@ -1,5 +1,7 @@
 package detect
 
+import "github.com/deployloop/deployloop/internal/event"
+
 // History is what a service did before a deployment: sums that forget a sixth
 // every ten minutes (so they speak of about the last hour), and ten minutes of
 // ten-second bins for what needs a course. It stands still while a deployment
@@ -29,6 +31,7 @@ type opHistory struct {
 	Errors           curve
 	Aside            bool        // it is no part of the service's requests
 	Slow             *slowCurves // nil: too few requests yet
+	Late             *ring       // of a callee: timed calls, and those beyond the q95 of a test; nil: none
 }
 
 type patternHistory struct {
@@ -46,6 +49,14 @@ const (
 type ring struct {
 	At, Filled int
 	N, Failed  [ringBins]float32
+}
+
+func (r *ring) clone() *ring {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	return &c
 }
 
 func (r *ring) turn() {
@@ -95,6 +106,33 @@ func (r *ring) regular(stride int64) bool {
 func (h *history) op(index int32) *opHistory {
 	h.Ops = growTo(h.Ops, max(len(h.Ops), int(index)+1))
 	return &h.Ops[index]
+}
+
+// course is an operation's last ten minutes, of failures or of slowness, and
+// how noisy such a share is by itself.
+func (o *opHistory) course(signal event.Signal) (*ring, float64) {
+	if signal == event.SignalLatency {
+		return o.Late, lateNoise
+	}
+	return o.Recent, priorNoise
+}
+
+// lateNoise is how a share of slow requests wavers over time, relatively:
+// half as much again as failures do.
+const lateNoise = .15
+
+// addLate counts calls of a second, and how many were slower than a test's q95.
+func (o *opHistory) addLate(at int, c *cell, test *latencyTest) {
+	if c.timed == 0 {
+		return
+	}
+	if o.Late == nil {
+		o.Late = &ring{At: at}
+	}
+	o.Late.N[at] += c.timed
+	for _, n := range c.beyond[test.q95:] {
+		o.Late.Failed[at] += n
+	}
 }
 
 // add counts one source's second of one operation; settled says that its
@@ -167,8 +205,10 @@ func (h *history) tick(sec int64, sources int) {
 	h.Bins++
 	h.Recent.turn()
 	for i := range h.Ops {
-		if r := h.Ops[i].Recent; r != nil {
-			r.turn()
+		for _, r := range []*ring{h.Ops[i].Recent, h.Ops[i].Late} {
+			if r != nil {
+				r.turn()
+			}
 		}
 	}
 	if h.Age++; h.Age >= ringBins {
@@ -223,7 +263,7 @@ func (h *history) adopt(fresh *history) *history {
 	out.Errors.merge(&fresh.Errors)
 	out.Traffic.merge(&fresh.Traffic)
 	for i := range out.Ops {
-		out.Ops[i].Recent = nil
+		out.Ops[i].Recent, out.Ops[i].Late = nil, nil
 	}
 	for i := range fresh.Ops {
 		from, o := &fresh.Ops[i], out.op(int32(i))
@@ -240,10 +280,7 @@ func (h *history) adopt(fresh *history) *history {
 		default:
 			o.Slow.merge(from.Slow)
 		}
-		if from.Recent != nil {
-			r := *from.Recent
-			o.Recent = &r
-		}
+		o.Recent, o.Late = from.Recent.clone(), from.Late.clone()
 		if from.Sketch != nil {
 			if o.Sketch == nil {
 				o.Sketch = new([latencyBins]float32)
@@ -269,10 +306,7 @@ func (h *history) clone() *history {
 			c := *s
 			out.Ops[i].Sketch = &c
 		}
-		if r := out.Ops[i].Recent; r != nil {
-			c := *r
-			out.Ops[i].Recent = &c
-		}
+		out.Ops[i].Recent, out.Ops[i].Late = out.Ops[i].Recent.clone(), out.Ops[i].Late.clone()
 		if s := out.Ops[i].Slow; s != nil {
 			c := *s
 			out.Ops[i].Slow = &c
@@ -289,8 +323,10 @@ func (h *history) finite() bool {
 	for i := range h.Ops {
 		o := &h.Ops[i]
 		sum += o.N + o.Failed + o.Timed + o.Errors.sum()
-		if o.Recent != nil {
-			sum += o.Recent.sum()
+		for _, r := range []*ring{o.Recent, o.Late} {
+			if r != nil {
+				sum += r.sum()
+			}
 		}
 		if o.Sketch != nil {
 			for _, n := range o.Sketch {

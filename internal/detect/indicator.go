@@ -385,7 +385,9 @@ func (i *indicator) tolerated(w *watch, l *level) (nats, phi float64) {
 	// instances: differences between instances are no noise here.
 	all := l.total
 	all.heavy = w.design()
-	phi = i.inflation(w, l, all, w.seconds(l.harm.ticks), false)
+	// Noise is forgotten between two bursts of traffic.
+	seconds := math.Max(w.seconds(l.harm.ticks), 2*noiseMemory*float64(w.blocks-1))
+	phi = i.inflation(w, l, all, seconds, false)
 	return toleranceNats(&l.tol.ratio, &l.tol.rise, phi), phi
 }
 

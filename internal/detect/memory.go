@@ -34,12 +34,12 @@ const (
 // cost_test.go holds the estimate to the heap.
 const (
 	mapEntry       = 40
-	sourceSize     = int64(unsafe.Sizeof(Source{})) + 400
-	serviceSize    = int64(unsafe.Sizeof(service{})) + int64(unsafe.Sizeof(history{})) + 400
+	sourceSize     = int64(unsafe.Sizeof(Source{})) + int64(unsafe.Sizeof(youth{})) + 400
+	serviceSize    = int64(unsafe.Sizeof(service{})) + int64(unsafe.Sizeof(profile{})) + int64(unsafe.Sizeof(history{})) + 400
 	watchSize      = int64(unsafe.Sizeof(watch{})) + int64(unsafe.Sizeof(history{})) + 2000
 	sourceOpSize   = 3*int64(unsafe.Sizeof(cell{})) + int64(unsafe.Sizeof(sketch{})) + 4*latencyBins + mapEntry + 32
 	sourcePatSize  = 3*4 + 8 + 1 + 4 + mapEntry
-	historyOpSize  = int64(unsafe.Sizeof(opHistory{})) + int64(unsafe.Sizeof(ring{})) + int64(unsafe.Sizeof(slowCurves{})) + 4*latencyBins
+	historyOpSize  = int64(unsafe.Sizeof(opHistory{})) + 2*int64(unsafe.Sizeof(ring{})) + int64(unsafe.Sizeof(slowCurves{})) + 4*latencyBins
 	operationSize  = int64(unsafe.Sizeof(operation{})) + mapEntry + 100
 	patternSize    = int64(unsafe.Sizeof(pattern{})) + int64(unsafe.Sizeof(patternHistory{})) + mapEntry + 200
 	indicatorSize  = int64(unsafe.Sizeof(indicator{})) + 2*mapEntry

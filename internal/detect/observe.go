@@ -46,13 +46,11 @@ func (w *watch) observe(sec int64, k *scratch) {
 			if w.d.ID != "" && !x.source.keepUsers {
 				x.source.followUsers()
 			}
-			if x.weight > 0 && !w.spoken[x.source] {
-				w.spoken[x.source] = true
+			if x.weight > 0 && w.speaks(x.source) {
 				w.newSources++
 			}
 		case cohortOld:
-			if x.weight > 0 && !w.spoken[x.source] {
-				w.spoken[x.source] = true
+			if x.weight > 0 && w.speaks(x.source) {
 				w.oldSources++
 			}
 		}
@@ -169,7 +167,7 @@ func (w *watch) step(sec int64, served float64) {
 
 	c := counts{xc: n.failed, wc: n.n, xs: o.failed, ws: o.n, heavy: heavier(n, o)}
 	w.stepErrors(w.errors, sec, c, concurrent, n.firstFailed)
-	w.stepOldCohort(sec, c)
+	w.stepOldCohort(w.errors, sec, c)
 	for _, op := range w.touched {
 		p := &w.pairs[op]
 		if p.new.n+p.old.n == 0 {
@@ -211,6 +209,9 @@ func (w *watch) step(sec int64, served float64) {
 
 	if n.n > 0 {
 		w.lastNew = sec
+		if sec >= w.blockAt+2*noiseMemory {
+			w.blocks, w.blockAt = w.blocks+1, sec
+		}
 	}
 	if o.n > 0 {
 		if w.lastOld != 0 && w.concurrent(sec) {
@@ -228,7 +229,7 @@ func heavier(a, b *seconds) float64 { return math.Max(a.heaviest, b.heaviest) }
 
 // warm says whether the new cohort as a whole is past its warm-up.
 func (w *watch) warm(sec int64) bool {
-	return w.ready != 0 && sec-w.ready >= int64(w.engine.cfg.Warmup.Seconds())
+	return w.ready != 0 && sec-w.ready >= w.service.warmup
 }
 
 func (w *watch) stepErrors(i *indicator, sec int64, c counts, concurrent bool, firstFailed int64) {
@@ -255,6 +256,9 @@ func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
 			// beyond the bound itself.
 			t := counts{xc: c.xc, wc: c.wc, xs: q95, ws: c.ws}
 			w.tolerateLatency(i, l, t, concurrent)
+		}
+		if k == i.test.q95 {
+			w.stepOldCohort(i, sec, c)
 		}
 		if l.complement {
 			c.xc, c.xs = c.wc-c.xc, c.ws-c.xs
@@ -292,23 +296,6 @@ func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent boo
 	l.tol.ratio.step(&logs)
 }
 
-// stepOldCohort asks whether the old version got as bad as the new one.
-func (w *watch) stepOldCohort(sec int64, c counts) {
-	l := &w.errors.levels[0]
-	if l.base.Exposure <= 0 {
-		return
-	}
-	var logs [cells]float64
-	step := func(p *process, x, n float64) {
-		if n > 0 {
-			rateLogs(x, n, l.upper, l.margin, upper, &logs)
-			p.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: l.upper * n, heavy: c.heavy})
-		}
-	}
-	step(w.errors.old, c.xs, c.ws)
-	step(w.errors.now, c.xc, c.wc)
-}
-
 // stepTraffic compares the whole service's successes a second, whoever serves
 // them, with history: only while the new version says something (when all are
 // silent, load ended or telemetry is missing, which is no proof of harm), and
@@ -323,17 +310,21 @@ func (w *watch) stepTraffic(i *indicator, sec int64, served float64) {
 		w.held = counts{}
 		return
 	}
-	w.hold(i, sec, counts{xc: served, wc: 1, heavy: w.heaviest})
+	w.usual, _ = w.service.week.pace(w.opened, sec)
+	w.hold(i, sec, counts{xc: served, wc: w.usual, heavy: w.heaviest})
 }
 
 // hold tests the traffic of a second, or of three reports where metrics tell.
 func (w *watch) hold(i *indicator, sec int64, c counts) {
+	c.ws = 1 // of seconds, till it is tested
 	w.held.add(c)
 	// Metrics come in lumps, one an interval and instance.
-	if stride := w.service.stride; stride > 1 && w.held.wc < float64(3*stride) {
+	if stride := w.service.stride; stride > 1 && w.held.ws < float64(3*stride) {
 		return
 	}
-	i.step(w, &i.levels[0], sec, w.held, false)
+	c = w.held
+	c.ws = 0
+	i.step(w, &i.levels[0], sec, c, false)
 	w.held = counts{}
 }
 

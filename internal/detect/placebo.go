@@ -216,7 +216,7 @@ func (s *service) placeboCost() int {
 func (s *service) playable(sec int64) bool {
 	h := s.history
 	return s.key.name != overflowService && h.Seconds >= placeboBefore && h.Requests+h.Lines >= enoughControl &&
-		sec-s.lastActive < placeboSilent && !s.frozen() && !slices.ContainsFunc(s.watches, (*watch).bad)
+		sec-s.lastActive.Load() < placeboSilent && !s.frozen() && !slices.ContainsFunc(s.watches, (*watch).bad)
 }
 
 // openPlacebo begins a window in time and, where there are instances enough,
@@ -282,7 +282,8 @@ func (w *watch) calibrate() {
 		return
 	}
 	was := w.calibration.Source
-	w.threshold, w.calibration = w.service.calibration.threshold(&w.engine.placebos.pool, w.alpha)
+	w.basis, w.calibration = w.service.calibration.basis(&w.engine.placebos.pool, w.alpha)
+	w.threshold = w.basis.threshold(w.calibration, w.alpha)
 	w.changed = w.changed || was != w.calibration.Source
 }
 

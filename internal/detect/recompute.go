@@ -60,6 +60,7 @@ func (d *Document) Recompute() Recomputation {
 	if least := math.Log(1 / alpha); !(d.Verdict.Threshold >= least) {
 		wrong("the threshold of %.2f nats is below ln(1/α) = %.2f", d.Verdict.Threshold, least)
 	}
+	d.recomputeThreshold(alpha, wrong)
 	d.recomputeList(wrong)
 	sum, left, low := 0., 1., 0. // low: what is proved
 	within, criticals := true, 0
@@ -181,7 +182,8 @@ func (p *IndicatorPart) name() string {
 func (p *IndicatorPart) recompute(d *Document, wrong func(string, ...any)) RecomputedIndicator {
 	x := RecomputedIndicator{Signal: p.Shown.Signal, Operation: p.Shown.Operation, Recorded: p.Nats, Exact: true, Verified: true}
 	nats := make([]float64, len(p.Levels))
-	tolerated := 0.
+	tolerated, best := 0., -1
+	var leading *replayed
 	for k := range p.Levels {
 		l := &p.Levels[k]
 		if !l.Recorded {
@@ -191,11 +193,15 @@ func (p *IndicatorPart) recompute(d *Document, wrong func(string, ...any)) Recom
 		l.rederive(alphaOf(d), func(format string, args ...any) {
 			wrong("%s, %s: "+format, append([]any{p.name(), l.Event}, args...)...)
 		})
-		e, exact, err := l.recompute(p.Shown.FirstEver)
+		again, exact, err := l.recompute(p.Shown.FirstEver)
 		if err != "" {
 			wrong("%s, %s: %s", p.name(), l.Event, err)
 		}
+		e := again.nats
 		nats[k] = e
+		if again.ticks > 0 && (best < 0 || l.Nats > p.Levels[best].Nats) {
+			best, leading = k, again
+		}
 		x.Exact = x.Exact && exact
 		if !near(e, l.Nats, !exact) {
 			wrong("%s, %s: %.2f nats from the counts, %.2f in the document", p.name(), l.Event, e, l.Nats)
@@ -221,6 +227,8 @@ func (p *IndicatorPart) recompute(d *Document, wrong func(string, ...any)) Recom
 	}
 	if !x.Verified {
 		x.Nats = p.Nats
+	} else if leading != nil {
+		p.recomputeOnset(d, leading, wrong)
 	}
 	return x
 }
@@ -284,83 +292,4 @@ func (l *LevelPart) rederive(alpha float64, wrong func(string, ...any)) {
 			return
 		}
 	}
-}
-
-// recompute replays the tests of a level. exact: none were taken together.
-func (l *LevelPart) recompute(firstEver bool) (nats float64, exact bool, problem string) {
-	if l.Phi < 1 || math.IsNaN(l.Phi) {
-		return 0, true, fmt.Sprintf("phi is %v; counts are never less than Poisson", l.Phi)
-	}
-	down := side(l.Harm == "lower")
-	p := &process{}
-	exact = !l.FirstLate
-	var sum Tested
-	spent := 0.
-	for _, s := range l.Steps {
-		if s.Ticks < 1 || int(p.ticks)+int(s.Ticks) > stepsLimit {
-			return 0, exact, fmt.Sprintf("a step of %d tests", s.Ticks)
-		}
-		n := float64(s.Ticks)
-		c := counts{xc: s.NewEvents / n, wc: s.NewExposure / n, xs: s.OldEvents / n, ws: s.OldExposure / n}
-		if s.Ticks > 1 && c.xc+c.xs+s.Exposure > 0 {
-			exact = false
-		}
-		var paired, bound [cells]float64
-		if !firstEver && s.NewExposure > 0 {
-			pairLogs(c, s.Margin, down, &paired)
-		}
-		if s.Exposure > 0 {
-			rateLogs(s.Events/n, 1, s.Mean/n, 1, down, &bound)
-		}
-		for range s.Ticks {
-			if firstEver {
-				noveltyLogs(c, s.Margin, spent, l.Base.Exposure, &paired)
-				spent += c.wc
-			}
-			logs := paired
-			for i := range logs {
-				logs[i] += bound[i]
-			}
-			p.step(&logs, int64(s.At), c)
-		}
-		sum.NewEvents += s.NewEvents + s.Events
-		sum.NewExposure += s.NewExposure + s.Exposure
-		sum.OldEvents += s.OldEvents
-		sum.OldExposure += s.OldExposure
-	}
-	if p.ticks == 0 {
-		return 0, exact, ""
-	}
-	for _, x := range []struct {
-		what      string
-		got, said float64
-	}{
-		{"events of the new version", sum.NewEvents, l.Tested.NewEvents},
-		{"exposure of the new version", sum.NewExposure, l.Tested.NewExposure},
-	} {
-		if math.Abs(x.got-x.said) > 1e-4*math.Max(x.got, x.said)+1e-3 {
-			problem = fmt.Sprintf("the steps hold %.6g %s, the sums %.6g", x.got, x.what, x.said)
-		}
-	}
-	return p.tempered(l.Phi), exact, problem
-}
-
-// recompute replays the tests of "worse than tolerated", whose order does not matter.
-func (t *TolerancePart) recompute() float64 {
-	replay := func(steps []Step) *steady {
-		p := &steady{}
-		for _, s := range steps {
-			var paired, bound [cells]float64
-			pairLogs(counts{xc: s.NewEvents, wc: s.NewExposure, xs: s.OldEvents, ws: s.OldExposure}, s.Margin, lower, &paired)
-			if s.Exposure > 0 {
-				rateLogs(s.Events, 1, s.Mean, 1, lower, &bound)
-			}
-			for i := range paired {
-				paired[i] += bound[i]
-			}
-			p.step(&paired)
-		}
-		return p
-	}
-	return toleranceNats(replay(t.Ratio), replay(t.Rise), t.Phi)
 }

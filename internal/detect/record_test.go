@@ -2,7 +2,9 @@ package detect
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -176,8 +178,15 @@ func TestAnAlteredDocumentDoesNotAgree(t *testing.T) {
 		"a worse past":                func(d *Document) { leading(d).Base.Events *= 2 },
 		"a wider bound":               func(d *Document) { leading(d).Bounds[1] *= 1.5 },
 		"the worst not called so":     func(d *Document) { d.Indicators[0].Shown.Harm = false },
-		"called healthy":              func(d *Document) { d.Verdict.State = event.Healthy },
-		"called watching":             func(d *Document) { d.Verdict.State = event.Watching },
+		"a threshold of its own":      func(d *Document) { d.Verdict.Threshold += .01 },
+		"an earlier onset": func(d *Document) {
+			d.Indicators[0].Shown.Onset.At = d.Indicators[0].Shown.Onset.At.Add(-9 * time.Second)
+		},
+		"a later end of the onset": func(d *Document) {
+			d.Indicators[0].Shown.Onset.Latest = d.Indicators[0].Shown.Onset.Latest.Add(9 * time.Second)
+		},
+		"called healthy":  func(d *Document) { d.Verdict.State = event.Healthy },
+		"called watching": func(d *Document) { d.Verdict.State = event.Watching },
 	} {
 		d, _ := through(t, regressed)
 		alter(d)
@@ -216,6 +225,50 @@ func TestAnAlteredDocumentDoesNotAgree(t *testing.T) {
 	r := d.Recompute()
 	require.False(t, r.Conclusive)
 	require.False(t, r.Agrees)
+}
+
+// A calibrated threshold follows from the windows that the document holds.
+func TestAThresholdFollowsFromItsWindows(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, x := range []struct {
+		own, pooled  int
+		least, alpha float64
+		source       event.CalibrationSource
+	}{{1024, 0, 2, .001, event.CalibrationOwn}, {50, 0, 2, .05, event.CalibrationOwn}, {30, 4096, 6, .001, event.CalibrationPooled}, {30, 500, 6, .001, event.CalibrationTail}} {
+		var c calibration
+		var p pool
+		for range x.own {
+			c.add(x.least + rng.ExpFloat64()/2)
+		}
+		for range x.pooled {
+			p.Peaks = append(p.Peaks, float32(rng.ExpFloat64()))
+		}
+		c.Raise = math.Ln2
+		want, source := c.threshold(&p, x.alpha)
+		require.Equal(t, x.source, source.Source)
+		d, _ := through(t, play(t, stories[0]))
+		b, cal := c.basis(&p, x.alpha)
+		d.Settings.FalseAlarms, d.Verdict.Threshold, d.Verdict.Calibration, d.Verdict.Basis = 1000*x.alpha, want, cal, &b
+		d, size := through(t, d)
+		require.Less(t, size, 400_000)
+		problems := func() (out []string) {
+			d.recomputeThreshold(x.alpha, func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) })
+			return out
+		}
+		require.Empty(t, problems(), x.source)
+		if x.source != event.CalibrationOwn || x.alpha > .01 { // else Ville's or the cap decides, whatever they showed
+			top := d.Verdict.Basis.Highest
+			for k := range top {
+				top[k] += .5
+			}
+			require.NotEmpty(t, problems(), x.source)
+			for k := range top {
+				top[k] -= .5
+			}
+		}
+		d.Verdict.Basis.Highest = d.Verdict.Basis.Highest[1:]
+		require.NotEmpty(t, problems(), "%s: a window less", x.source)
+	}
 }
 
 // A restart in the middle of a watch goes on with the record.

@@ -50,6 +50,7 @@ func (w *watch) present(at time.Time) event.Verdict {
 	v.MinimumEffect, v.MinimumEffectAbs = w.powered()
 	v.NewRequests, v.OldRequests = w.newTotal, w.oldTotal+w.base.Requests
 	v.Control, v.ControlDetail = w.control()
+	v.ControlDetail += w.weekText()
 	v.Evidence = w.evidence()
 	if w.leader != nil && (w.state == event.Regressed || w.nats > 1) {
 		v.Onset = w.onset(w.leader)
@@ -64,7 +65,7 @@ func (w *watch) present(at time.Time) event.Verdict {
 			}
 		}
 	}
-	v.Related = w.related()
+	v.Related = w.related(v.Onset)
 	v.Impact = w.impact()
 	v.Exclusive = w.exclusive()
 	return v
@@ -74,19 +75,32 @@ func (w *watch) onset(i *indicator) *event.Onset {
 	if len(i.levels) == 0 || i.levels[i.best].harm.ticks == 0 {
 		return nil
 	}
-	p := &i.levels[i.best].harm
-	t := p.leading()
-	at, earliest, latest := p.onset(t)
-	if stride := w.service.stride; stride > 1 && i.gauge == nil && i.pattern < 0 {
-		at, earliest = at-stride/2, earliest-stride // somewhere within the interval that its count tells of
+	stride := w.service.stride
+	if i.gauge != nil || i.pattern >= 0 {
+		stride = 0
 	}
-	if t.tick == 1 && w.ready != 0 && at-w.ready <= int64(w.engine.cfg.Warmup/time.Second)+slots && (i.signal == event.SignalLatency || i.signal == event.SignalThroughput) {
-		// It was there when counting began, after the warm-up: it came with
-		// the version.
-		at, earliest = min(at, w.ready), min(earliest, w.ready)
+	warm := int64(-1)
+	if w.ready != 0 && (i.signal == event.SignalLatency || i.signal == event.SignalThroughput) {
+		warm = w.service.warmup
 	}
+	at, earliest, latest := i.levels[i.best].harm.onsetOf(stride, w.ready, warm)
 	timeOf := w.engine.clock.timeOf
 	return &event.Onset{At: timeOf(at), Earliest: timeOf(earliest), Latest: timeOf(latest)}
+}
+
+// onsetOf is the onset as it is told: of counts that come every stride seconds
+// it lies somewhere within the interval; what was there when counting began,
+// after a warm-up of so many seconds (-1: none), came with the version.
+func (p *process) onsetOf(stride, ready, warm int64) (at, earliest, latest int64) {
+	t := p.leading()
+	at, earliest, latest = p.onset(t)
+	if stride > 1 {
+		at, earliest = at-stride/2, earliest-stride
+	}
+	if t.tick == 1 && warm >= 0 && at-ready <= warm+slots {
+		at, earliest = min(at, ready), min(earliest, ready)
+	}
+	return at, earliest, latest
 }
 
 // control says what the new cohort was compared with, and why.
@@ -274,7 +288,10 @@ func fingerprintText(id uint64) string { return fmt.Sprintf("%016x", id) }
 
 // related lists the groups of errors that the new cohort shows more of, or that
 // belong to an operation that got worse.
-func (w *watch) related() []event.RelatedError {
+func (w *watch) related(onset *event.Onset) []event.RelatedError {
+	ofIt := func(r *event.RelatedError, nats float64) bool {
+		return !w.always || onset == nil || ofHarm(r, onset.Earliest, nats > 0)
+	}
 	clock := &w.engine.clock
 	type ranked struct {
 		event.RelatedError
@@ -308,7 +325,9 @@ func (w *watch) related() []event.RelatedError {
 			continue
 		}
 		r.Examples = w.examples(known.examples)
-		list = append(list, r)
+		if ofIt(&r.RelatedError, r.nats) {
+			list = append(list, r)
+		}
 	}
 	for _, i := range w.indicators {
 		if i.signal != event.SignalErrors || i.op < 0 || i.nats < 1 {
@@ -324,7 +343,9 @@ func (w *watch) related() []event.RelatedError {
 		if len(r.Examples) > 0 {
 			r.Message = r.Examples[0].Message
 		}
-		list = append(list, r)
+		if ofIt(&r.RelatedError, r.nats) {
+			list = append(list, r)
+		}
 	}
 	sort.SliceStable(list, func(i, j int) bool {
 		a, b := &list[i], &list[j]

@@ -30,15 +30,21 @@ type service struct {
 	overflow  *Source // takes what sources over the cap say
 
 	// The rest belongs to Tick.
-	history    *history
-	watches    []*watch              // open ones, oldest first
-	lastActive int64                 // last second with an item
-	gap        float64               // longest silence between busy seconds, fading over minutes
-	own        map[int32]*ownHistory // by operation
-	spells     [2]spell              // by even and odd second
-	stride     int64                 // the longest reporting interval of sources that speak by metrics, seconds
-	restored   bool                  // from a snapshot, and not heard since
-	rejoining  int64                 // last second till which senders may still be on their way back after a restart
+	history   *history
+	watches   []*watch              // open ones, oldest first
+	own       map[int32]*ownHistory // by operation
+	spells    [2]spell              // by even and odd second
+	gap       float64               // longest silence between busy seconds, fading over minutes
+	stride    int64                 // the longest reporting interval of sources that speak by metrics, seconds
+	restored  bool                  // from a snapshot, and not heard since
+	rejoining int64                 // last second till which senders may still be on their way back after a restart
+	// What decides who is forgotten; read by whoever finds no room.
+	lastActive atomic.Int64 // last second with an item
+	held       atomic.Int32 // watches, and those that are being opened
+
+	week      *profile  // nil: it never served anything
+	transient transient // of instances that start
+	warmup    int64     // seconds for which they are left to warm up
 
 	always      *watch   // looks for what gets worse without a deployment
 	placebos    []*watch // of the window that runs
@@ -135,6 +141,7 @@ type sourceKey struct {
 func newService(e *Engine, key serviceKey) *service {
 	s := &service{key: key, engine: e, opIndex: map[string]int32{}, patIndex: map[patternKey]int32{}, sourceMap: map[sourceKey]*Source{}, history: &history{},
 		calibration: calibration{Version: calibrationVersion}}
+	s.warm()
 	s.ops = []*operation{{name: "other"}}
 	s.patterns = []*pattern{{kind: signalWork, operation: "other"}}
 	return s
@@ -256,10 +263,7 @@ func (s *service) evict(before int64) {
 		}
 		source.live.Store(false)
 		delete(s.sourceMap, source.origin.sourceKey())
-		s.eachWatch(func(w *watch) { // one of a day would hold all that ever were
-			delete(w.members, source)
-			delete(w.spoken, source)
-		})
+		s.eachWatch(func(w *watch) { w.letGo(source) }) // one of a day would hold all that ever were
 	}
 	clear(s.sources[len(kept):])
 	s.sources = kept

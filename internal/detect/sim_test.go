@@ -112,6 +112,7 @@ func (s *sim) inject(p *pod, n, failed, median float64) {
 	src := p.source
 	src.mu.Lock()
 	defer src.mu.Unlock()
+	src.weigh(1) // one that was evicted comes back
 	op := src.operation(p.op)
 	at := src.engine.clock.at(s.sec*second + second/2)
 	src.items += uint64(n) - 1

@@ -38,6 +38,8 @@ type serviceState struct {
 	OpTotals          [][]float64
 	Gap               float64
 	Calibration       calibration
+	Transient         transient
+	Week              *profile
 }
 
 type patternState struct {
@@ -75,6 +77,8 @@ type watchState struct {
 	Record     savedRecord
 	Threshold  float64
 	Rests      event.Calibration
+	Basis      Basis
+	Blocks     [2]int64 // how many, and the last one's begin
 }
 
 type indicatorState struct {
@@ -114,7 +118,7 @@ func (e *Engine) Snapshot() ([]byte, error) {
 func (s *service) save() serviceState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := serviceState{Name: s.key.name, Environment: s.key.environment, History: s.history, Gap: s.gap, Calibration: s.calibration}
+	st := serviceState{Name: s.key.name, Environment: s.key.environment, History: s.history, Gap: s.gap, Calibration: s.calibration, Transient: s.transient, Week: s.week}
 	index := map[*Source]int{}
 	for i, source := range s.sources {
 		index[source] = i
@@ -178,6 +182,8 @@ func (w *watch) save() watchState {
 	n := &numbers{}
 	w.walk(n)
 	st.Numbers, st.Record, st.Threshold, st.Rests = n.list, w.rec.save(), w.threshold, w.calibration
+	st.Basis = w.basis
+	st.Blocks = [2]int64{w.blocks, w.blockAt}
 	return st
 }
 
@@ -274,6 +280,13 @@ func (s *service) load(st serviceState) {
 	}
 	s.gap = st.Gap
 	s.calibration.restore(st.Calibration)
+	if st.Week != nil && st.Week.finite() {
+		s.week = st.Week
+	}
+	if st.Transient.finite() {
+		s.transient = st.Transient
+		s.warm()
+	}
 }
 
 func (e *Engine) loadWatch(st watchState) error {
@@ -286,7 +299,7 @@ func (e *Engine) loadWatch(st watchState) error {
 	}
 	w := e.newWatch(s, st.Deployment, st.Mode)
 	if st.Threshold > 0 {
-		w.threshold, w.calibration = st.Threshold, st.Rests
+		w.threshold, w.calibration, w.basis = st.Threshold, st.Rests, st.Basis
 	}
 	w.base, w.fresh, w.proof, w.moves = st.Base, st.Fresh, st.Proof, st.Moves
 	w.state, w.reason, w.detail, w.checkpoint = st.State, st.Reason, st.Detail, st.Checkpoint
@@ -349,6 +362,7 @@ func (e *Engine) loadWatch(st watchState) error {
 	if n.short || len(w.hits) > len(s.patterns) {
 		return damaged
 	}
+	w.blocks, w.blockAt = max(st.Blocks[0], 0), st.Blocks[1]
 	w.newSources, w.oldSources = 0, 0 // counted again as they speak
 	for _, i := range w.indicators {
 		if i.pattern >= 0 && int(i.pattern) >= len(w.hits) {
@@ -359,6 +373,7 @@ func (e *Engine) loadWatch(st watchState) error {
 	e.queue = append(e.queue, w)
 	if !w.ended || w.state == event.Regressed && w.undo != nil && w.undo.since == 0 {
 		s.watches = append(s.watches, w)
+		s.held.Add(1)
 	}
 	w.weighAll(w.opened)
 	w.changed = true

@@ -94,6 +94,8 @@ type Source struct {
 	slowness   []*[latencyBins]float32 // settled requests by operation and latency, fading
 	opTotal    []float64               // requests by operation, for the spread of work over instances
 	patTotal   []float32               // occurrences by pattern, likewise
+	youth      *youth                  // while it is young
+	grown      bool                    // it is not, or its start was not seen
 }
 
 // sketch is the latency histogram of one source's operation in ten seconds.

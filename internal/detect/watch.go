@@ -33,6 +33,7 @@ type watch struct {
 
 	members                map[*Source]cohort
 	spoken                 map[*Source]bool
+	gone                   map[sourceKey]bool // that had spoken, and were silent for long
 	newSources, oldSources float64
 	lastNew, lastOld       int64              // last second with a request
 	unheard                bool               // the deployment is done, and the new cohort never said a thing
@@ -40,10 +41,12 @@ type watch struct {
 	gap                    int64              // the longest silence of the service in the last minutes before, seconds
 	lastItem               int64              // last second of the new cohort with any item
 	paceNew, paceOld       float64
+	blocks, blockAt        int64   // stretches of twice noiseMemory in which the new cohort was busy, and the last one's begin
 	items, lost            uint64  // of the new cohort
 	weights, squares       float64 // of the new cohort's requests
 	heaviest               float64 // weight of an item in this second
 	held                   counts  // of the service's traffic, not yet tested
+	usual                  float64 // share of the traffic before that is usual by now; 0: not asked yet
 	lossesBefore           map[string]uint64
 
 	pairs     []pair // by operation, of this second
@@ -59,6 +62,8 @@ type watch struct {
 	indicators []*indicator
 	errors     *indicator // of the whole service
 	traffic    *indicator
+	callers    bool // other services' calls of this one are counted
+	followed   int  // operations whose latency in the old cohort is compared with the past
 	byOp       map[int32]*opIndicators
 	byPattern  map[int32]*indicator
 	counts     [classes]int
@@ -79,8 +84,10 @@ type watch struct {
 	slope       float64
 	threshold   float64
 	calibration event.Calibration // what the threshold rests on
+	basis       Basis             // and is found from
 	placebo     *placebo          // nil: a real deployment's
 	always      bool              // of no deployment: see always.go
+	anew        int64             // second since which examples are of what it may find; 0: of all time
 	leader      *indicator
 	undo        *undoing
 	proof       *proof              // once regressed
@@ -155,7 +162,7 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 		return
 	}
 	e.makeRoom()
-	s := e.serviceOf(d.Service, d.Environment)
+	s := e.hold(d.Service, d.Environment)
 	if len(s.placebos) > 0 {
 		e.dropPlacebos(s) // this is no time without a deployment any more
 	}
@@ -227,7 +234,9 @@ func (e *Engine) makeRoom() {
 
 // leave takes a watch out of its service's.
 func (w *watch) leave() {
+	before := len(w.service.watches)
 	w.service.watches = slices.DeleteFunc(w.service.watches, func(o *watch) bool { return o == w })
+	w.service.held.Add(int32(len(w.service.watches) - before))
 }
 
 func (s *service) operations() []*operation {
@@ -279,6 +288,7 @@ func (w *watch) prepare() {
 	w.errors = w.newIndicator(event.SignalErrors, -1, -1, classGolden)
 	w.errors.critical = true
 	w.errors.old, w.errors.now = &process{}, &process{}
+	w.callers = slices.ContainsFunc(w.service.operations(), func(o *operation) bool { return o.aside.Kind == AsideCaller })
 	type volume struct {
 		op int32
 		n  float64
@@ -386,99 +396,6 @@ func (w *watch) opIndicators(op int32) *opIndicators {
 		w.byOp[op] = found
 	}
 	return found
-}
-
-// setTests fixes the latency bounds of operations that have none yet, from
-// history or, without one, from the old cohort.
-func (w *watch) setTests(sec int64) {
-	const enough = 200
-	for _, o := range w.service.operations() {
-		t, layout := o.test.Load(), o.layout.Load()
-		if t != nil && layout != nil && !layout.holds(t) {
-			o.test.Store(nil)
-			t = nil
-		}
-		if t == nil {
-			var from *[latencyBins]float32
-			if int(o.index) < len(w.base.Ops) {
-				from = w.base.Ops[o.index].Sketch
-			}
-			if from == nil && int(o.index) < len(w.olds) {
-				from = w.olds[o.index]
-			}
-			if from == nil {
-				continue
-			}
-			total := 0.
-			for _, n := range from {
-				total += float64(n)
-			}
-			if total < enough {
-				continue
-			}
-			made, ok := newLatencyTest(from, layout)
-			if !ok {
-				continue
-			}
-			t = made
-			o.test.Store(t)
-		}
-		if w.byOp[o.index] != nil || !w.always && int(o.index) < len(w.base.Ops) && w.base.Ops[o.index].N > 0 {
-			w.setTest(w.opIndicators(o.index).latency, t, sec)
-		}
-	}
-}
-
-func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
-	if i.test == t {
-		return
-	}
-	i.test, i.floor, i.started = t, latencyFloor, sec+slots // seconds open now hold requests that were not classed
-	i.levels = make([]level, t.n)
-	for k := range i.levels {
-		l := &i.levels[k]
-		var x, n float64
-		var past spread
-		if int(i.op) < len(w.base.Ops) {
-			x, n = w.base.Ops[i.op].beyond(t.bounds[k])
-			if slow := w.base.Ops[i.op].Slow; slow != nil {
-				past = slow.near(t.tail[k])
-			}
-		}
-		if t.tail[k] > complementFrom {
-			l.complement, l.side, x, past = true, lower, n-x, past.complemented(t.tail[k])
-		}
-		l.margin = w.minRatio
-		l.persist = float32(w.instanceSpread(i.op, t.bounds[k], t.tail[k], l.complement))
-		l.setBase(x, n, i.noise, w.base.Seconds, w.alpha, past)
-		if k == t.limit {
-			l.tol = &tolerance{}
-		}
-		if k == t.q95 {
-			l.better = &steady{}
-		}
-	}
-}
-
-// addSketch gathers the old cohort's latencies while history has none.
-func (w *watch) addSketch(sec int64, s *Source, op int32, k *sketch) {
-	switch w.cohortOf(s) {
-	case cohortNew:
-		if w.fresh != nil {
-			w.fresh.addSketch(sec, op, k)
-		}
-	case cohortOld:
-		if int(op) < len(w.base.Ops) && w.base.Ops[op].Sketch != nil || w.ended {
-			return
-		}
-		w.olds = growTo(w.olds, max(len(w.olds), int(op)+1))
-		if w.olds[op] == nil {
-			w.olds[op] = new([latencyBins]float32)
-		}
-		for i, n := range k.bins {
-			w.olds[op][i] += float32(n)
-		}
-	}
 }
 
 // design is the design effect of sampling weights: 1 without.

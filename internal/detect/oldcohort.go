@@ -1,0 +1,143 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// oldAffected: both cohorts are far above what the service did before, and the
+// new one is no worse than the old one.
+func (w *watch) oldAffected() bool {
+	return w.oldIsBad(w.errors) && w.againstPast(w.errors, w.errors.now) >= affectedNats && w.nats < 1
+}
+
+// comparable is the level at which an indicator's old cohort is compared with
+// the past: of latency, the q95.
+func (i *indicator) comparable() *level {
+	if i.test != nil {
+		return &i.levels[i.test.q95]
+	}
+	return &i.levels[0]
+}
+
+// oldIsBad: the old cohort, which serves, is far worse than the service was before.
+func (w *watch) oldIsBad(i *indicator) bool {
+	l := i.comparable()
+	if i.old == nil || l.total.ws < .05*l.total.wc || l.total.ws == 0 || l.base.Exposure == 0 || i.old.ticks < minAffected {
+		return false
+	}
+	return w.againstPast(i, i.old) >= affectedNats
+}
+
+// againstPast is ln E of one cohort against history.
+func (w *watch) againstPast(i *indicator, p *process) float64 {
+	if p.ticks == 0 {
+		return 0
+	}
+	t := p.leading()
+	return p.tempered(i.inflation(w, i.comparable(), t.window(), w.seconds(p.ticks-t.tick+1), true))
+}
+
+// stepOldCohort asks of one second whether the old version got as bad as the new one.
+func (w *watch) stepOldCohort(i *indicator, sec int64, c counts) {
+	l := i.comparable()
+	if i.old == nil || l.complement || l.base.Exposure <= 0 {
+		return
+	}
+	var logs [cells]float64
+	step := func(p *process, x, n float64) {
+		if n > 0 {
+			rateLogs(x, n, l.upper, l.margin, upper, &logs)
+			p.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: l.upper * n, heavy: c.heavy})
+		}
+	}
+	step(i.old, c.xs, c.ws)
+	step(i.now, c.xc, c.wc)
+}
+
+// followOld lets an operation's latency in the old cohort be compared with the
+// past, where callers are there who would not tell the two apart.
+func (w *watch) followOld(i *indicator) {
+	if i.old == nil && i.aside == NotAside && w.callers && w.followed < maxFollowed {
+		w.followed++
+		i.old, i.now = &process{}, &process{}
+	}
+}
+
+// maxFollowed bounds the operations, the busiest first.
+const maxFollowed = 5
+
+// seenOfOld says whether what a caller sees is the old version's doing beside
+// the new one: callers do not tell the two apart, so what they see is compared
+// with the past alone. The old one is as bad as never before, the new one no
+// worse than it, and both together account for what the caller sees. known says
+// that there was enough to tell.
+func (w *watch) seenOfOld(seen *indicator) (of, known bool) {
+	if seen.aside != AsideCaller {
+		return false, true
+	}
+	own := []*indicator{w.errors}
+	if seen.signal == event.SignalLatency {
+		own = own[:0]
+		for _, i := range w.indicators {
+			if i.signal == event.SignalLatency && i.old != nil && i.test != nil {
+				own = append(own, i)
+			}
+		}
+	}
+	if l := seen.comparable(); seen.signal == event.SignalLatency && len(own) > 0 && w.paceOld > 0 {
+		if began, _, _ := l.harm.onset(l.harm.leading()); w.engine.drained() <= began {
+			return false, false
+		}
+	}
+	bad, explained := false, 0.
+	for _, i := range own {
+		if i.nats >= 1 {
+			return false, true
+		}
+		bad = bad || w.oldIsBad(i)
+		l := i.comparable()
+		if l.base.Exposure == 0 {
+			continue
+		}
+		for _, p := range []*process{i.old, i.now} {
+			if p.ticks > 0 {
+				c := p.leading().window()
+				explained += math.Max(c.xc-l.controlPast()*c.wc, 0)
+			}
+		}
+	}
+	if !bad || excess(seen.comparable()) > inherits*explained {
+		return false, true
+	}
+	if seen.signal != event.SignalLatency {
+		return true, true
+	}
+	// Beyond all bounds of the past, one may be much slower than the other.
+	for _, i := range own {
+		if w.slowerThanOld(i.op) {
+			return false, true
+		}
+	}
+	return true, true
+}
+
+// slowerThanOld compares mean latencies of both cohorts since the watch began.
+func (w *watch) slowerThanOld(op int32) bool {
+	if w.fresh == nil || int(op) >= min(len(w.fresh.Ops), len(w.olds)) || w.olds[op] == nil {
+		return false
+	}
+	s, was := slower(&opHistory{Sketch: w.olds[op]}, &w.fresh.Ops[op])
+	return s.n >= enoughControl && s.by-2*s.sigma > (inherits-1)*was
+}
+
+func (w *watch) oldAffectedText(signal event.Signal) string {
+	if signal == event.SignalLatency {
+		return "latency rose in the old version too, and accounts for what callers see"
+	}
+	l := &w.errors.levels[0]
+	return fmt.Sprintf("errors rose in the old version too: %s there and %s in the new one, %s before the deployment",
+		percent(l.total.xs/l.total.ws), percent(l.total.xc/l.total.wc), percent(l.controlPast()))
+}

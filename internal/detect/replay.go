@@ -1,0 +1,170 @@
+package detect
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
+// recomputeThreshold finds the threshold again where the document holds what it
+// was found from.
+func (d *Document) recomputeThreshold(alpha float64, wrong func(string, ...any)) {
+	c, b := d.Verdict.Calibration, d.Verdict.Basis
+	switch {
+	case c.Source == event.CalibrationProvisional:
+		b = &Basis{}
+	case b == nil:
+		return // written before it was kept
+	case !b.usable(alpha, c.Source) || b.Windows != c.Windows:
+		wrong("what the threshold was found from is not whole: %d of %d windows", len(b.Highest), c.Windows)
+		return
+	}
+	if t := b.threshold(c, alpha); math.Abs(t-d.Verdict.Threshold) > 1e-6*t {
+		wrong("the threshold is %.4f nats from %s placebo windows, %.4f in the verdict", t, c.Source, d.Verdict.Threshold)
+	}
+}
+
+// recomputeOnset estimates the onset of an indicator that is called harmful
+// from its counts anew, and compares.
+func (p *IndicatorPart) recomputeOnset(d *Document, r *replayed, wrong func(string, ...any)) {
+	said := p.Shown.Onset
+	if said == nil || d.Window.Warmup == 0 { // written before it was kept
+		return
+	}
+	second := func(t time.Time) int64 { return int64(math.Round(t.Sub(d.Window.Opened).Seconds())) }
+	stride, warm := d.Window.Stride, int64(-1)
+	switch p.Shown.Signal {
+	case event.SignalGauge, event.SignalException, event.SignalLog:
+		stride = 0
+	case event.SignalThroughput:
+		if p.Pattern {
+			stride = 0
+		}
+		fallthrough
+	case event.SignalLatency:
+		warm = int64(d.Window.Warmup)
+	}
+	if d.Window.Ready.IsZero() {
+		warm = -1
+	}
+	at, earliest, latest := r.onsetOf(stride, second(d.Window.Ready), warm)
+	slack := r.within(at)
+	for _, x := range []struct {
+		what      string
+		got, said int64
+	}{{"onset", at, second(said.At)}, {"onset's earliest", earliest, second(said.Earliest)}, {"onset's latest", latest, second(said.Latest)}} {
+		if off := x.got - x.said; off > slack || off < -slack {
+			wrong("%s: the %s is %d s after the watch was opened by the counts, %d s in the document", p.name(), x.what, x.got, x.said)
+			return
+		}
+	}
+}
+
+// recompute replays the tests of a level. exact: none were taken together.
+func (l *LevelPart) recompute(firstEver bool) (p *replayed, exact bool, problem string) {
+	p = &replayed{}
+	if l.Phi < 1 || math.IsNaN(l.Phi) {
+		return p, true, fmt.Sprintf("phi is %v; counts are never less than Poisson", l.Phi)
+	}
+	down := side(l.Harm == "lower")
+	exact = !l.FirstLate
+	var sum Tested
+	spent := 0.
+	for k, s := range l.Steps {
+		if s.Ticks < 1 || int(p.ticks)+int(s.Ticks) > stepsLimit {
+			return p, exact, fmt.Sprintf("a step of %d tests", s.Ticks)
+		}
+		n := float64(s.Ticks)
+		c := counts{xc: s.NewEvents / n, wc: s.NewExposure / n, xs: s.OldEvents / n, ws: s.OldExposure / n}
+		if s.Ticks > 1 && c.xc+c.xs+s.Exposure > 0 {
+			exact = false
+		}
+		var paired, bound [cells]float64
+		if !firstEver && s.NewExposure > 0 {
+			pairLogs(c, s.Margin, down, &paired)
+		}
+		if s.Exposure > 0 {
+			rateLogs(s.Events/n, 1, s.Mean/n, 1, down, &bound)
+		}
+		till := s.At + s.Ticks
+		if k+1 < len(l.Steps) {
+			till = l.Steps[k+1].At
+		}
+		p.spans = append(p.spans, span{int64(s.At), max(int64(till-s.At), 1)})
+		for tick := range s.Ticks {
+			if firstEver {
+				noveltyLogs(c, s.Margin, spent, l.Base.Exposure, &paired)
+				spent += c.wc
+			}
+			logs := paired
+			for i := range logs {
+				logs[i] += bound[i]
+			}
+			p.step(&logs, int64(s.At)+int64(tick)*int64(till-s.At)/int64(s.Ticks), c)
+		}
+		sum.NewEvents += s.NewEvents + s.Events
+		sum.NewExposure += s.NewExposure + s.Exposure
+		sum.OldEvents += s.OldEvents
+		sum.OldExposure += s.OldExposure
+	}
+	if p.ticks == 0 {
+		return p, exact, ""
+	}
+	for _, x := range []struct {
+		what      string
+		got, said float64
+	}{
+		{"events of the new version", sum.NewEvents, l.Tested.NewEvents},
+		{"exposure of the new version", sum.NewExposure, l.Tested.NewExposure},
+	} {
+		if math.Abs(x.got-x.said) > 1e-4*math.Max(x.got, x.said)+1e-3 {
+			problem = fmt.Sprintf("the steps hold %.6g %s, the sums %.6g", x.got, x.what, x.said)
+		}
+	}
+	p.nats = p.tempered(l.Phi)
+	return p, exact, problem
+}
+
+// replayed is an e-process made anew.
+type replayed struct {
+	process
+	nats  float64
+	spans []span // of its steps
+}
+
+// span is when a step begins, and the seconds till the next.
+type span struct{ at, seconds int64 }
+
+// within is how far apart an onset at so many seconds may be found: the steps
+// around it, and a second for the rounding of counts.
+func (r *replayed) within(at int64) int64 {
+	most := int64(1)
+	for _, s := range r.spans {
+		if s.at-s.seconds <= at && at <= s.at+2*s.seconds && s.seconds > 1 {
+			most = max(most, 2*s.seconds)
+		}
+	}
+	return most
+}
+
+// recompute replays the tests of "worse than tolerated", whose order does not matter.
+func (t *TolerancePart) recompute() float64 {
+	replay := func(steps []Step) *steady {
+		p := &steady{}
+		for _, s := range steps {
+			var paired, bound [cells]float64
+			pairLogs(counts{xc: s.NewEvents, wc: s.NewExposure, xs: s.OldEvents, ws: s.OldExposure}, s.Margin, lower, &paired)
+			if s.Exposure > 0 {
+				rateLogs(s.Events, 1, s.Mean, 1, lower, &bound)
+			}
+			for i := range paired {
+				paired[i] += bound[i]
+			}
+			p.step(&paired)
+		}
+		return p
+	}
+	return toleranceNats(replay(t.Ratio), replay(t.Rise), t.Phi)
+}
