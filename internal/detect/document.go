@@ -106,6 +106,7 @@ type ControlRecord struct {
 	OldInstances    float64           `json:"old_instances"`
 	HistoryRequests float64           `json:"history_requests"`
 	HistorySources  int               `json:"history_instances"`
+	Unseen          *Unseen           `json:"unseen,omitempty"` // kinds of errors; absent: none came
 }
 
 // IndicatorPart is one indicator with what it consumed.
@@ -220,7 +221,7 @@ func (w *watch) document(sec int64) *Document {
 		Window: Window{Opened: w.engine.clock.timeOf(w.opened), Started: w.engine.clock.timeOf(w.started), Ready: w.engine.clock.timeOf(w.ready), Till: v.WatchedTill,
 			Warmup: float64(w.service.warmup), Stride: w.service.stride, Before: w.base.Seconds, BinLength: binSeconds},
 		Control: ControlRecord{Kind: v.Control, Why: v.ControlDetail, NewInstances: w.newSources, OldInstances: w.oldSources,
-			HistoryRequests: w.base.Requests, HistorySources: w.base.Sources},
+			HistoryRequests: w.base.Requests, HistorySources: w.base.Sources, Unseen: w.unseen()},
 		Losses: v.Losses, Growth: append([]Point{}, w.rec.growth...), Indicators: []IndicatorPart{},
 	}
 	if w.decided() || w.ended {
@@ -254,6 +255,8 @@ func (w *watch) parts(d *Document, sec int64) {
 			return math.Inf(1)
 		case critical[i]:
 			return maxLog + i.nats
+		case i.onlyShown():
+			return i.nats - maxLog
 		}
 		return i.nats + math.Log(i.share)
 	}
@@ -267,7 +270,7 @@ func (w *watch) parts(d *Document, sec int64) {
 	}
 	d.Rest.Unrecorded, d.Rest.Share = w.rec.refused, w.forgone
 	for _, i := range w.indicators {
-		if in[i] || len(i.levels) == 0 || i.cleared {
+		if in[i] || len(i.levels) == 0 || i.cleared || i.onlyShown() {
 			continue
 		}
 		d.Rest.Indicators++
@@ -280,7 +283,7 @@ func (w *watch) parts(d *Document, sec int64) {
 var classNames = [classes]string{"golden", "novelty", "tail", "callers"}
 
 func (w *watch) part(i *indicator, sec int64, critical bool, bar float64) IndicatorPart {
-	shown, ok := w.show(i, !i.cleared && (i.nats >= bar || w.state == event.Regressed && i == w.leader))
+	shown, ok := w.show(i, !i.cleared && !i.onlyShown() && (i.nats >= bar || w.state == event.Regressed && i == w.leader))
 	if !ok {
 		shown = event.Evidence{Signal: i.signal, Unit: "1", Nats: i.nats}
 		if i.op >= 0 {

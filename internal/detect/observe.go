@@ -311,7 +311,12 @@ func (w *watch) stepTraffic(i *indicator, sec int64, served float64) {
 		return
 	}
 	w.usual, _ = w.service.week.pace(w.opened, sec)
-	w.hold(i, sec, counts{xc: served, wc: w.usual, heavy: w.heaviest})
+	c := counts{xc: served, wc: w.usual, heavy: w.heaviest}
+	if len(w.peers) > 0 {
+		w.besidePeers(i, sec, c)
+		return
+	}
+	w.hold(i, sec, c)
 }
 
 // hold tests the traffic of a second, or of three reports where metrics tell.

@@ -244,7 +244,7 @@ func (d *Document) recomputeList(wrong func(string, ...any)) {
 	var nats []float64
 	leader := math.Inf(-1)
 	for k := range d.Indicators {
-		if p := &d.Indicators[k]; !p.Cleared {
+		if p := &d.Indicators[k]; !p.Cleared && p.Share > 0 {
 			nats = append(nats, p.Nats)
 			leader = math.Max(leader, p.Nats+math.Log(p.Share))
 		}
@@ -252,7 +252,7 @@ func (d *Document) recomputeList(wrong func(string, ...any)) {
 	bar := eBH(nats, len(nats)+d.Rest.Indicators)
 	for k := range d.Indicators {
 		p := &d.Indicators[k]
-		harm := !p.Cleared && (p.Nats >= bar || d.Verdict.State == event.Regressed && p.Nats+math.Log(p.Share) >= leader)
+		harm := !p.Cleared && p.Share > 0 && (p.Nats >= bar || d.Verdict.State == event.Regressed && p.Nats+math.Log(p.Share) >= leader)
 		if p.Shown.New.Exposure > 0 && harm != p.Shown.Harm {
 			wrong("%s: harm is %v by the evidence of all, and %v in the document", p.name(), harm, p.Shown.Harm)
 		}

@@ -50,7 +50,7 @@ func (w *watch) present(at time.Time) event.Verdict {
 	v.MinimumEffect, v.MinimumEffectAbs = w.powered()
 	v.NewRequests, v.OldRequests = w.newTotal, w.oldTotal+w.base.Requests
 	v.Control, v.ControlDetail = w.control()
-	v.ControlDetail += w.weekText()
+	v.ControlDetail += w.weekText() + w.peersText()
 	v.Evidence = w.evidence()
 	if w.leader != nil && (w.state == event.Regressed || w.nats > 1) {
 		v.Onset = w.onset(w.leader)
@@ -69,38 +69,6 @@ func (w *watch) present(at time.Time) event.Verdict {
 	v.Impact = w.impact()
 	v.Exclusive = w.exclusive()
 	return v
-}
-
-func (w *watch) onset(i *indicator) *event.Onset {
-	if len(i.levels) == 0 || i.levels[i.best].harm.ticks == 0 {
-		return nil
-	}
-	stride := w.service.stride
-	if i.gauge != nil || i.pattern >= 0 {
-		stride = 0
-	}
-	warm := int64(-1)
-	if w.ready != 0 && (i.signal == event.SignalLatency || i.signal == event.SignalThroughput) {
-		warm = w.service.warmup
-	}
-	at, earliest, latest := i.levels[i.best].harm.onsetOf(stride, w.ready, warm)
-	timeOf := w.engine.clock.timeOf
-	return &event.Onset{At: timeOf(at), Earliest: timeOf(earliest), Latest: timeOf(latest)}
-}
-
-// onsetOf is the onset as it is told: of counts that come every stride seconds
-// it lies somewhere within the interval; what was there when counting began,
-// after a warm-up of so many seconds (-1: none), came with the version.
-func (p *process) onsetOf(stride, ready, warm int64) (at, earliest, latest int64) {
-	t := p.leading()
-	at, earliest, latest = p.onset(t)
-	if stride > 1 {
-		at, earliest = at-stride/2, earliest-stride
-	}
-	if t.tick == 1 && warm >= 0 && at-ready <= warm+slots {
-		at, earliest = min(at, ready), min(earliest, ready)
-	}
-	return at, earliest, latest
 }
 
 // control says what the new cohort was compared with, and why.
@@ -150,7 +118,7 @@ func (w *watch) evidence() []event.Evidence {
 		if len(i.levels) == 0 || !critical[i] && !proved && i.nats < 1+w.looks() {
 			continue
 		}
-		harm := !i.cleared && (i.nats >= bar || proved)
+		harm := !i.cleared && !i.onlyShown() && (i.nats >= bar || proved)
 		if e, ok := w.show(i, harm); ok {
 			e.Critical = critical[i]
 			e.Within = critical[i] && i.isWithin(w)
@@ -165,7 +133,7 @@ func (w *watch) evidence() []event.Evidence {
 func (w *watch) listBar() float64 {
 	var nats []float64
 	for _, i := range w.indicators {
-		if len(i.levels) > 0 && !i.cleared {
+		if len(i.levels) > 0 && !i.cleared && !i.onlyShown() {
 			nats = append(nats, i.nats-w.looks())
 		}
 	}
@@ -192,6 +160,9 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 	}
 	e := event.Evidence{Signal: i.signal, Unit: "1", Nats: i.nats, Threshold: w.threshold - math.Log(i.share), Harm: harm, FirstEver: i.firstEver}
 	now := l.total
+	if i.onlyShown() {
+		e.Threshold = 0
+	}
 	if harm && l.harm.ticks > 0 {
 		now = l.harm.leading().window()
 		e.Onset = w.onset(i)
@@ -238,7 +209,9 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		case event.SignalException:
 			e.Detail = p.typ + " " + fingerprintText(p.id)
 		case event.SignalLog:
-			e.Detail = p.template
+			if e.Detail = p.template; i.signal == event.SignalThroughput {
+				e.Operation = "log lines"
+			}
 		}
 	}
 	e.After = e.New.Events / e.New.Exposure

@@ -47,6 +47,8 @@ type watch struct {
 	heaviest               float64 // weight of an item in this second
 	held                   counts  // of the service's traffic, not yet tested
 	usual                  float64 // share of the traffic before that is usual by now; 0: not asked yet
+	peers                  []peer
+	beside                 lump // of traffic, with that of peers
 	lossesBefore           map[string]uint64
 
 	pairs     []pair // by operation, of this second
@@ -174,6 +176,7 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 	w.gap = int64(math.Ceil(s.gap - .01))
 	w.prepare()
 	w.depend = w.dependents()
+	w.choosePeers()
 	e.watches[d.ID] = w
 	e.queue = append(e.queue, w)
 	s.watches = append(s.watches, w)
@@ -334,6 +337,7 @@ func (w *watch) prepare() {
 		w.opIndicators(o.op)
 	}
 	w.prepareGauges()
+	w.prepareTemplates()
 }
 
 // spread says whether work is shared by the instances: what one of many does
