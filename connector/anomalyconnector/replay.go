@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/event/eventotlp"
 	"github.com/deployloop/deployloop/internal/ledger"
 	"github.com/deployloop/deployloop/internal/loopmetrics"
 )
@@ -83,14 +84,20 @@ func (r *Replay) Logs(ld plog.Logs, at time.Time) {
 	r.monitor.readLogs(ld)
 }
 
-// sight infers a deployment from a resource.
+// sight infers a deployment from a resource. What was recorded before deploy_marker
+// gets the version that it would have stamped on a pod.
 func (r *Replay) sight(attributes pcommon.Map, at time.Time) {
-	if !r.infer {
-		return
-	}
 	var id identity
 	id.read(attributes)
 	if id.service == "" || strings.HasPrefix(id.service, "unknown_service") {
+		return
+	}
+	if id.version == "" && id.revision == "" {
+		if id.version = eventotlp.PodVersion(attributes); id.version != "" {
+			attributes.PutStr(event.AttrServiceVersion, id.version)
+		}
+	}
+	if !r.infer {
 		return
 	}
 	r.ledger.RecordSighting(ledger.Sighting{Service: id.service, Environment: id.environment,

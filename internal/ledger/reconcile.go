@@ -24,7 +24,8 @@ const SourceTelemetry = "telemetry"
 //     within ReconcileWithin;
 //  3. one is known by its version alone and the other by its revision alone,
 //     by different sources, and both started within ReconcileWithin of each
-//     other with nothing in between.
+//     other (a quarter of an hour, where none of the sources is telemetry, which
+//     says what is there) with nothing in between.
 //
 // A deployment that names no service, or neither revision nor version nor a
 // known id, is returned as it came and counted as "unidentified_deployments".
@@ -153,7 +154,7 @@ func (p *place) match(d *event.Deployment, within time.Duration) *deployment {
 		if same && x.sameRollout(d, nextStart, within) {
 			return x
 		}
-		if i == len(p.deployments)-1 && x.complements(d) && x.near(d, within) {
+		if i == len(p.deployments)-1 && x.complements(d) && x.near(d, x.complementWithin(d, within)) {
 			return x
 		}
 		if !same {
@@ -181,6 +182,15 @@ func (x *deployment) complements(d *event.Deployment) bool {
 
 func (x *deployment) closed() bool {
 	return x.Status == event.DeploymentFailed || x.Status == event.DeploymentRolledBack
+}
+
+// complementWithin is how far apart two may have started that share no name. Two
+// tools may each roll out something else within an hour.
+func (x *deployment) complementWithin(d *event.Deployment, within time.Duration) time.Duration {
+	if onlyTelemetry(x.Sources) || onlyTelemetry(d.Sources) {
+		return within
+	}
+	return min(within, 15*time.Minute)
 }
 
 // unnamed holds where no version is known, or a rollout of Kubernetes alone.

@@ -348,3 +348,24 @@ func TestRolloutsOfOneImage(t *testing.T) {
 		assert.Equal(t, want, id, version)
 	}
 }
+
+// Two sources that share no name tell of one rollout only if they tell of it at about
+// the same time.
+func TestSourcesWithoutACommonName(t *testing.T) {
+	for after, want := range map[time.Duration]int{3 * time.Minute: 1, 40 * time.Minute: 2} {
+		s := newSeer(t)
+		s.stay(0, 10*time.Minute, "1.0.0")
+		s.RecordDeployment(told("github", revB, "", 11*time.Minute, event.DeploymentSucceeded, "github:7"))
+		s.RecordDeployment(told("argocd", "", "1.1.0", 11*time.Minute+after, event.DeploymentSucceeded, "argocd:1"))
+		require.Len(t, s.list(), want, "%s later", after)
+	}
+
+	// What telemetry says of both is more than a guess.
+	s := newSeer(t)
+	s.stay(0, 10*time.Minute, "1.0.0")
+	s.RecordDeployment(told("github", revB, "", 11*time.Minute, event.DeploymentSucceeded, "github:7"))
+	s.RecordDeployment(told("argocd", "", "1.1.0", 51*time.Minute, event.DeploymentSucceeded, "argocd:1"))
+	s.RecordSighting(Sighting{Service: "cart", Environment: "prod", Version: "1.1.0", Revision: revB, At: t0.Add(52 * time.Minute)})
+	require.Len(t, s.list(), 1)
+	assert.ElementsMatch(t, []string{"github", "argocd", SourceTelemetry}, sourceNames(s.list()[0]))
+}

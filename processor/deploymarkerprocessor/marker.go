@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
-	"github.com/deployloop/deployloop/internal/cicd/kubernetes"
+	"github.com/deployloop/deployloop/internal/event/eventotlp"
 	"github.com/deployloop/deployloop/internal/ledger"
 )
 
@@ -143,7 +143,7 @@ func (m *marker) mark(attributes pcommon.Map, now, stamped time.Time, signal led
 		m.telemetry.count[withoutService].Add(1)
 	} else {
 		if m.config.Kubernetes && version == "" && revision == "" {
-			ofPod = kubernetes.Version(func(name string) string { return first(attributes, name) })
+			ofPod = eventotlp.PodVersion(attributes)
 			version = ofPod
 		}
 		m.ledger.RecordTelemetry(ledger.Telemetry{Service: service, Environment: environment, Signal: signal,
@@ -189,21 +189,6 @@ func (m *marker) read(attributes pcommon.Map, names []string) string {
 		}
 	}
 	return ""
-}
-
-// first is an attribute's text, of a list its first; "" when it holds none.
-func first(attributes pcommon.Map, name string) string {
-	value, ok := attributes.Get(name)
-	if ok && value.Type() == pcommon.ValueTypeSlice && value.Slice().Len() > 0 {
-		value = value.Slice().At(0)
-	}
-	if !ok || value.Type() != pcommon.ValueTypeStr {
-		return ""
-	}
-	if text := value.Str(); len(text) <= maxValue {
-		return text
-	}
-	return cut(value.Str())
 }
 
 // cut shortens text to maxValue bytes without splitting a character.
