@@ -101,8 +101,8 @@ func ShortRevision(revision string) string {
 // SameVersion holds for "1.2.3" and its tag "v1.2.3", and for one that says its
 // rollout beside one that does not.
 func SameVersion(a, b string) bool {
-	if a == b || a == "" || b == "" {
-		return a == b
+	if trimV(a) == trimV(b) || a == "" || b == "" || !hasRollout(a) && !hasRollout(b) {
+		return trimV(a) == trimV(b) // of nearly all
 	}
 	versionA, rolloutA := SplitRollout(a)
 	versionB, rolloutB := SplitRollout(b)
@@ -127,6 +127,10 @@ func JoinRollout(version, rollout string) string {
 		return rolloutMark + rollout
 	}
 	return version + "+" + rolloutMark + rollout
+}
+
+func hasRollout(version string) bool {
+	return strings.IndexByte(version, '+') >= 0 || strings.HasPrefix(version, rolloutMark)
 }
 
 // SplitRollout undoes JoinRollout.

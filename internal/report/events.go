@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
@@ -22,11 +23,11 @@ func parseEvents(p *parse) error {
 			return nil
 		}
 		switch {
-		case i.Test != nil && i.Test.Case != "" && i.Test.Status != "":
+		case i.Test != nil && i.Test.Case != "" && slices.Contains([]string{pass, fail, skip, erred}, i.Test.Status):
 			return p.test(*i.Test)
 		case i.Finding != nil && i.Finding.Rule != "":
 			return p.finding(*i.Finding)
-		case i.Run != nil && i.Run.ID != "" && i.Run.State != "":
+		case i.Run != nil && i.Run.ID != "" && slices.Contains([]string{"pending", "executing", "finalizing", "finished"}, i.Run.State):
 			p.sum.Runs++
 			return p.emit(Item{Run: i.Run})
 		case i.Report != nil && i.Report.Kind != "":

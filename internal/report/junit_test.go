@@ -102,16 +102,17 @@ func TestBrokenReportKeepsWhatWasRead(t *testing.T) {
 		text, problem string
 		items         int
 	}{
-		"JUnit, cut off":        {`<testsuite name="s"><testcase name="a"/><testcase name="b"><fail`, "cut off", 1},
-		"JUnit, no XML":         {`<testsuite name="s"><testcase name="a"/><testcase name="b" <<</testsuite>`, "what came after it was not read", 1},
-		"JUnit, deep":           {`<testsuite name="s"><testcase name="a"/>` + strings.Repeat("<x>", 600), "nested deeper", 1},
-		"SARIF, cut off":        {`{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"vet"}},"results":[{"ruleId":"a","message":{"text":"x"}},{"ruleId":"b","mess`, "cut off", 1},
-		"SARIF, broken":         {`{"runs":[{"results":[{"ruleId":"a"},{"ruleId" "b"}]}]}`, "after it was not read", 1},
-		"go test JSON, cut off": {`{"Action":"run","Package":"p","Test":"A"}` + "\n" + `{"Action":"pass","Package":"p","Test":"A"}` + "\n" + `{"Action":"run","Package":"p","Test":"B"}` + "\n" + `{"Act`, "cut off", 1},
-		"cover, a bad line":     {"mode: set\na.go:1.1,2.2 1 1\nnonsense\n", "1 of 3 lines", 1},
-		"LCOV, cut off":         {"TN:\nSF:a.js\nDA:1,1\nend_of_record\nSF:b.js\nDA:1", "b.js is incomplete", 1},
-		"Cobertura, cut off":    {`<?xml version="1.0"?><!DOCTYPE coverage SYSTEM "x"><coverage><packages><class filename="a.py"><lines><line number="1" hits="2"/>`, "cut off", 1},
-		"benchmarks, cut off":   {`[{"name":"a","value":1},{"name":"b","value":2`, "cut off", 1},
+		"JUnit, cut off":           {`<testsuite name="s"><testcase name="a"/><testcase name="b"><fail`, "cut off", 1},
+		"JUnit, no XML":            {`<testsuite name="s"><testcase name="a"/><testcase name="b" <<</testsuite>`, "what came after it was not read", 1},
+		"JUnit, deep":              {`<testsuite name="s"><testcase name="a"/>` + strings.Repeat("<x>", 600), "nested deeper", 1},
+		"SARIF, cut off":           {`{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"vet"}},"results":[{"ruleId":"a","message":{"text":"x"}},{"ruleId":"b","mess`, "cut off", 1},
+		"SARIF, broken":            {`{"runs":[{"results":[{"ruleId":"a"},{"ruleId" "b"}]}]}`, "after it was not read", 1},
+		"go test JSON, cut off":    {`{"Action":"run","Package":"p","Test":"A"}` + "\n" + `{"Action":"pass","Package":"p","Test":"A"}` + "\n" + `{"Action":"run","Package":"p","Test":"B"}` + "\n" + `{"Act`, "cut off", 1},
+		"cover, a bad line":        {"mode: set\na.go:1.1,2.2 1 1\nnonsense\n", "1 of 3 lines", 1},
+		"LCOV, cut off":            {"TN:\nSF:a.js\nDA:1,1\nend_of_record\nSF:b.js\nDA:1", "b.js is incomplete", 1},
+		"Cobertura, cut off":       {`<?xml version="1.0"?><!DOCTYPE coverage SYSTEM "x"><coverage><packages><class filename="a.py"><lines><line number="1" hits="2"/>`, "cut off", 1},
+		"events, of no known kind": {`{"test":{"case":"a","status":"pass"}}` + "\n" + `{"test":{"case":"b","status":"passed"}}` + "\n" + `{"run":{"id":"1","state":"over"}}` + "\n", "2 of 3 lines are no events", 1},
+		"benchmarks, cut off":      {`[{"name":"a","value":1},{"name":"b","value":2`, "cut off", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			items, sum, err := all(t, "", c.text)

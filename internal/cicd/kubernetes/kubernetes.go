@@ -29,11 +29,11 @@ func image(text func(string) string) string {
 	if i := strings.LastIndexByte(tag, ':'); i >= 0 { // some write the whole image
 		tag = tag[i+1:]
 	}
-	if tag != "" && !moving[strings.ToLower(tag)] {
-		return cicd.Cut(tag, 128)
+	if isTag(tag) && !moving[strings.ToLower(tag)] {
+		return tag
 	}
 	for _, name := range []string{event.AttrImageRepoDigests, event.AttrImageID} {
-		if _, digest, found := strings.Cut(text(name), "sha256:"); found && len(digest) >= 12 {
+		if _, digest, found := strings.Cut(text(name), "sha256:"); found && len(digest) >= 12 && strings.Trim(digest[:12], "0123456789abcdef") == "" {
 			return "sha256:" + digest[:12]
 		}
 	}
@@ -67,6 +67,11 @@ func rollout(text func(string) string) string {
 		}
 	}
 	return ""
+}
+
+// isTag holds for what a registry takes as a tag; anything else is none.
+func isTag(s string) bool {
+	return s != "" && len(s) <= 128 && s[0] != '.' && s[0] != '-' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == ""
 }
 
 // isHash holds for what Kubernetes encodes so that it makes no words; in a pod's
