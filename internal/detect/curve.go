@@ -3,6 +3,8 @@ package detect
 import (
 	"math"
 	"math/bits"
+
+	"github.com/deployloop/deployloop/internal/event"
 )
 
 // curveScales are the lengths of blocks at which a curve knows how noisy a rate
@@ -125,6 +127,45 @@ func (c *curve) spread() (out spread) {
 		out[k] = math.Max(out[k], out[k-1]/2)
 	}
 	return out
+}
+
+// PastCourse are a curve's sums over blocks of 1, 2, 4 … 512 s: of exposure n,
+// n², n·x and x², x the events.
+type PastCourse struct {
+	Events   float64                 `json:"events"`
+	Exposure float64                 `json:"exposure"`
+	Blocks   [curveScales][4]float64 `json:"blocks"`
+}
+
+func (c *curve) told() *PastCourse {
+	out := &PastCourse{Events: c.X, Exposure: c.N}
+	for k, s := range c.Sums {
+		out.Blocks[k] = [4]float64{s.N, s.NN, s.NX, s.XX}
+	}
+	return out
+}
+
+func (p *PastCourse) spread() spread {
+	c := curve{X: p.Events, N: p.Exposure}
+	for k, b := range p.Blocks {
+		c.Sums[k] = blocks{b[0], b[1], b[2], b[3]}
+	}
+	return c.spread()
+}
+
+// pastCurve is the curve that an indicator's noise comes from, where it has one
+// of its own.
+func (w *watch) pastCurve(i *indicator) *curve {
+	switch {
+	case i.gauge != nil || i.pattern >= 0:
+	case i.signal == event.SignalThroughput && i.op < 0:
+		return &w.base.Traffic
+	case i.signal == event.SignalErrors && i.op < 0:
+		return &w.base.Errors
+	case i.signal == event.SignalErrors && int(i.op) < len(w.base.Ops):
+		return &w.base.Ops[i.op].Errors
+	}
+	return nil
 }
 
 // at is the relative variance of the rate over a window of so many seconds.

@@ -130,14 +130,15 @@ type LevelPart struct {
 	Tested    Tested         `json:"tested"`  // sums of the steps
 	Window    Tested         `json:"window"`  // since the estimated onset
 	Seconds   float64        `json:"window_seconds"`
-	Heaviest  float64        `json:"window_heaviest"` // weight of an item in that window
-	Dispersed Dispersion     `json:"dispersion"`      // what phi and the bounds follow from
-	Phi       float64        `json:"phi"`             // over-dispersion of the counts in that window
-	Nats      float64        `json:"nats"`            // ln E, tempered by phi
-	Recorded  bool           `json:"recorded"`        // the steps are all that was tested
-	FirstLate bool           `json:"lump"`            // the first step stands for all before the record began
-	Steps     []Step         `json:"steps"`           // oldest first
-	Tolerance *TolerancePart `json:"tolerance"`       // where healthy asks
+	Heaviest  float64        `json:"window_heaviest"`         // weight of an item in that window
+	Dispersed Dispersion     `json:"dispersion"`              // what phi and the bounds follow from
+	Course    *PastCourse    `json:"history_curve,omitempty"` // what the spread of the past follows from: of failures and of the whole traffic
+	Phi       float64        `json:"phi"`                     // over-dispersion of the counts in that window
+	Nats      float64        `json:"nats"`                    // ln E, tempered by phi
+	Recorded  bool           `json:"recorded"`                // the steps are all that was tested
+	FirstLate bool           `json:"lump"`                    // the first step stands for all before the record began
+	Steps     []Step         `json:"steps"`                   // oldest first
+	Tolerance *TolerancePart `json:"tolerance"`               // where healthy asks
 }
 
 // TolerancePart is the test of "worse than tolerated".
@@ -309,6 +310,9 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 		p.Bounds[1] = 0
 	}
 	p.Dispersed.Seconds = w.base.Seconds
+	if c := w.pastCurve(i); c != nil && l.past != nil && c.spread() == *l.past {
+		p.Course = c.told()
+	}
 	switch {
 	case i.gauge != nil:
 		p.Dispersed.Clusters = i.gauge.clusters()

@@ -23,6 +23,8 @@ const (
 	peersNamed  = 3
 	maxFollows  = 200 // services that are looked at on the way
 	maxPeerPool = 500 // services that may be peers
+
+	maxCandidates = 32 // of those that correlate, the best, whose calls are followed
 )
 
 // peer is one of them, with its pace before.
@@ -72,7 +74,7 @@ func (w *watch) choosePeers() {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Compare(b.r, a.r) })
-	for _, c := range found {
+	for _, c := range found[:min(len(found), maxCandidates)] {
 		if len(w.peers) == mostPeers {
 			break
 		}

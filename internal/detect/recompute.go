@@ -190,6 +190,7 @@ func (p *IndicatorPart) recompute(d *Document, wrong func(string, ...any)) Recom
 			x.Verified, nats[k] = false, l.Nats
 			continue
 		}
+		l.recomputeNoise(p, wrong)
 		l.rederive(alphaOf(d), func(format string, args ...any) {
 			wrong("%s, %s: "+format, append([]any{p.name(), l.Event}, args...)...)
 		})

@@ -178,7 +178,15 @@ func TestAnAlteredDocumentDoesNotAgree(t *testing.T) {
 		"a worse past":                func(d *Document) { leading(d).Base.Events *= 2 },
 		"a wider bound":               func(d *Document) { leading(d).Bounds[1] *= 1.5 },
 		"the worst not called so":     func(d *Document) { d.Indicators[0].Shown.Harm = false },
-		"a threshold of its own":      func(d *Document) { d.Verdict.Threshold += .01 },
+		"a noise of its own": func(d *Document) {
+			l := leading(d)
+			l.Dispersed.Noise = 2
+			l.Dispersed.base, l.Dispersed.instanced = l.Base, true
+			w := l.Window
+			l.Phi = l.Dispersed.phi(counts{w.NewEvents, w.NewExposure, w.OldEvents, w.OldExposure, w.BoundExposure, w.BoundMean, l.Heaviest}, l.Seconds)
+			l.Bounds[0], l.Bounds[1] = bounds(l.Base, pastPhi(l.Base.Events, 2, l.Dispersed.Seconds, l.Dispersed.Past), alphaOf(d))
+		},
+		"a threshold of its own": func(d *Document) { d.Verdict.Threshold += .01 },
 		"an earlier onset": func(d *Document) {
 			d.Indicators[0].Shown.Onset.At = d.Indicators[0].Shown.Onset.At.Add(-9 * time.Second)
 		},

@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -23,6 +24,41 @@ func (d *Document) recomputeThreshold(alpha float64, wrong func(string, ...any))
 	}
 	if t := b.threshold(c, alpha); math.Abs(t-d.Verdict.Threshold) > 1e-6*t {
 		wrong("the threshold is %.4f nats from %s placebo windows, %.4f in the verdict", t, c.Source, d.Verdict.Threshold)
+	}
+}
+
+// priorOf are the noise and the drift that are assumed of a kind of indicator.
+func priorOf(p *IndicatorPart) [][2]float64 {
+	plain, coarse := [2]float64{priorNoise, priorInstance}, [2]float64{patternNoise, patternNoise / 2}
+	switch p.Shown.Signal {
+	case event.SignalThroughput:
+		return [][2]float64{{vanishNoise, vanishNoise / 2}}
+	case event.SignalException, event.SignalLog:
+		return [][2]float64{coarse}
+	case event.SignalErrors, event.SignalLatency:
+		if p.Class == classNames[classTail] { // counters of metrics, too
+			return [][2]float64{plain, coarse}
+		}
+	}
+	return [][2]float64{plain}
+}
+
+// recomputeNoise compares what the noise is reckoned from with what is assumed
+// of its kind and, where it is told, with the course of the past.
+func (l *LevelPart) recomputeNoise(p *IndicatorPart, wrong func(string, ...any)) {
+	d := &l.Dispersed
+	if !slices.Contains(priorOf(p), [2]float64{d.Noise, d.Drift}) {
+		wrong("%s, %s: a noise of %v and a drift of %v are not those of its kind", p.name(), l.Event, d.Noise, d.Drift)
+	}
+	if l.Course == nil {
+		return
+	}
+	got := l.Course.spread()
+	for k, v := range got {
+		if d.Past == nil || math.Abs(v-d.Past[k]) > 1e-6*v+1e-12 {
+			wrong("%s, %s: the past's spread does not follow from its course", p.name(), l.Event)
+			return
+		}
 	}
 }
 
