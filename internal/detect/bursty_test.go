@@ -23,7 +23,7 @@ func bursty(s *sim, pods []*pod, seconds, every, length int, stop func() bool) {
 	}
 }
 
-// Traffic that comes in bursts is decided as any other, only later.
+// Traffic that comes in bursts is decided by its number of requests, as any other.
 func TestBurstyTrafficIsDecided(t *testing.T) {
 	for _, every := range []int{300, 900} {
 		for name, beside := range map[string]bool{"beside the old version": true, "in its place": false} {
