@@ -14,7 +14,12 @@ import (
 const asDeployloop = "DEPLOYLOOP_TEST_IS_DEPLOYLOOP"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asDeployloop) != "" {
+	switch {
+	case os.Getenv(asDeployloop) == "":
+	case len(os.Args) > 1 && os.Args[1] == countSignals:
+		noteEachSignal()
+		return
+	default:
 		main()
 		return
 	}

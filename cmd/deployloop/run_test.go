@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -290,6 +292,29 @@ func TestRunKeepsOutputAndExitCode(t *testing.T) {
 	require.Contains(t, notes, "no-such-command")
 	_, _, code = runStep(t, "--", "sh", "-c", "kill -KILL $$")
 	require.Equal(t, 128+9, code)
+}
+
+// countSignals has this test binary note each signal that it gets, which a shell's
+// trap does not: of two at once it sees one. It ends with 7 when it is told to.
+const countSignals = "count-signals"
+
+func noteEachSignal() {
+	got := make(chan os.Signal, 10)
+	signal.Notify(got)
+	_ = os.WriteFile("ready", nil, 0o600)
+	notes, _ := os.Create("got")
+	for {
+		select {
+		case sig := <-got:
+			if sig != syscall.SIGURG { // the runtime's own
+				fmt.Fprintln(notes, sig)
+			}
+		case <-time.After(100 * time.Millisecond): // none is on its way
+			if _, err := os.Stat("go-on"); err == nil {
+				os.Exit(7)
+			}
+		}
+	}
 }
 
 func TestRunForwardsSignals(t *testing.T) {

@@ -346,4 +346,7 @@ func TestResultsThatAreSentAgainAreKnown(t *testing.T) {
 		distinct[id] = true
 	}
 	require.Len(t, distinct, 6)
+	status, _ := r.report(t, "revision=a", archive(t, junit, twice), asXML)
+	require.Equal(t, http.StatusAccepted, status)
+	require.Equal(t, got[:2], ids(r.named(event.NameTestResult))[10:], "whatever is sent beside it")
 }
