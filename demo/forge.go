@@ -20,10 +20,13 @@ import (
 
 // The shop's forge tells of pushes and of what its CI does, as GitHub does:
 // signed with the webhook's secret.
-const forgeURL = "https://git.shop.example/" + repositoryName
+const (
+	forgeURL   = "https://git.shop.example/" + repositoryName
+	mainBranch = "main"
+)
 
-// push tells of commits.
-func (c *collector) push(ctx context.Context, commits []landed) error {
+// push tells of commits on a branch.
+func (c *collector) push(ctx context.Context, branch string, commits []landed) error {
 	if len(commits) == 0 {
 		return nil
 	}
@@ -41,7 +44,7 @@ func (c *collector) push(ctx context.Context, commits []landed) error {
 		before = "0000000000000000000000000000000000000000" // a new branch
 	}
 	return c.webhook(ctx, "push", after, m{
-		"ref": "refs/heads/main", "before": before, "after": after, "created": commits[0].parent == "", "forced": false, "deleted": false,
+		"ref": "refs/heads/" + branch, "before": before, "after": after, "created": commits[0].parent == "" || branch != mainBranch, "forced": false, "deleted": false,
 		"compare": forgeURL + "/compare/" + before + "..." + after, "commits": list, "head_commit": list[len(list)-1],
 		"repository": m{"full_name": repositoryName, "html_url": forgeURL, "default_branch": "main"},
 		"pusher":     m{"name": commits[len(commits)-1].Author},
@@ -92,7 +95,7 @@ var jobs = []job{
 		}
 		return err
 	}},
-	{"test", func(f *object.File) error { // and is formatted
+	{"format", func(f *object.File) error { // and is formatted
 		text, err := f.Contents()
 		if err != nil || path.Ext(f.Name) != ".go" {
 			return err
@@ -105,22 +108,25 @@ var jobs = []job{
 	}},
 }
 
-// build runs the pipeline on a release, and tells of it as it goes. A run that
-// fails is told, and no error.
-func (c *collector) build(ctx context.Context, r *repository, of release) error {
+// build runs the pipeline on a commit of a branch, and tells of it as it goes. A
+// run that fails is told, and no error.
+func (c *collector) build(ctx context.Context, r *repository, branch, revision string) error {
 	r.runs++
-	run := ciRun{collector: c, revision: of.revision, id: r.runs * 100, name: pipeline, queued: time.Now()}
+	run := ciRun{collector: c, branch: branch, revision: revision, id: r.runs * 100, name: pipeline, queued: time.Now()}
 	if err := run.tell(ctx, "queued", ""); err != nil {
 		return err
 	}
 	run.started = time.Now()
-	commit, err := r.git.CommitObject(plumbing.NewHash(of.revision))
+	commit, err := r.git.CommitObject(plumbing.NewHash(revision))
 	if err != nil {
 		return err
 	}
 	conclusion := "success"
+	task := func(i int, name string) ciRun {
+		return ciRun{collector: c, branch: branch, revision: revision, id: run.id + i + 1, of: run.id, name: name, queued: run.queued, started: time.Now()}
+	}
 	for i, j := range jobs {
-		task := ciRun{collector: c, revision: of.revision, id: run.id + i + 1, of: run.id, name: j.name, queued: run.queued, started: time.Now()}
+		task := task(i, j.name)
 		files, err := commit.Files()
 		if err != nil {
 			return err
@@ -133,12 +139,32 @@ func (c *collector) build(ctx context.Context, r *repository, of release) error 
 			return err
 		}
 	}
+	tests := task(len(jobs), "test")
+	passed, err := c.runTests(ctx, commit, tests)
+	if err != nil {
+		return err
+	}
+	result := "success"
+	if !passed {
+		result, conclusion = "failure", "failure"
+	}
+	if err := tests.tell(ctx, "completed", result); err != nil {
+		return err
+	}
 	return run.tell(ctx, "completed", conclusion)
+}
+
+func (p *play) pushAndBuild(ctx context.Context, commits []landed, r release) error {
+	if err := p.collector.push(ctx, mainBranch, commits); err != nil {
+		return err
+	}
+	return p.collector.build(ctx, p.repo, mainBranch, r.revision)
 }
 
 // ciRun is a run of the pipeline or, with of, a job of one.
 type ciRun struct {
 	collector       *collector
+	branch          string
 	revision, name  string
 	id, of          int
 	queued, started time.Time
@@ -149,7 +175,7 @@ func (r ciRun) tell(ctx context.Context, status, conclusion string) error {
 	stamp := func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 	now := time.Now()
 	about := m{
-		"id": r.id, "name": r.name, "head_branch": "main", "head_sha": r.revision, "run_attempt": 1,
+		"id": r.id, "name": r.name, "head_branch": r.branch, "head_sha": r.revision, "run_attempt": 1,
 		"status": status, "conclusion": conclusion, "created_at": stamp(r.queued), "updated_at": stamp(now),
 	}
 	if !r.started.IsZero() {

@@ -135,6 +135,7 @@ func (p *play) summarize() {
 	if r.Abstained {
 		named = "none named: the evidence points into no commit"
 	}
+	p.figure("push → new failure told", r.PushToHeard.String())
 	p.figure("deploy → verdict", r.DeployToVerdict.String())
 	if r.FirstBadToVerdict > 0 {
 		p.figure("first bad request → verdict", r.FirstBadToVerdict.String())

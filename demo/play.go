@@ -167,13 +167,13 @@ func (p *play) openShop(ctx context.Context) (string, error) {
 	return p.cluster.add(ctx, "storefront", checkout, 2, baseline)
 }
 
-// loop is the story: good deploy, bad deploy, verdict, alert, rollback, end.
+// loop is the story: good deploy, pull request, bad deploy, verdict, alert, rollback, end.
 func (p *play) loop(ctx context.Context) error {
 	p.chapter("The shop opens")
-	if err := p.collector.push(ctx, p.repo.upTo("", shop.Baseline)); err != nil {
+	if err := p.collector.push(ctx, mainBranch, p.repo.upTo("", shop.Baseline)); err != nil {
 		return err
 	}
-	if err := p.collector.build(ctx, p.repo, p.repo.release[shop.Baseline]); err != nil {
+	if err := p.collector.build(ctx, p.repo, mainBranch, p.repo.release[shop.Baseline].revision); err != nil {
 		return err
 	}
 	p.step("8 processes of 3 services serve %d requests a second; checkout is at %s (%s)",
@@ -184,6 +184,11 @@ func (p *play) loop(ctx context.Context) error {
 
 	p.chapter("A good deploy")
 	if err := p.deployGood(ctx); err != nil {
+		return err
+	}
+
+	p.chapter("A pull request")
+	if err := p.openPull(ctx); err != nil {
 		return err
 	}
 
@@ -241,13 +246,6 @@ func (p *play) announce(ctx context.Context, from, to release, status event.Depl
 		d.FinishedAt = time.Now()
 	}
 	return p.collector.mark(ctx, d)
-}
-
-func (p *play) pushAndBuild(ctx context.Context, commits []landed, r release) error {
-	if err := p.collector.push(ctx, commits); err != nil {
-		return err
-	}
-	return p.collector.build(ctx, p.repo, r)
 }
 
 func (p *play) deployGood(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -40,6 +41,10 @@ type Result struct {
 	GoodDeployment string             `json:"good_deployment"`
 	GoodVerdict    event.VerdictState `json:"good_verdict"`
 	GoodSilent     bool               `json:"good_silent"`
+
+	NewFailure  string  `json:"new_failure"` // of the pull request's tests
+	KnownFlaky  string  `json:"known_flaky"`
+	PushToHeard Seconds `json:"push_to_feedback_seconds"`
 
 	BadDeployment string             `json:"bad_deployment"`
 	Verdict       event.VerdictState `json:"verdict"`
@@ -79,6 +84,8 @@ func (r *Result) check() {
 		}
 	}
 	missed(!r.GoodSilent, "the good deployment %s was called %s or raised an alert", r.GoodDeployment, r.GoodVerdict)
+	missed(!strings.HasPrefix(r.NewFailure, moneyTest), "the pull request's new failure was not told (%q)", r.NewFailure)
+	missed(r.KnownFlaky != flakyTest, "the flaky test was not told from it (%q)", r.KnownFlaky)
 	missed(r.Verdict != event.Regressed, "the bad deployment was not called regressed")
 	missed(r.Alert == "", "no alert fired")
 	missed(r.RollbackToResolve == 0, "the alert did not resolve")
