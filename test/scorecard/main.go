@@ -31,7 +31,8 @@ type systemAccuracy struct {
 	accuracy float64
 }
 
-func recorded(ctx context.Context, root, temp string, seed uint64) (recordedResults, error) {
+// recorded measures on the recorded data, of the anomalies each nth series.
+func recorded(ctx context.Context, root, temp string, seed uint64, nth int) (recordedResults, error) {
 	r := recordedResults{found: true}
 	var err error
 	if r.rollouts, err = rollouts(ctx, root, temp); err != nil {
@@ -43,7 +44,7 @@ func recorded(ctx context.Context, root, temp string, seed uint64) (recordedResu
 	if r.series, err = benchmarkSeries(root, seed); err != nil {
 		return r, err
 	}
-	if r.nab, err = nab(root); err != nil {
+	if r.nab, err = nab(root, nth); err != nil {
 		return r, err
 	}
 	systems, err := filepath.Glob(filepath.Join(root, "data", "log-templates", "*", "*_structured.csv"))
@@ -85,7 +86,7 @@ func run(seed uint64, z size, out, command string) error {
 	defer os.RemoveAll(temp)
 	var rec recordedResults
 	if root, ok := shared(); ok {
-		if rec, err = recorded(context.Background(), root, temp, seed); err != nil {
+		if rec, err = recorded(context.Background(), root, temp, seed, 1); err != nil {
 			return err
 		}
 		if rec.ciLogs, err = ciLogs(root); err != nil {

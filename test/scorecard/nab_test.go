@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,4 +31,12 @@ func TestNumentaScore(t *testing.T) {
 	learning, _, wrong := nabScore([]int{10, 200, 500}, windows, 1000)
 	require.InDelta(t, perfect, learning, 1e-9)
 	require.Zero(t, wrong)
+}
+
+// A silence counts as one only if the samples were heard.
+func TestNumentaSamplesAreHeard(t *testing.T) {
+	_, err := nabAlarms([]float64{1, 2, 3, 4})
+	require.NoError(t, err)
+	_, err = nabAlarms([]float64{1, math.NaN()})
+	require.ErrorContains(t, err, "invalid_gauge")
 }

@@ -34,7 +34,7 @@ func TestRecordedFloors(t *testing.T) {
 	if !ok {
 		t.Skip("../shared/data is not there")
 	}
-	rec, err := recorded(t.Context(), root, t.TempDir(), 1)
+	rec, err := recorded(t.Context(), root, t.TempDir(), 1, 8)
 	require.NoError(t, err)
 	require.Len(t, rec.rollouts, 11)
 	require.Len(t, rec.canary, 37)
