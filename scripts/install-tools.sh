@@ -73,6 +73,11 @@ github-contract() {
 	local package=@octokit/openapi@23.0.2 file=.tools/contracts/github.json
 	local sum=829b4bebb19a53133289f7b0bc819f4f1118115821db2ca9f25e9ee995a7da2a
 	sha256sum --check --status <<<"$sum  $file" 2>/dev/null && return
+	if ! command -v npm >/dev/null && [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
+		echo "installing npm from the system's packages (a minute, once)" >&2
+		apt-get update -qq
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm >/dev/null
+	fi
 	command -v npm >/dev/null || { echo "install-tools: install npm first: GitHub's contract is a package of it" >&2; return 1; }
 	echo "fetching GitHub's contract (seconds, once)" >&2
 	local packed
