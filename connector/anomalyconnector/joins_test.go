@@ -176,3 +176,67 @@ func TestJoinsAreBounded(t *testing.T) {
 	require.Empty(t, b.told)
 	assert.Equal(t, []event.Loss{{Name: lossJoinFull, Count: 1}}, b.m.refused.list())
 }
+
+// From spans to the verdict: a new version throws although its calls succeed, or
+// passes on what its callee fails.
+func TestVerdictTellsWhoseItIs(t *testing.T) {
+	for name, own := range map[string]bool{"its own": true, "inherited": false} {
+		b := newBench(t, nil)
+		b.sight("1.41.3")
+		second := func(versions ...string) {
+			td := ptrace.NewTraces()
+			for _, version := range versions {
+				r := td.ResourceSpans().AppendEmpty()
+				for key, value := range map[string]string{"service.name": "checkout", "service.version": version, "service.instance.id": version, "deployment.environment.name": "production"} {
+					r.Resource().Attributes().PutStr(key, value)
+				}
+				spans := r.ScopeSpans().AppendEmpty().Spans()
+				for i := range 50 {
+					b.serial++
+					bad := version == "1.42.0" && i%3 == 0
+					for k, kind := range []ptrace.SpanKind{client, server} {
+						span := spans.AppendEmpty()
+						span.SetTraceID(pcommon.TraceID{15: byte(b.serial), 14: byte(b.serial >> 8), 13: byte(b.serial >> 16), 12: 1})
+						span.SetSpanID(pcommon.SpanID{7: byte(b.serial), 6: byte(b.serial >> 8), 5: byte(b.serial >> 16), 0: byte(k + 1)})
+						span.SetKind(kind)
+						span.SetName("POST /cart/checkout")
+						span.SetEndTimestamp(pcommon.NewTimestampFromTime(b.now.Add(time.Duration(i) * 10 * time.Millisecond)))
+						span.SetStartTimestamp(pcommon.NewTimestampFromTime(b.now.Add(time.Duration(i)*10*time.Millisecond - 20*time.Millisecond)))
+						span.SetParentSpanID(pcommon.SpanID{1: 1})
+						if kind == client {
+							span.SetName("POST /pay")
+							span.Attributes().PutStr("peer.service", "payments")
+							span.SetParentSpanID(pcommon.SpanID{7: byte(b.serial), 6: byte(b.serial >> 8), 5: byte(b.serial >> 16), 0: 2})
+						}
+						if bad && (kind == server || !own) {
+							span.Status().SetCode(ptrace.StatusCodeError)
+						}
+					}
+				}
+			}
+			require.NoError(t, b.traces.ConsumeTraces(t.Context(), td))
+			b.tick()
+		}
+		for range 60 {
+			second("1.41.3")
+		}
+		b.deploy("1.42.0", "1.41.3")
+		for range 40 {
+			second("1.41.3", "1.42.0")
+		}
+		_, verdicts := b.told()
+		require.NotEmpty(t, verdicts)
+		v := verdicts[len(verdicts)-1]
+		require.Equal(t, event.Regressed, v.State, "%s: %s", name, v.Detail)
+		require.NotNil(t, v.Exclusive, name)
+		require.Greater(t, v.Exclusive.Requests, 100.)
+		if own {
+			assert.InDelta(t, 1, v.Exclusive.Share, 1e-9, v.Exclusive.Detail)
+			assert.InDelta(t, .34, v.Exclusive.Own, .05, v.Exclusive.Detail)
+		} else {
+			assert.Zero(t, v.Exclusive.Share, v.Exclusive.Detail)
+			assert.Contains(t, v.Exclusive.Detail, "errors without a failed call: none of ")
+		}
+		b.stop()
+	}
+}
