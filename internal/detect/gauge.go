@@ -222,15 +222,40 @@ func (w *watch) gaugeIndicator(g *gauge) *indicator {
 	return i
 }
 
-// prepareGauges makes the indicators of the gauges that history knows, golden
-// signals first.
+// rank is how directly a gauge says how well requests are served: success
+// ratios and the like before latencies, what serving costs last.
+func (g *gauge) rank() int {
+	switch {
+	case g.golden && g.worse == WorseLower:
+		return 0
+	case g.golden:
+		return 1
+	}
+	return 2
+}
+
+// prepareGauges makes the indicators of the gauges that history knows, by rank.
+// Success ratios, one for each edge of the service, have no order among them:
+// they share evenly what falls to them.
 func (w *watch) prepareGauges() {
 	w.service.mu.Lock()
 	list := append([]*gauge(nil), w.service.gauges.order...)
 	w.service.mu.Unlock()
-	sort.SliceStable(list, func(i, j int) bool { return list[i].golden && !list[j].golden })
+	sort.SliceStable(list, func(i, j int) bool { return list[i].rank() < list[j].rank() })
+	var ratios [classes][]*indicator
 	for _, g := range list {
-		w.gaugeIndicator(g)
+		if i := w.gaugeIndicator(g); i != nil && g.rank() == 0 {
+			ratios[i.class] = append(ratios[i.class], i)
+		}
+	}
+	for _, of := range ratios {
+		sum := 0.
+		for _, i := range of {
+			sum += i.share
+		}
+		for _, i := range of {
+			i.share = sum / float64(len(of))
+		}
 	}
 }
 
