@@ -1,6 +1,7 @@
 package suspect
 
 import (
+	"cmp"
 	"math"
 	"path"
 	"slices"
@@ -112,7 +113,7 @@ func weigh(q query, commits []Commit, o Options) []evidence {
 		out[i].Vector[featDiffWords] = s
 		for _, w := range query {
 			if (texts[i][w.word] > 0 || paths[i][w.word] > 0) && len(out[i].words) < 6 {
-				out[i].words = append(out[i].words, w.word)
+				out[i].words = append(out[i].words, cmp.Or(q.written[w.word], w.word))
 			}
 		}
 	}

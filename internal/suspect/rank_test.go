@@ -58,7 +58,7 @@ func TestEachKindOfEvidence(t *testing.T) {
 		"a route": {Symptom{Operations: []string{"POST /cart/voucher"}}, commit("f", "x", edit("a.go", 3, nil, []string{`	mux.Handle("/cart/voucher", h)`})), Options{}, "changed voucher in a.go"},
 		"the tested class": {Symptom{Tests: []string{"com.acme.CartServiceTest#adds"}}, commit("f", "x", edit("src/main/java/com/acme/CartService.java", 3, nil, []string{"x"})), Options{},
 			"which the failing test is named after"},
-		"words": {Symptom{Text: "voucher expired unexpectedly"}, commit("f", "Let vouchers expire", edit("a.go", 3, nil, []string{"x"})), Options{}, "shares words with the error: expir, vouch"},
+		"words": {Symptom{Text: "voucher expired unexpectedly"}, commit("f", "Let vouchers expire", edit("a.go", 3, nil, []string{"x"})), Options{}, "shares words with the error: expired, voucher"},
 		"names only, from push events": {exception, Commit{Change: event.Change{Revision: strings.Repeat("f", 40), Message: "x", Modified: []string{"cart/total.go"}}}, Options{},
 			"changed cart/total.go, which is in the stack trace"},
 	} {
@@ -227,6 +227,35 @@ func TestTestNames(t *testing.T) {
 	} {
 		require.Equal(t, want, parseTest(name), name)
 	}
+}
+
+// go test tells name, file and package of a failing test in lines of their own.
+func TestReadGoTestOutput(t *testing.T) {
+	s, err := ReadSymptom(strings.NewReader("=== RUN   TestOdd\n    odd_test.go:7: first\n    helper_test.go:9: second\n--- FAIL: TestOdd (0.00s)\n--- FAIL: TestNamed (0.00s)\n" +
+		"FAIL\nFAIL\tacme.example/shop/odd\t0.4s\n" +
+		"--- FAIL: TestTotal (0.00s)\n    --- FAIL: TestTotal/empty (0.00s)\n        total_test.go:88: \n        \tError Trace:\t/src/shop/cart/total_test.go:88\n        \tError:      \tShould be true\n" +
+		"FAIL\tacme.example/shop/cart\t0.4s\nok  \tacme.example/shop/pay\t0.1s\n"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"acme.example/shop/odd/odd_test.go::TestOdd", "TestNamed", "TestTotal", "/src/shop/cart/total_test.go::TestTotal/empty"}, s.Tests)
+
+	commits := []Commit{
+		{Change: event.Change{Revision: "a", Message: "Write a list"}, Files: []FileDiff{{Path: "odd/list.go", Added: 3, Removed: 1}}},
+		{Change: event.Change{Revision: "b", Message: "Sum in one pass"}, Files: []FileDiff{{Path: "cart/total.go", Added: 3, Removed: 1}}},
+		{Change: event.Change{Revision: "c", Message: "Say failed, not broken"}, Files: []FileDiff{{Path: "pay/pay.go", Added: 3, Removed: 1}}},
+	}
+	s.Tests = s.Tests[3:]
+	got := Rank(s, commits, Options{})
+	require.Equal(t, "b", got.Suspects[0].Change.Revision, "%+v", got.Suspects)
+	require.Contains(t, strings.Join(got.Suspects[0].Reasons, "; "), "cart/total.go")
+}
+
+// Reasons show words as they are written, not what is left of them to compare by.
+func TestSharedWordsAreWhole(t *testing.T) {
+	got := Rank(Symptom{Text: "cannot decide: the deciding signals disagree"}, []Commit{
+		{Change: event.Change{Revision: "a", Message: "Let signals decide"}, Files: []FileDiff{{Path: "x.go", Added: 1}}},
+		{Change: event.Change{Revision: "b", Message: "Other"}, Files: []FileDiff{{Path: "y.go", Added: 1}}},
+	}, Options{})
+	require.Contains(t, got.Suspects[0].Reasons, "shares words with the error: decide, signals")
 }
 
 func TestReadSymptom(t *testing.T) {

@@ -25,6 +25,7 @@ type query struct {
 	names    []string // functions of spans and routes that got worse, and what traces name
 	literals []string // pieces of messages and log lines that stand literally in a source
 	words    map[string]float64
+	written  map[string]string // how a word stands in the symptom first
 	source   func(event.Frame) (event.Frame, bool)
 }
 
@@ -44,7 +45,7 @@ type testName struct {
 }
 
 func newQuery(s Symptom, o Options) query {
-	q := query{words: map[string]float64{}, source: o.Source}
+	q := query{words: map[string]float64{}, written: map[string]string{}, source: o.Source}
 	traces := 0
 	addTrace := func(text string) {
 		if text == "" || traces >= maxTraces {
@@ -150,7 +151,7 @@ func (q *query) addMessage(text string) {
 	taken := 0
 	for line := range strings.Lines(text) {
 		trimmed := strings.TrimSpace(line)
-		if trimmed == "" || strings.HasPrefix(trimmed, "at ") || strings.HasPrefix(trimmed, "--- ") ||
+		if trimmed == "" || runnerLine.MatchString(trimmed) || strings.HasPrefix(trimmed, "at ") || strings.HasPrefix(trimmed, "--- ") ||
 			strings.HasPrefix(trimmed, "File \"") || strings.HasPrefix(trimmed, "goroutine ") || len(logpattern.ParseStack(line)) > 0 {
 			continue
 		}
@@ -162,13 +163,19 @@ func (q *query) addMessage(text string) {
 	}
 }
 
+// runnerLine is what a test runner says of itself, and where: no words of the error.
+var runnerLine = regexp.MustCompile(`^(?:=== |FAIL\b|ok\s|PASS$|Error Trace:|Test:\s|exit status \d)`)
+
 func (q *query) addWords(text string, weight float64) {
-	words(cutText(text, 4<<10), func(w string) {
+	spelled(cutText(text, 4<<10), func(w, written string) {
 		if w[0] >= '0' && w[0] <= '9' {
 			return // a quantity, not a ticket
 		}
 		if len(q.words) < 400 || q.words[w] > 0 {
 			q.words[w] = max(q.words[w], weight)
+			if q.written[w] == "" {
+				q.written[w] = written
+			}
 		}
 	})
 }

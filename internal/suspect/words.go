@@ -13,18 +13,25 @@ import (
 // Words of one letter and words that are in every program are left out; of
 // numbers those of two to six digits count, which may name a ticket.
 func words(text string, emit func(string)) {
+	spelled(text, func(w, _ string) { emit(w) })
+}
+
+// spelled gives the words together with how they are written there.
+func spelled(text string, emit func(w, written string)) {
 	var word []rune
 	digits := 0 // of a number that is being read
 	number := func(end int, runes []rune) {
 		if digits >= 2 && digits <= 6 {
-			emit(string(runes[end-digits : end]))
+			n := string(runes[end-digits : end])
+			emit(n, n)
 		}
 		digits = 0
 	}
 	flush := func() {
 		if len(word) > 1 {
-			if w := stem(strings.ToLower(string(word))); !common[w] {
-				emit(w)
+			written := strings.ToLower(string(word))
+			if w := stem(written); !common[w] {
+				emit(w, written)
 			}
 		}
 		word = word[:0]
