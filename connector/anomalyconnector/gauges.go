@@ -14,8 +14,7 @@ import (
 // maxSeries bounds the text of a point's attributes, in bytes.
 const maxSeries = 256
 
-func (m *monitor) readGauge(s *source, metric pmetric.Metric) {
-	worse, golden := m.direction(metric.Name())
+func (m *monitor) readGauge(s *source, metric pmetric.Metric, worse detect.Worse, golden bool) {
 	var in pmetric.NumberDataPointSlice
 	if metric.Type() == pmetric.MetricTypeSum { // one that goes up and down
 		in = metric.Sum().DataPoints()

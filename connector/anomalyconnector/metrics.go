@@ -104,13 +104,23 @@ func points(metric pmetric.Metric) uint64 {
 func (m *monitor) readMetric(s *source, resource uint64, scope string, in pmetric.Metric) {
 	level := in.Type() == pmetric.MetricTypeGauge ||
 		in.Type() == pmetric.MetricTypeSum && !in.Sum().IsMonotonic() && in.Sum().AggregationTemporality() == pmetric.AggregationTemporalityCumulative
+	tail := m.meter.level.Load() >= shedMetrics
 	if level {
-		m.readGauge(s, in)
+		worse, golden := m.direction(in.Name())
+		if tail && !golden {
+			m.refuse(s, lossShedMetrics, points(in))
+			return
+		}
+		m.readGauge(s, in, worse, golden)
 		return
 	}
 	x := s.metric(resource, scope, in.Name(), in.Unit())
 	if x == nil {
 		m.refuse(s, lossSeries, points(in))
+		return
+	}
+	if tail && x.meaning.aside { // a cumulative series goes on with what it counted meanwhile
+		m.refuse(s, lossShedMetrics, points(in))
 		return
 	}
 	before := s.tallied

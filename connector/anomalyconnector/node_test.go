@@ -146,7 +146,7 @@ func TestAPanicStaysHere(t *testing.T) {
 
 func TestOverloadShedsInTheWrittenOrder(t *testing.T) {
 	var m meter
-	for _, want := range []int32{shedWork, shedQuietLines, shedLogs, shedLogs} {
+	for _, want := range []int32{shedWork, shedQuietLines, shedMetrics, shedLogs, shedLogs} {
 		m.busy.Store(int64(600 * time.Millisecond))
 		level, _ := m.decide(time.Second, .5)
 		assert.Equal(t, want, level)
@@ -157,7 +157,7 @@ func TestOverloadShedsInTheWrittenOrder(t *testing.T) {
 		assert.False(t, changed)
 	}
 	level, changed := m.decide(time.Second, .5)
-	assert.Equal(t, shedQuietLines, level, "back slowly")
+	assert.Equal(t, shedMetrics, level, "back slowly")
 	assert.True(t, changed)
 }
 

@@ -10,20 +10,22 @@ import (
 )
 
 // What is shed first, when reading telemetry takes more than its share of the
-// processor. Each level sheds what the levels below it shed, too. Entry spans
-// and exceptions, on which an alert stands, are never shed here.
+// processor. Each level sheds what the levels below it shed, too. Entry spans,
+// exceptions and golden metrics, on which an alert stands, are never shed here.
 const (
 	shedNothing    int32 = iota
 	shedWork             // inner spans: work that vanished goes unseen
 	shedQuietLines       // log lines below WARN
+	shedMetrics          // gauges and other metrics that are no golden signal
 	shedLogs             // all log lines that are no exceptions
 )
 
 // The names under which what was shed is counted.
 const (
-	lossShedWork  = "shed_inner_spans"
-	lossShedQuiet = "shed_log_lines_below_warn"
-	lossShedLogs  = "shed_log_lines"
+	lossShedWork    = "shed_inner_spans"
+	lossShedQuiet   = "shed_log_lines_below_warn"
+	lossShedMetrics = "shed_metric_points_of_the_long_tail"
+	lossShedLogs    = "shed_log_lines"
 )
 
 // meter measures the time that reading telemetry takes and decides, once a

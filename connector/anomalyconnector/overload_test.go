@@ -3,11 +3,14 @@ package anomalyconnector
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -95,4 +98,52 @@ func TestGoldenSignalsSurviveOverload(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, lost[lossShedWork], uint64(300*seconds))
 	require.GreaterOrEqual(t, lost[lossShedLogs], uint64(300*seconds))
+}
+
+// When the long tail of metrics is shed, each of its points is counted, and
+// golden metrics are read as before.
+func TestOverloadShedsTheLongTailOfMetrics(t *testing.T) {
+	read := func(level int32) (shed uint64, operations int) {
+		b := newBench(t, nil)
+		b.m.meter.level.Store(level)
+		p := &meteredPod{version: "1", instance: "a", rate: 50, errors: .1, median: .1, began: b.now.Add(-10 * time.Second), last: b.now.Add(-10 * time.Second)}
+		p.serve(rand.New(rand.NewPCG(1, 1)), b.now)
+		md := p.export(b.now)
+		metrics := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics()
+		at := pcommon.NewTimestampFromTime(b.now)
+		for name, value := range map[string]float64{"process.cpu.utilization": .5, "queue.depth": 7, "istio.success_ratio": .99} {
+			g := metrics.AppendEmpty()
+			g.SetName(name)
+			x := g.SetEmptyGauge().DataPoints().AppendEmpty()
+			x.SetTimestamp(at)
+			x.SetDoubleValue(value)
+		}
+		h := metrics.AppendEmpty() // of what it asks of others
+		h.SetName("http.client.request.duration")
+		h.SetUnit("s")
+		h.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+		for _, peer := range []string{"db", "payments"} {
+			x := h.Histogram().DataPoints().AppendEmpty()
+			x.Attributes().PutStr("server.address", peer)
+			x.SetTimestamp(at)
+			x.SetCount(4)
+			x.ExplicitBounds().FromRaw(advised)
+			x.BucketCounts().FromRaw(make([]uint64, len(advised)+1))
+			x.BucketCounts().SetAt(2, 4)
+		}
+		b.m.readMetrics(md)
+		status := b.m.engine.Status()
+		for _, l := range status.Losses {
+			if l.Name == lossShedMetrics {
+				shed = l.Count
+			}
+		}
+		return shed, status.Operations
+	}
+	shed, all := read(shedQuietLines)
+	require.Zero(t, shed)
+	shed, golden := read(shedMetrics)
+	require.Equal(t, uint64(4), shed, "two gauges and two points of calls to others")
+	require.Equal(t, 1, golden, "the requests that are served")
+	require.Greater(t, all, golden)
 }
