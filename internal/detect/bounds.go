@@ -64,11 +64,11 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 		l.margin = w.minRatio
 		l.persist = float32(w.instanceSpread(i.op, t.bounds[k], t.tail[k], l.complement))
 		l.setBase(x, n, i.noise, w.base.Seconds, w.alpha, past)
-		if k == t.limit {
+		if k == t.limit && w.mayBeCritical(i.op) {
 			l.tol = &tolerance{}
 		}
 		if k == t.q95 {
-			l.better = &steady{}
+			l.better = &product{}
 		}
 	}
 }
@@ -89,8 +89,8 @@ func (w *watch) addSketch(sec int64, s *Source, op int32, k *sketch) {
 		if w.olds[op] == nil {
 			w.olds[op] = new([latencyBins]float32)
 		}
-		for i, n := range k.bins {
-			w.olds[op][i] += float32(n)
+		for i, n := range k.n {
+			w.olds[op][k.first+i] += float32(n)
 		}
 	}
 }

@@ -37,7 +37,8 @@ type scratch struct {
 	samples  []sample
 	hits     []hit
 	speakers []speaker
-	stride   int64 // the longest interval of a source that speaks by metrics
+	pairs    []pair // all zero, but for the watch that observes
+	stride   int64  // the longest interval of a source that speaks by metrics
 }
 
 // Tick closes the seconds up to now − AllowedLateness, and returns the verdicts
@@ -68,7 +69,7 @@ func (e *Engine) Tick(now time.Time) []event.Verdict {
 		}
 		e.runPlacebos(sec)
 		e.runAlways(sec)
-		if sec%memoryInterval == 0 {
+		if sec%memoryInterval == 0 || e.filling() {
 			e.relieve(services)
 		}
 	}
@@ -191,7 +192,12 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 	if slot.patterns != nil {
 		source.sparePatterns, slot.patterns = append(source.sparePatterns, slot.patterns), nil
 	}
-	slot.ops, slot.seen, slot.weight, slot.squares, slot.heaviest = slot.ops[:0], slot.seen[:0], 0, 0, 0
+	for _, list := range [...][]int32{slot.ops, slot.seen} {
+		if list != nil {
+			source.spareLists = append(source.spareLists, list[:0])
+		}
+	}
+	slot.ops, slot.seen, slot.weight, slot.squares, slot.heaviest = nil, nil, 0, 0, 0
 	s.losses.addFixed(&source.losses)
 	source.losses, source.items = [lossCount]uint64{}, 0
 	if source.origin.Caller == "" {
@@ -267,7 +273,8 @@ func (e *Engine) drainSketches(s *service, source *Source, sec int64, frozen boo
 			}
 			s.eachWatch(func(w *watch) { w.addSketch(sec, source, op, k) })
 		}
-		*k = sketch{}
+		clear(k.n)
+		k.dirty = false
 	}
 	source.sketched = source.sketched[:0]
 }

@@ -26,18 +26,21 @@ type curve struct {
 	X, N float64             // of all closed steps
 }
 
-type block struct{ X, N float64 }
+// Blocks and sums are kept in half the room: whole counts are exact up to
+// sixteen million, and over the hour that history speaks of, rounding moves a
+// relative variance by some millionths, far below Poisson's own error.
+type block struct{ X, N float32 }
 
 // blocks are sums over closed blocks: exposure n, its square, n·x and x².
-type blocks struct{ N, NN, NX, XX float64 }
+type blocks struct{ N, NN, NX, XX float32 }
 
 // add counts x events of n exposure in a step. Steps may not go backwards.
 func (c *curve) add(step int64, x, n float64) {
 	if step != c.At {
 		c.turn(step)
 	}
-	c.Open[0].X += x
-	c.Open[0].N += n
+	c.Open[0].X += float32(x)
+	c.Open[0].N += float32(n)
 }
 
 // sum is a number where all that the curve holds are.
@@ -45,15 +48,15 @@ func (c *curve) sum() float64 {
 	out := c.X + c.N
 	for k := range c.Sums {
 		o, s := &c.Open[k], &c.Sums[k]
-		out += o.X + o.N + s.N + s.NN + s.NX + s.XX
+		out += float64(o.X) + float64(o.N) + float64(s.N) + float64(s.NN) + float64(s.NX) + float64(s.XX)
 	}
 	return out
 }
 
 // turn closes the blocks that do not hold the step.
 func (c *curve) turn(step int64) {
-	c.X += c.Open[0].X
-	c.N += c.Open[0].N
+	c.X += float64(c.Open[0].X)
+	c.N += float64(c.Open[0].N)
 	for k := range c.Open {
 		if c.At>>k == step>>k {
 			break
@@ -80,7 +83,7 @@ func (c *curve) scale(by float64) {
 	c.X *= by
 	c.N *= by
 	for k := range c.Sums {
-		s := &c.Sums[k]
+		s, by := &c.Sums[k], float32(by)
 		s.N, s.NN, s.NX, s.XX = s.N*by, s.NN*by, s.NX*by, s.XX*by
 	}
 }
@@ -104,20 +107,21 @@ type spread [curveScales]float64
 // variance of a mean cannot rise with the window, and falls no faster than for
 // independent blocks: where a length has too few blocks, that is what is taken.
 func (c *curve) spread() (out spread) {
-	if c.X <= 0 || c.N <= 0 {
+	if c == nil || c.X <= 0 || c.N <= 0 {
 		return out
 	}
 	p := c.X / c.N
 	for k := range out {
 		s := &c.Sums[k]
-		mean := p * s.N
-		if s.NN <= 0 || mean <= 0 || s.N*s.N < curveBlocks*s.NN {
+		n, nn := float64(s.N), float64(s.NN)
+		mean := p * n
+		if nn <= 0 || mean <= 0 || n*n < curveBlocks*nn {
 			continue
 		}
-		square := p * p * s.NN
-		excess := s.XX - 2*p*s.NX + square - mean
+		square := p * p * nn
+		excess := float64(s.XX) - 2*p*float64(s.NX) + square - mean
 		excess -= 2 * math.Sqrt(2*square+mean)
-		free := 1 - s.NN/(s.N*s.N) // p is from the same counts
+		free := 1 - nn/(n*n) // p is from the same counts
 		out[k] = math.Max(excess/square/free, 0)
 	}
 	for k := curveScales - 2; k >= 0; k-- {
@@ -140,7 +144,7 @@ type PastCourse struct {
 func (c *curve) told() *PastCourse {
 	out := &PastCourse{Events: c.X, Exposure: c.N}
 	for k, s := range c.Sums {
-		out.Blocks[k] = [4]float64{s.N, s.NN, s.NX, s.XX}
+		out.Blocks[k] = [4]float64{float64(s.N), float64(s.NN), float64(s.NX), float64(s.XX)}
 	}
 	return out
 }
@@ -148,7 +152,7 @@ func (c *curve) told() *PastCourse {
 func (p *PastCourse) spread() spread {
 	c := curve{X: p.Events, N: p.Exposure}
 	for k, b := range p.Blocks {
-		c.Sums[k] = blocks{b[0], b[1], b[2], b[3]}
+		c.Sums[k] = blocks{float32(b[0]), float32(b[1]), float32(b[2]), float32(b[3])}
 	}
 	return c.spread()
 }
@@ -163,7 +167,7 @@ func (w *watch) pastCurve(i *indicator) *curve {
 	case i.signal == event.SignalErrors && i.op < 0:
 		return &w.base.Errors
 	case i.signal == event.SignalErrors && int(i.op) < len(w.base.Ops):
-		return &w.base.Ops[i.op].Errors
+		return w.base.Ops[i.op].Errors
 	}
 	return nil
 }
@@ -269,13 +273,13 @@ func apart(a, b float64) float64 { return math.Abs(math.Log(math.Max(a, 1e-6) / 
 func (s *slowCurves) add(step int64, k *sketch) {
 	n := 0.
 	var x [slowTails]float64
-	for i, c := range k.bins {
+	for i, c := range k.n {
 		if c == 0 {
 			continue
 		}
 		n += float64(c)
 		for t, b := range s.Bounds {
-			if i > int(b) {
+			if k.first+i > int(b) {
 				x[t] += float64(c)
 			}
 		}
@@ -314,7 +318,7 @@ func (s *slowCurves) near(tail float64) spread {
 func volumeSpread(op, all *ring) spread {
 	var c curve
 	for i := op.Filled; i >= 1; i-- {
-		at := (op.At - i + ringBins) % ringBins
+		at := op.back(i)
 		c.add(int64(ringBins-i), float64(op.N[at]), float64(all.N[at]))
 	}
 	c.turn(1 << bits.Len(ringBins))

@@ -149,6 +149,18 @@ func (w *watch) criticals() []*indicator {
 	return out
 }
 
+// mayBeCritical says whether an operation (−1: the whole service) can be among
+// the criticals: what history tells does not change while the watch is open.
+func (w *watch) mayBeCritical(op int32) bool {
+	switch {
+	case op < 0 || w.base.Requests < enoughControl:
+		return true
+	case int(op) >= len(w.base.Ops):
+		return false
+	}
+	return !w.base.Ops[op].Aside && w.base.Ops[op].N >= criticalShare*w.base.Requests
+}
+
 // isWithin says whether an indicator is shown to be within its tolerance.
 func (i *indicator) isWithin(w *watch) bool {
 	return i.toleranceNats(w) >= -math.Log(healthyAlpha)
@@ -203,10 +215,10 @@ func (w *watch) exoneration(i *indicator) (event.Reason, string) {
 	if now := l.total; !ok || lowerRate(now.xc, now.wc, 1+now.xc*noise*noise, w.alpha/2) <= l.margin*m.bound {
 		return "", ""
 	}
-	if m.last >= r.Filled-1 || m.lasts < 2 {
+	if m.last >= int(r.Filled)-1 || m.lasts < 2 {
 		return "", ""
 	}
-	before := int64(r.Filled-1-m.last) * binSeconds
+	before := int64(int(r.Filled)-1-m.last) * binSeconds
 	return event.ReasonBeganBefore, fmt.Sprintf("%s rose by %s at the latest, %s before the first instance of the new version was seen",
 		what, w.engine.clock.timeOf(w.opened-before).Format("15:04:05Z"), time.Duration(before)*time.Second)
 }

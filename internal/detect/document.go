@@ -327,7 +327,7 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 		p.Nats, p.Phi = i.levelNats(w, l, sec)
 		t := l.harm.leading()
 		win := t.window()
-		p.Tested, p.Window, p.Heaviest, p.Seconds = tested(l.harm.total), tested(win), win.heavy, float64(sec-l.harm.last(t))
+		p.Tested, p.Window, p.Heaviest, p.Seconds = tested(l.tested()), tested(win), win.heavy, float64(sec-l.harm.last(t))
 	}
 	switch {
 	case l.rec != nil:

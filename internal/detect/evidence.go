@@ -1,6 +1,9 @@
 package detect
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // A process is an anytime-valid e-process for "the rate of new is at most m
 // times the rate of old" (or, mirrored, at least 1/m times), as a mixture over
@@ -15,17 +18,22 @@ import "math"
 type process struct {
 	steady
 	began int64 // the second before its first
-	total counts
 	track [trackers]tracker
 }
 
-// steady is the same without the mixture over starts and without an onset: it
-// speaks of all that was tested.
+// steady is the process but for its onset.
 type steady struct {
 	r     [cells]float64
 	ticks int32 // with exposure, so far
 	// always: every start counts in full, π ≡ 1 (Shiryaev–Roberts); see always.go.
 	always bool
+}
+
+// product is the same without the mixture over starts: it speaks of all that
+// was tested. It keeps ln R, which needs no exponential before it is asked for.
+type product struct {
+	logs  [cells]float64
+	ticks int32
 }
 
 // prior is π_t of this process.
@@ -42,19 +50,34 @@ const (
 	maxLog = 600
 )
 
-// grid holds ln r of the ratios that are looked for, beyond the margin.
+// The ratios that are looked for, beyond the margin, and for a lower rate their
+// inverses; with each r its logarithm and r − 1.
 var (
 	ratios   = [cells]float64{1.1, 1.25, 1.5, 2, 3, 5, 10, 30}
-	logRatio [cells]float64
 	logCells = math.Log(cells)
+	grids    [2]grid
 )
 
-// onsetShare: π_1 = .5, the rest ∝ 1/(t·ln²(t+1)).
-var onsetScale float64
+type grid struct{ ratio, less, log [cells]float64 }
+
+// grid is the side's.
+func (s side) grid() *grid {
+	if s == lower {
+		return &grids[1]
+	}
+	return &grids[0]
+}
+
+// π_1 = .5, the rest ∝ 1/(t·ln²(t+1)); the first ones by table.
+var (
+	onsetScale   float64
+	onsetWeights [4096]struct{ pi, log float64 }
+)
 
 func init() {
 	for i, r := range ratios {
-		logRatio[i] = math.Log(r)
+		grids[0].ratio[i], grids[0].less[i], grids[0].log[i] = r, r-1, math.Log(r)
+		grids[1].ratio[i], grids[1].less[i], grids[1].log[i] = 1/r, 1/r-1, -math.Log(r)
 	}
 	sum := 0.
 	const n = 200000
@@ -64,10 +87,32 @@ func init() {
 	}
 	sum += 1 / math.Log(n) // the integral of the tail, from above
 	onsetScale = .5 / sum
+	for t := range onsetWeights {
+		pi := weightOfOnset(int32(t))
+		onsetWeights[t].pi, onsetWeights[t].log = pi, math.Log(pi)
+	}
 }
 
 // onsetWeight is π_t, t from 1.
 func onsetWeight(t int32) float64 {
+	if uint32(t) < uint32(len(onsetWeights)) {
+		return onsetWeights[t].pi
+	}
+	return weightOfOnset(t)
+}
+
+// logPrior is ln π_t of this process.
+func (p *steady) logPrior(t int32) float64 {
+	switch {
+	case p.always:
+		return 0
+	case uint32(t) < uint32(len(onsetWeights)):
+		return onsetWeights[t].log
+	}
+	return math.Log(weightOfOnset(t))
+}
+
+func weightOfOnset(t int32) float64 {
 	if t <= 1 {
 		return .5
 	}
@@ -97,28 +142,35 @@ func (c *counts) add(d counts) {
 	c.ws += d.ws
 	c.wh += d.wh
 	c.eh += d.eh
-	c.heavy = math.Max(c.heavy, d.heavy)
+	c.heavy = max(c.heavy, d.heavy)
+}
+
+func (c *counts) sub(d counts) {
+	c.xc -= d.xc
+	c.wc -= d.wc
+	c.xs -= d.xs
+	c.ws -= d.ws
 }
 
 // pairLogs are the log-likelihood ratios of one second of paired counts, a cell
 // each: binomial, conditional on the events of both. margin > 1.
 func pairLogs(c counts, margin float64, s side, out *[cells]float64) {
-	if c.ws <= 0 || c.xc+c.xs == 0 {
+	n := c.xc + c.xs
+	if c.ws <= 0 || n == 0 {
 		*out = [cells]float64{}
 		return
 	}
-	m := margin
+	m, g := margin, s.grid()
 	if s == lower {
 		m = 1 / m
 	}
-	base := m*c.wc + c.ws
-	for i, r := range ratios {
-		l := logRatio[i]
-		if s == lower {
-			r, l = 1/r, -l
-		}
-		d := math.Log(base / (m*r*c.wc + c.ws))
-		out[i] = c.xc*(l+d) + c.xs*d
+	base := m * c.wc / (m*c.wc + c.ws) // θ₀
+	for i, less := range g.less {
+		out[i] = 1 + base*less
+	}
+	ln(out[:])
+	for i, l := range g.log {
+		out[i] = c.xc*l - n*out[i]
 	}
 }
 
@@ -129,52 +181,114 @@ func rateLogs(x, w, bound, margin float64, s side, out *[cells]float64) {
 	if s == lower {
 		mean = bound / margin * w
 	}
-	for i, r := range ratios {
-		l := logRatio[i]
-		if s == lower {
-			r, l = 1/r, -l
-		}
-		out[i] = x*l - mean*(r-1)
+	g := s.grid()
+	for i, l := range g.log {
+		out[i] = x*l - mean*g.less[i]
+	}
+}
+
+// odds are the likelihood ratios of one second, and the logarithms of those
+// whose onset is followed.
+type odds struct {
+	ratio [cells]float64
+	log   [trackers]float64
+	some  bool // false: all are one
+}
+
+// of takes them from the logarithms of all.
+func (o *odds) of(logs *[cells]float64) {
+	o.some = *logs != [cells]float64{}
+	for k, cell := range trackedCells {
+		o.log[k] = logs[cell]
+	}
+	if o.some {
+		o.ratio = *logs
+		exp(o.ratio[:])
+	}
+}
+
+// fewEvents is how many of a second have their odds by multiplication: beyond,
+// and where events are no whole ones, e^logs is taken. Nothing overflows: the
+// largest ratio is 30.
+const fewEvents = 200
+
+// pair are those of pairLogs.
+func (o *odds) pair(c *counts, margin float64, s side) {
+	n := c.xc + c.xs
+	if o.some = n > 0 && c.ws > 0; !o.some {
+		o.log = [trackers]float64{}
+		return
+	}
+	if n > fewEvents || n != math.Trunc(n) || c.xc != math.Trunc(c.xc) {
+		var logs [cells]float64
+		pairLogs(*c, margin, s, &logs)
+		o.of(&logs)
+		return
+	}
+	m, g := margin, s.grid()
+	if s == lower {
+		m = 1 / m
+	}
+	base := m * c.wc / (m*c.wc + c.ws) // θ₀
+	var rest [cells]float64            // (1−θ_r)/(1−θ₀)
+	for i, less := range g.less {
+		rest[i] = 1 / (1 + base*less)
+		o.ratio[i] = 1
+	}
+	for k, cell := range trackedCells {
+		o.log[k] = rest[cell]
+	}
+	ln(o.log[:])
+	for k, cell := range trackedCells {
+		o.log[k] = c.xc*g.log[cell] + n*o.log[k]
+	}
+	pow(&o.ratio, &rest, int(n))
+	if c.xc > 0 {
+		pow(&o.ratio, &g.ratio, int(c.xc))
 	}
 }
 
 // step adds one second with exposure. The logs are of that second.
 func (p *process) step(logs *[cells]float64, sec int64, c counts) {
+	var o odds
+	o.of(logs)
+	p.take(&o, sec, &c)
+}
+
+// take is step by the odds.
+func (p *process) take(o *odds, sec int64, c *counts) {
 	p.ticks++
 	pi := p.prior(p.ticks)
 	for i := range p.r {
 		p.r[i] += pi
-		if l := logs[i]; l != 0 {
-			p.r[i] = math.Min(p.r[i]*math.Exp(math.Min(l, maxLog)), maxR)
+	}
+	if o.some {
+		for i, l := range o.ratio {
+			p.r[i] = min(p.r[i]*l, maxR)
 		}
 	}
 	if p.ticks == 1 {
 		p.began = sec - 1
 	}
-	p.total.add(c)
 	at := int32(sec - p.began)
 	for i := range p.track {
-		p.track[i].step(float32(logs[trackedCells[i]]), at, p.ticks, &c)
+		p.track[i].step(float32(o.log[i]), at, p.ticks, c)
 	}
 }
 
-// step adds one second; it begins at one.
-func (p *steady) step(logs *[cells]float64) {
-	if p.ticks == 0 {
-		for i := range p.r {
-			p.r[i] = 1
-		}
-	}
+// step adds one second; it begins at R = 1.
+func (p *product) step(logs *[cells]float64) {
 	p.ticks++
 	for i, l := range logs {
-		if l != 0 {
-			p.r[i] = math.Max(math.Min(p.r[i]*math.Exp(math.Min(l, maxLog)), maxR), 1e-280)
-		}
+		p.logs[i] = max(min(p.logs[i]+l, maxLogR), minLogR)
 	}
 }
 
+// R is clamped at 1e250 and 1e-280.
+const maxLogR, minLogR = 575.6462732485115, -644.7238260383328
+
 // tempered is process.tempered for it.
-func (p *steady) tempered(phi float64) float64 {
+func (p *product) tempered(phi float64) float64 {
 	if p.ticks == 0 {
 		return 0
 	}
@@ -183,6 +297,20 @@ func (p *steady) tempered(phi float64) float64 {
 		e = (e+logCells)/math.Max(phi, 1) - logCells
 	}
 	return e
+}
+
+// logE is ln E.
+func (p *product) logE() float64 {
+	top, l := slices.Max(p.logs[:]), p.logs
+	for i := range l {
+		l[i] -= top
+	}
+	exp(l[:])
+	sum := 0.
+	for _, r := range l {
+		sum += r
+	}
+	return top + math.Log(sum) - logCells
 }
 
 // logE is ln E.
@@ -225,7 +353,7 @@ func (p *process) tempered(phi float64) float64 {
 	if phi <= 1 {
 		return e
 	}
-	cost := logCells - math.Log(p.prior(lead.tick))
+	cost := logCells - p.logPrior(lead.tick)
 	e = math.Max(e, float64(lead.gain)-cost) // where R is clamped: one term of the mixture
 	if e+cost <= 0 {
 		return e
@@ -248,16 +376,20 @@ type tracker struct {
 	at     int32   // second of the minimum (the last before the change)
 	latest int32   // last second with S within two nats of the minimum
 	tick   int32   // of the process, first after the minimum
-	rungs  int32
-	since  sums // counts since the minimum
-	ladder [ladderSteps]rung
+	since  sums    // counts since the minimum
+	ladder
 }
 
-// rung is a second at which S was at its lowest yet, and how far it fell from
-// there to the next rung's, or of the last to the minimum.
-type rung struct {
-	at   int32
-	fell float32
+// ladder holds seconds at which S was at its lowest yet, half a nat or more
+// apart: the last of these rungs, and the way to those before it.
+type ladder struct {
+	last int32   // second
+	fell float32 // from there to the minimum
+	back [ladderSteps - 1]struct {
+		seconds uint16 // from one rung to the next one, eighteen hours at most
+		fell    uint16 // likewise, in parts of ladderPart; eight nats at most
+	} // newest first
+	rungs uint8 // behind the last
 }
 
 // sums are counts in half the room: exact up to sixteen million.
@@ -266,12 +398,13 @@ type sums struct{ xc, wc, xs, ws, wh, eh float32 }
 const (
 	ladderSteps = 5
 	ladderGap   = .5 // nats between rungs: five cover two nats and more
+	ladderPart  = 1. / 8192
 	onsetNats   = 2
 )
 
 func (t *tracker) step(l float32, at, tick int32, c *counts) {
 	if tick == 1 { // the process may have begun in the middle of the change
-		t.tick, t.rungs = 1, 1
+		t.tick = 1
 	}
 	t.gain += l
 	t.heavy = max(t.heavy, float32(c.heavy))
@@ -292,28 +425,35 @@ func (t *tracker) step(l float32, at, tick int32, c *counts) {
 }
 
 // lower notes that the minimum fell, with a rung when it fell by a gap.
-func (t *tracker) lower(by float32, at int32) {
-	last := &t.ladder[t.rungs-1]
-	if last.fell += by; last.fell < ladderGap {
+func (l *ladder) lower(by float32, at int32) {
+	if l.fell += by; l.fell < ladderGap {
 		return
 	}
-	if t.rungs == ladderSteps {
-		copy(t.ladder[:], t.ladder[1:])
-		t.rungs--
+	copy(l.back[1:], l.back[:])
+	l.back[0].seconds = uint16(min(at-l.last, math.MaxUint16))
+	l.back[0].fell = uint16(min(l.fell/ladderPart+.5, math.MaxUint16))
+	l.rungs = min(l.rungs+1, ladderSteps-1)
+	l.last, l.fell = at, 0
+}
+
+// first is the first rung within onsetNats of the minimum; none where no rung is.
+func (l *ladder) first(none int32) int32 {
+	if l.fell > onsetNats {
+		return none
 	}
-	t.ladder[t.rungs] = rung{at: at}
-	t.rungs++
+	first, fell := l.last, l.fell
+	for _, b := range l.back[:l.rungs] {
+		if fell += float32(b.fell) * ladderPart; fell > onsetNats {
+			break
+		}
+		first -= int32(b.seconds)
+	}
+	return first
 }
 
 // onset gives the best second and the confidence set's first and last.
 func (p *process) onset(t *tracker) (at, earliest, latest int64) {
-	first, fell := t.at, float32(0)
-	for k := t.rungs - 1; k >= 0; k-- {
-		if fell += t.ladder[k].fell; fell > onsetNats {
-			break
-		}
-		first = min(first, t.ladder[k].at)
-	}
+	first := min(t.at, t.first(t.at))
 	from := p.began + 1
 	return from + int64(t.at), from + int64(first), from + int64(max(t.latest, t.at))
 }
@@ -328,28 +468,35 @@ func (t *tracker) window() counts {
 }
 
 // upperRate is an upper confidence bound of a Poisson rate from x events
-// (inflated by φ) in w of exposure, at level α: Chernoff's bound solved by
-// bisection. +Inf without exposure.
+// (inflated by φ) in w of exposure, at level α: Chernoff's bound, solved by
+// Newton's method. +Inf without exposure.
 func upperRate(x, w, phi, alpha float64) float64 {
 	if w <= 0 {
 		return math.Inf(1)
 	}
 	x /= phi
 	target := math.Log(1 / alpha)
-	lo, hi := x, x+target+2*math.Sqrt(target*(x+1))+2
-	for hi-x+xlog(x, x/hi) < target {
-		hi *= 2
+	if x == 0 {
+		return target * phi / w
 	}
-	for range 50 {
-		mid := (lo + hi) / 2
-		if mid-x+xlog(x, x/mid) < target {
-			lo = mid
-		} else {
-			hi = mid
+	// Convex: from the second step on it comes down to the root and never passes it.
+	root := math.Sqrt(2 * target / x)
+	rise := x * root * (1 + root/3 + root*root/36)
+	for range boundSteps {
+		by := (rise - x*math.Log1p(rise/x) - target) * (x + rise) / rise
+		if rise -= by; math.Abs(by) <= boundEnough*rise {
+			break
 		}
 	}
-	return hi * phi / w
+	return (x + rise) * phi / w
 }
+
+// Newton's method ends after so many steps, or where one moves so little that
+// its square is nothing: it takes two or three.
+const (
+	boundSteps  = 30
+	boundEnough = 1e-7
+)
 
 // lowerRate is the mirror of upperRate; 0 without exposure or events.
 func lowerRate(x, w, phi, alpha float64) float64 {
@@ -357,23 +504,15 @@ func lowerRate(x, w, phi, alpha float64) float64 {
 		return 0
 	}
 	x /= phi
-	target := math.Log(1 / alpha)
-	lo, hi := 0., x
-	for range 50 {
-		mid := (lo + hi) / 2
-		if mid > 0 && mid-x+xlog(x, x/mid) < target {
-			hi = mid
-		} else {
-			lo = mid
+	target := math.Log(1/alpha) / x
+	root := math.Sqrt(2 * target)
+	fall := root * (1 + root/6 + root*root/36) // of the mean, as ln(x/mean): convex as above
+	for range boundSteps {
+		less := math.Expm1(-fall)
+		by := (less + fall - target) / -less
+		if fall -= by; math.Abs(by) <= boundEnough*fall {
+			break
 		}
 	}
-	return lo * phi / w
-}
-
-// xlog is x·ln(y) with 0·ln(anything) = 0.
-func xlog(x, y float64) float64 {
-	if x == 0 {
-		return 0
-	}
-	return x * math.Log(y)
+	return x * math.Exp(-fall) * phi / w
 }

@@ -76,7 +76,7 @@ func (s *Source) countCall(name string, kind AsideKind, c *Call) {
 	if c.Duration >= 0 {
 		bin := latencyBin(c.Duration)
 		x.timed += float32(w)
-		s.sketch(op).bins[bin]++
+		*s.sketch(op).at(bin)++
 		x.classify(s.test(op, spanLayout), bin, w)
 	}
 }
@@ -263,9 +263,8 @@ func (s *service) lately(name string, signal event.Signal) (bin int, known, move
 	if r == nil {
 		return 0, false, false
 	}
-	last := (r.At - 1 + ringBins) % ringBins
 	bin, moved = s.movedAt(r, noise)
-	return bin, r.N[r.At]+r.N[last] > 0, moved
+	return bin, r.N[r.At]+r.N[r.back(1)] > 0, moved
 }
 
 // movedAt finds the begin of a rise in the last ten minutes that lasts: the bin,
@@ -294,7 +293,8 @@ func riseOf(r *ring, margin, alpha, noise float64, current bool) (m rise, ok boo
 	r.course(func(n, x float64) { bins = append(bins, bin{n, x}) })
 	past := len(bins) / 2
 	if current {
-		bins = append(bins, bin{float64(r.N[r.At]), float64(r.Failed[r.At])})
+		n, x := r.bin(r.At)
+		bins = append(bins, bin{n, x})
 	}
 	var n, x float64
 	for _, b := range bins[:past] {

@@ -28,7 +28,7 @@ type opHistory struct {
 	N, Failed, Timed float64
 	Sketch           *[latencyBins]float32
 	Recent           *ring
-	Errors           curve
+	Errors           *curve      // nil: nothing yet
 	Aside            bool        // it is no part of the service's requests
 	Slow             *slowCurves // nil: too few requests yet
 	Late             *ring       // of a callee: timed calls, and those beyond the q95 of a test; nil: none
@@ -47,28 +47,59 @@ const (
 
 // ring is the last ten minutes in ten-second bins; At is the current one.
 type ring struct {
-	At, Filled int
-	N, Failed  [ringBins]float32
-}
-
-func (r *ring) clone() *ring {
-	if r == nil {
-		return nil
-	}
-	c := *r
-	return &c
+	N          [ringBins]float32
+	Failed     *[ringBins]float32 // nil: none yet
+	At, Filled uint8
 }
 
 func (r *ring) turn() {
 	r.At = (r.At + 1) % ringBins
 	r.Filled = min(r.Filled+1, ringBins-1)
-	r.N[r.At], r.Failed[r.At] = 0, 0
+	r.N[r.At] = 0
+	if r.Failed != nil {
+		r.Failed[r.At] = 0
+	}
+}
+
+func (r *ring) add(n, failed float32) {
+	r.N[r.At] += n
+	if failed == 0 {
+		return
+	}
+	if r.Failed == nil {
+		r.Failed = new([ringBins]float32)
+	}
+	r.Failed[r.At] += failed
+}
+
+// bin is one of the ring's.
+func (r *ring) bin(at uint8) (n, failed float64) {
+	if r.Failed != nil {
+		failed = float64(r.Failed[at])
+	}
+	return float64(r.N[at]), failed
+}
+
+// back is the place of the bin that was current so many bins ago.
+func (r *ring) back(bins uint8) uint8 { return (r.At + ringBins - bins) % ringBins }
+
+func (r *ring) clone() *ring {
+	if r == nil {
+		return nil
+	}
+	out := *r
+	if r.Failed != nil {
+		failed := *r.Failed
+		out.Failed = &failed
+	}
+	return &out
 }
 
 // sum is a number where all that the ring holds are.
 func (r *ring) sum() (out float64) {
 	for k := range r.N {
-		out += float64(r.N[k]) + float64(r.Failed[k])
+		n, failed := r.bin(uint8(k))
+		out += n + failed
 	}
 	return out
 }
@@ -76,8 +107,7 @@ func (r *ring) sum() (out float64) {
 // course calls f for the full bins, oldest first.
 func (r *ring) course(f func(n, failed float64)) {
 	for i := r.Filled; i >= 1; i-- {
-		at := (r.At - i + ringBins) % ringBins
-		f(float64(r.N[at]), float64(r.Failed[at]))
+		f(r.bin(r.back(i)))
 	}
 }
 
@@ -88,7 +118,7 @@ func (r *ring) regular(stride int64) bool {
 	if stride > 1 {
 		within = 1 + int(2*stride/binSeconds)
 	}
-	if r == nil || r.Filled < max(6, 3*within) {
+	if r == nil || int(r.Filled) < max(6, 3*within) {
 		return false
 	}
 	busy, since := 0, within
@@ -122,17 +152,18 @@ func (o *opHistory) course(signal event.Signal) (*ring, float64) {
 const lateNoise = .15
 
 // addLate counts calls of a second, and how many were slower than a test's q95.
-func (o *opHistory) addLate(at int, c *cell, test *latencyTest) {
+func (o *opHistory) addLate(at uint8, c *cell, test *latencyTest) {
 	if c.timed == 0 {
 		return
 	}
 	if o.Late == nil {
 		o.Late = &ring{At: at}
 	}
-	o.Late.N[at] += c.timed
+	late := float32(0)
 	for _, n := range c.beyond[test.q95:] {
-		o.Late.Failed[at] += n
+		late += n
 	}
+	o.Late.add(c.timed, late)
 }
 
 // add counts one source's second of one operation; settled says that its
@@ -149,15 +180,16 @@ func (h *history) add(sec int64, index int32, c *cell, settled, aside bool) {
 	if o.Recent == nil {
 		o.Recent = &ring{At: h.Recent.At, Filled: 0}
 	}
-	o.Recent.N[o.Recent.At] += c.n
-	o.Recent.Failed[o.Recent.At] += c.failed
+	o.Recent.add(c.n, c.failed)
+	if o.Errors == nil {
+		o.Errors = new(curve)
+	}
 	o.Errors.add(sec, failed, n)
 	if aside {
 		h.Aside += n
 		return
 	}
-	h.Recent.N[h.Recent.At] += c.n
-	h.Recent.Failed[h.Recent.At] += c.failed
+	h.Recent.add(c.n, c.failed)
 	h.Requests += n
 	h.served += n - failed
 	h.Errors.add(sec, failed, n)
@@ -181,8 +213,8 @@ func (h *history) addSketch(sec int64, index int32, s *sketch) {
 	if o.Sketch == nil {
 		o.Sketch = new([latencyBins]float32)
 	}
-	for i, n := range s.bins {
-		o.Sketch[i] += float32(n)
+	for i, n := range s.n {
+		o.Sketch[s.first+i] += float32(n)
 	}
 	if o.Slow == nil && o.Timed >= slowEnough {
 		o.Slow = newSlowCurves(o.Sketch)
@@ -227,7 +259,9 @@ func (h *history) scale(by float64) {
 	h.Traffic.scale(by)
 	for i := range h.Ops {
 		o := &h.Ops[i]
-		o.Errors.scale(by)
+		if o.Errors != nil {
+			o.Errors.scale(by)
+		}
 		if o.Slow != nil {
 			for t := range o.Slow.Curves {
 				o.Slow.Curves[t].scale(by)
@@ -259,7 +293,7 @@ func (h *history) adopt(fresh *history) *history {
 	out.Aside += fresh.Aside
 	out.Bins += fresh.Bins
 	out.Sources = max(fresh.Sources, 1)
-	out.Recent, out.Ticks = fresh.Recent, fresh.Ticks
+	out.Recent, out.Ticks = *fresh.Recent.clone(), fresh.Ticks
 	out.Errors.merge(&fresh.Errors)
 	out.Traffic.merge(&fresh.Traffic)
 	for i := range out.Ops {
@@ -271,7 +305,14 @@ func (h *history) adopt(fresh *history) *history {
 		o.N += from.N
 		o.Failed += from.Failed
 		o.Timed += from.Timed
-		o.Errors.merge(&from.Errors)
+		switch {
+		case from.Errors == nil:
+		case o.Errors == nil:
+			c := *from.Errors
+			o.Errors = &c
+		default:
+			o.Errors.merge(from.Errors)
+		}
 		switch {
 		case from.Slow == nil:
 		case o.Slow == nil:
@@ -300,6 +341,7 @@ func (h *history) adopt(fresh *history) *history {
 
 func (h *history) clone() *history {
 	out := *h
+	out.Recent = *h.Recent.clone()
 	out.Ops = append([]opHistory(nil), h.Ops...)
 	for i := range out.Ops {
 		if s := out.Ops[i].Sketch; s != nil {
@@ -307,6 +349,10 @@ func (h *history) clone() *history {
 			out.Ops[i].Sketch = &c
 		}
 		out.Ops[i].Recent, out.Ops[i].Late = out.Ops[i].Recent.clone(), out.Ops[i].Late.clone()
+		if e := out.Ops[i].Errors; e != nil {
+			c := *e
+			out.Ops[i].Errors = &c
+		}
 		if s := out.Ops[i].Slow; s != nil {
 			c := *s
 			out.Ops[i].Slow = &c
@@ -322,7 +368,10 @@ func (h *history) finite() bool {
 	sum := h.Seconds + h.Requests + h.Lines + h.Aside + h.Bins + h.Recent.sum() + h.Errors.sum() + h.Traffic.sum()
 	for i := range h.Ops {
 		o := &h.Ops[i]
-		sum += o.N + o.Failed + o.Timed + o.Errors.sum()
+		sum += o.N + o.Failed + o.Timed
+		if o.Errors != nil {
+			sum += o.Errors.sum()
+		}
 		for _, r := range []*ring{o.Recent, o.Late} {
 			if r != nil {
 				sum += r.sum()

@@ -13,32 +13,32 @@ type indicator struct {
 	signal  event.Signal
 	op      int32 // -1: the whole service
 	pattern int32 // -1: none
-	class   class
-	share   float64 // wᵢ, its share of the deployment's evidence
 
-	side     side
-	floor    float64 // δ, the least absolute rise of the rate
-	noise    float64 // σ of the rate, with a memory of noiseMemory
-	drift    float64 // the same between then and now, against history
-	critical bool    // healthy needs it
+	class     class
+	side      side
+	critical  bool      // healthy needs it
+	firstEver bool      // never seen before this watch: see novelty
+	cleared   bool      // exonerated: it counts no more
+	early     bool      // recorded from its begin
+	aside     AsideKind // its operation is counted aside
+	best      uint8     // its strongest level
+
+	share float64 // wᵢ, its share of the deployment's evidence
+	floor float64 // δ, the least absolute rise of the rate
+	noise float64 // σ of the rate, with a memory of noiseMemory
+	drift float64 // the same between then and now, against history
 
 	levels []level // one, or one a latency bound
 	test   *latencyTest
+	gauge  *gaugeTest // of a gauge, else nil
 
-	firstEver bool    // never seen before this watch: see novelty
-	slice     float64 // exposure of the new cohort that took its partner from history
-	carry     float64 // events that came in a second without exposure
-	firstBad  int64   // event time of the first bad item of the new cohort, ns
-	started   int64   // second from which it counts
-	cleared   bool    // exonerated: it counts no more
-	early     bool    // recorded from its begin
+	slice    float64 // exposure of the new cohort that took its partner from history
+	carry    float64 // events that came in a second without exposure
+	firstBad int64   // event time of the first bad item of the new cohort, ns
+	started  int64   // second from which it counts
 
 	nats float64 // ln of its E, tempered
-	best int     // its strongest level
-	phi  float64 // of that level
-
-	gauge *gaugeTest // of a gauge, else nil
-	aside AsideKind  // its operation is counted aside
+	phi  float64 // of its strongest level
 
 	old *process // the old cohort against history: "old version affected too"
 	now *process // the new cohort against history, whatever the control
@@ -66,12 +66,15 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 		n, failed := w.base.total()
 		past := &w.base.Errors
 		if op >= 0 && int(op) < len(w.base.Ops) {
-			n, failed, past = w.base.Ops[op].N, w.base.Ops[op].Failed, &w.base.Ops[op].Errors
+			n, failed, past = w.base.Ops[op].N, w.base.Ops[op].Failed, w.base.Ops[op].Errors
 		} else if op >= 0 {
 			n, failed = 0, 0
 		}
 		i.levels[0].setBase(failed, n, i.noise, w.base.Seconds, w.alpha, past.spread())
-		i.levels[0].tol, i.levels[0].better = &tolerance{}, &steady{}
+		i.levels[0].better = &product{}
+		if w.mayBeCritical(op) {
+			i.levels[0].tol = &tolerance{}
+		}
 	case signal == event.SignalThroughput:
 		i.side, i.noise, i.drift = lower, vanishNoise, vanishNoise/2
 		i.levels = []level{{side: lower, margin: vanishMargin, persist: vanishNoise / 2}}
@@ -112,21 +115,37 @@ type level struct {
 	complement bool    // events are the requests within the bound
 	unrecorded bool    // for want of room
 	past       *spread // of the rate in history; nil: none
-	pend       *counts // seconds in which only one cohort had exposure; nil: none
+	held       *held   // what was not tested; nil: nothing
 	total      counts  // all seconds
 	base       event.Count
 	upper      float64 // of the history's rate at α/2
 	lower      float64
 	tol        *tolerance // nil: healthy does not ask here
-	better     *steady    // the evidence for the other side, of critical indicators; nil: not asked
+	better     *product   // the evidence for the other side, of critical indicators; nil: not asked
 	rec        *levelRecord
 	harm       process
+}
+
+// held is what a level counted and did not test.
+type held struct {
+	pend     counts // seconds in which only one cohort had exposure
+	untested counts // seconds without anything to compare with
+}
+
+// tested is what was.
+func (l *level) tested() counts {
+	c := l.total
+	if l.held != nil {
+		c.sub(l.held.pend)
+		c.sub(l.held.untested)
+	}
+	return c
 }
 
 // tolerance is the evidence against "worse than tolerated": by ratio, and by
 // absolute level.
 type tolerance struct {
-	ratio, rise steady
+	ratio, rise product
 	pend        counts // of latency, whose pairs differ from its level's
 }
 
@@ -197,6 +216,8 @@ var novelSlices = [cells]float64{3000, 1000, 300, 100, 30, 10, 3, 0}
 // novelRatio is r for first-ever events.
 const novelRatio = 1000
 
+var novelLog = math.Log(novelRatio)
+
 // noveltyLogs is pairLogs for an event that history never saw: history's
 // exposure, with no events in it, joins the partner's. A cell spends it at its
 // own pace, each part once.
@@ -205,17 +226,24 @@ func noveltyLogs(c counts, margin, spent, history float64, out *[cells]float64) 
 		*out = [cells]float64{}
 		return
 	}
+	var d [cells]float64
 	for i, k := range novelSlices {
 		ws := c.ws
 		if k*(spent+c.wc) <= history {
 			ws += k * c.wc
 		}
-		if ws <= 0 {
-			out[i] = 0
-			continue
+		d[i] = ws
+		if ws > 0 {
+			d[i] = (margin*c.wc + ws) / (margin*novelRatio*c.wc + ws)
 		}
-		d := math.Log((margin*c.wc + ws) / (margin*novelRatio*c.wc + ws))
-		out[i] = c.xc*(math.Log(novelRatio)+d) + c.xs*d
+	}
+	logs := d
+	ln(logs[:])
+	for i, l := range logs {
+		out[i] = 0
+		if d[i] > 0 {
+			out[i] = c.xc*(novelLog+l) + c.xs*l
+		}
 	}
 }
 
@@ -260,7 +288,7 @@ func (l *level) controlBound(up bool) float64 {
 // refresh sets the margin from what earlier seconds said, and those only: not
 // while seconds wait that will be tested with it.
 func (i *indicator) refresh(l *level, least float64) {
-	if l.harm.ticks%refreshMargin != 0 || l.pend != nil || l.side == lower || i.floor <= 0 {
+	if l.harm.ticks%refreshMargin != 0 || l.held != nil && l.held.pend != (counts{}) || l.side == lower || i.floor <= 0 {
 		return
 	}
 	l.margin = least
@@ -290,29 +318,40 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 		return c, false
 	}
 	var logs [cells]float64
+	var o odds
 	switch {
 	case i.firstEver:
 		noveltyLogs(c, l.margin, i.slice, l.base.Exposure, &logs)
+		o.of(&logs)
 		i.slice += c.wc
 	case concurrent:
-		pairLogs(c, l.margin, l.side, &logs)
+		o.pair(&c, l.margin, l.side)
 	case l.base.Exposure > 0:
 		bound := l.upper
 		if l.side == lower {
 			bound = l.lower
 		}
 		rateLogs(c.xc, c.wc, bound, l.margin, l.side, &logs)
+		o.of(&logs)
 		c.wh, c.eh = c.wc, bound*c.wc
 		l.total.wh += c.wh
 		l.total.eh += c.eh
 	}
 	if concurrent || c.wh > 0 || i.firstEver {
-		w.note(i, l, sec, c, l.margin, &logs)
+		w.note(i, l, sec, &c, &o)
 		l.harm.always = w.always
-		l.harm.step(&logs, sec, c)
+		l.harm.take(&o, sec, &c)
+	} else {
+		if l.held == nil {
+			l.held = new(held)
+		}
+		l.held.untested.add(c)
 	}
 	if l.better != nil {
 		switch {
+		case concurrent && !o.some && !i.firstEver:
+			l.better.ticks++ // no event tells nothing
+			return c, true
 		case concurrent:
 			pairLogs(c, w.minRatio, !l.side, &logs)
 		case l.base.Exposure > 0 && l.side == upper:
@@ -339,20 +378,17 @@ func (p *counts) pair(c counts, concurrent bool) (counts, bool) {
 
 // pair is counts.pair with what waits at the level.
 func (l *level) pair(c counts, concurrent bool) (counts, bool) {
-	waits := counts{}
-	if l.pend != nil {
-		waits = *l.pend
+	if l.held == nil {
+		if c.wc > 0 && (c.ws > 0 || !concurrent) {
+			return c, true
+		}
+		l.held = new(held)
 	}
-	out, ok := waits.pair(c, concurrent)
-	if waits == (counts{}) {
-		l.pend = nil
-		return out, ok
+	c, ok := l.held.pend.pair(c, concurrent)
+	if *l.held == (held{}) {
+		l.held = nil
 	}
-	if l.pend == nil {
-		l.pend = new(counts)
-	}
-	*l.pend = waits
-	return out, ok
+	return c, ok
 }
 
 // tolerate counts one second of "worse than tolerance": harm at a rate ratio
@@ -392,7 +428,7 @@ func (i *indicator) tolerated(w *watch, l *level) (nats, phi float64) {
 }
 
 // toleranceNats is ln E of two tests of "worse than tolerated", which means both.
-func toleranceNats(ratio, rise *steady, phi float64) float64 {
+func toleranceNats(ratio, rise *product, phi float64) float64 {
 	a := ratio.tempered(phi)
 	if rise.ticks == 0 {
 		return a
@@ -416,7 +452,7 @@ func (i *indicator) weigh(w *watch, sec int64) {
 	for k := range i.levels {
 		e, phi := i.levelNats(w, &i.levels[k], sec)
 		if i.levels[k].harm.ticks > 0 && e > best {
-			best, i.best, i.phi = e, k, phi
+			best, i.best, i.phi = e, uint8(k), phi
 		}
 		nats = append(nats, e)
 	}
@@ -433,12 +469,18 @@ func (i *indicator) levelNats(w *watch, l *level, sec int64) (nats, phi float64)
 		return 0, 1
 	}
 	t := l.harm.leading()
-	phi = i.inflation(w, l, t.window(), float64(sec-l.harm.last(t)), true)
+	phi = 1 // of nothing counted
+	if t.since != (sums{}) {
+		phi = i.inflation(w, l, t.window(), float64(sec-l.harm.last(t)), true)
+	}
 	return l.harm.tempered(phi), phi
 }
 
 // meanE is ln of the mean of E, given as their logarithms.
 func meanE(nats []float64) float64 {
+	if len(nats) == 1 {
+		return min(nats[0], maxLog)
+	}
 	sum := 0.
 	for _, e := range nats {
 		sum += math.Exp(math.Min(e, maxLog))

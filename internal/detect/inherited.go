@@ -95,15 +95,16 @@ func (w *watch) overloads(op int32, began int64) bool {
 	}
 	calls, all := h.Ops[op].Recent, &h.Recent
 	var early, late struct{ requests, calls, failed float64 }
-	for back := 0; back <= all.Filled; back++ {
-		at := (all.At - back + ringBins) % ringBins
+	for back := 0; back <= int(all.Filled); back++ {
+		at := all.back(uint8(back))
 		part := &late
 		if ends := w.engine.open.Load() - int64(h.Ticks) - int64(back-1)*binSeconds; back > 0 && ends <= began {
 			part = &early
 		}
 		part.requests += float64(all.N[at])
-		part.calls += float64(calls.N[at])
-		part.failed += float64(calls.Failed[at])
+		n, failed := calls.bin(at)
+		part.calls += n
+		part.failed += failed
 	}
 	if early.requests >= enoughControl {
 		return more(early.calls, early.requests) || more(late.calls-late.failed, late.requests)

@@ -37,21 +37,22 @@ const (
 	sourceSize     = int64(unsafe.Sizeof(Source{})) + int64(unsafe.Sizeof(youth{})) + 400
 	serviceSize    = int64(unsafe.Sizeof(service{})) + int64(unsafe.Sizeof(profile{})) + int64(unsafe.Sizeof(history{})) + 400
 	watchSize      = int64(unsafe.Sizeof(watch{})) + int64(unsafe.Sizeof(history{})) + 2000
-	sourceOpSize   = 3*int64(unsafe.Sizeof(cell{})) + int64(unsafe.Sizeof(sketch{})) + 4*latencyBins + mapEntry + 32
+	windowBins     = 36 // of a histogram that holds what was counted
+	sourceOpSize   = 3*int64(unsafe.Sizeof(cell{})) + int64(unsafe.Sizeof(sketch{})+unsafe.Sizeof(window[float32]{})) + 2*4*windowBins + mapEntry + 32
 	sourcePatSize  = 3*4 + 8 + 1 + 4 + mapEntry
-	historyOpSize  = int64(unsafe.Sizeof(opHistory{})) + 2*int64(unsafe.Sizeof(ring{})) + int64(unsafe.Sizeof(slowCurves{})) + 4*latencyBins
+	historyOpSize  = int64(unsafe.Sizeof(opHistory{})) + int64(unsafe.Sizeof(curve{})) + 2*int64(unsafe.Sizeof(ring{})) + int64(unsafe.Sizeof(slowCurves{})) + 4*latencyBins
 	operationSize  = int64(unsafe.Sizeof(operation{})) + mapEntry + 100
 	patternSize    = int64(unsafe.Sizeof(pattern{})) + int64(unsafe.Sizeof(patternHistory{})) + mapEntry + 200
 	indicatorSize  = int64(unsafe.Sizeof(indicator{})) + 2*mapEntry
 	levelSize      = int64(unsafe.Sizeof(level{}))
-	toleranceSize  = int64(unsafe.Sizeof(tolerance{}) + unsafe.Sizeof(steady{}))
+	toleranceSize  = int64(unsafe.Sizeof(tolerance{}) + unsafe.Sizeof(product{}))
 	watchPatSize   = int64(unsafe.Sizeof(patternPair{}) + unsafe.Sizeof(patternHistory{}))
 	stepSize       = int64(unsafe.Sizeof(step{}))
 	ownSize        = int64(unsafe.Sizeof(ownHistory{})) + mapEntry
 	ownWatchSize   = int64(unsafe.Sizeof(ownWatch{})+unsafe.Sizeof(ownTest{})) + mapEntry
 	gaugeSize      = int64(unsafe.Sizeof(gauge{})) + mapEntry + 100
 	assumedSteps   = 48 // of a recorded level
-	memoryInterval = 10 // seconds between two estimates
+	memoryInterval = 10 // seconds between two estimates; one while the budget fills
 )
 
 // memory estimates what the engine holds, in bytes. Tick is the only caller.
@@ -79,7 +80,7 @@ func (e *Engine) memory(services []*service) int64 {
 }
 
 func (w *watch) memory() int64 {
-	sum := watchSize + int64(len(w.pairs))*int64(unsafe.Sizeof(pair{})) + int64(len(w.hits))*watchPatSize + int64(len(w.own))*ownWatchSize
+	sum := watchSize + int64(len(w.hits))*watchPatSize + int64(len(w.own))*ownWatchSize
 	if w.fresh != nil {
 		sum += int64(len(w.fresh.Ops)) * historyOpSize
 	}
@@ -90,6 +91,12 @@ func (w *watch) memory() int64 {
 		}
 	}
 	return sum
+}
+
+// filling says whether half of the budget is used: a flood of names can double
+// what is held within seconds.
+func (e *Engine) filling() bool {
+	return e.cfg.Limits.Memory > 0 && 2*e.held.Load() >= e.cfg.Limits.Memory
 }
 
 // relieve measures, and sheds what the budget asks for.

@@ -54,6 +54,22 @@ func (n *numbers) int(x *int) {
 	}
 }
 
+func (n *numbers) uint16(x *uint16) {
+	v := int64(*x)
+	n.int64(&v)
+	if n.reading {
+		*x = uint16(v)
+	}
+}
+
+func (n *numbers) uint8(x *uint8) {
+	v := int64(*x)
+	n.int64(&v)
+	if n.reading {
+		*x = uint8(v)
+	}
+}
+
 func (n *numbers) bool(x *bool) {
 	v := int64(0)
 	if *x {
@@ -92,10 +108,16 @@ func (p *steady) walk(n *numbers) {
 	n.int32(&p.ticks)
 }
 
+func (p *product) walk(n *numbers) {
+	for i := range p.logs {
+		n.float(&p.logs[i])
+	}
+	n.int32(&p.ticks)
+}
+
 func (p *process) walk(n *numbers) {
 	p.steady.walk(n)
 	n.int64(&p.began)
-	p.total.walk(n)
 	for i := range p.track {
 		t := &p.track[i]
 		n.float32(&t.gain)
@@ -103,16 +125,19 @@ func (p *process) walk(n *numbers) {
 		n.int32(&t.at)
 		n.int32(&t.latest)
 		n.int32(&t.tick)
-		n.int32(&t.rungs)
-		t.rungs = min(max(t.rungs, 0), ladderSteps)
-		if p.ticks > 0 {
-			t.rungs = max(t.rungs, 1)
-		}
 		t.since.walk(n)
-		for k := range t.ladder {
-			n.int32(&t.ladder[k].at)
-			n.float32(&t.ladder[k].fell)
-		}
+		t.ladder.walk(n)
+	}
+}
+
+func (l *ladder) walk(n *numbers) {
+	n.int32(&l.last)
+	n.float32(&l.fell)
+	n.uint8(&l.rungs)
+	l.rungs = min(l.rungs, ladderSteps-1)
+	for k := range l.back {
+		n.uint16(&l.back[k].seconds)
+		n.uint16(&l.back[k].fell)
 	}
 }
 
@@ -128,8 +153,9 @@ func (l *level) walk(n *numbers) {
 			n.float(&l.past[k])
 		}
 	}
-	if l.pend != nil {
-		l.pend.walk(n)
+	if l.held != nil {
+		l.held.pend.walk(n)
+		l.held.untested.walk(n)
 	}
 	n.float(&l.base.Events)
 	n.float(&l.base.Exposure)
@@ -149,7 +175,7 @@ func (l *level) walk(n *numbers) {
 
 // has tells which of its optional parts a level has, a bit each; have makes them.
 func (l *level) has() (parts uint8) {
-	for bit, there := range []bool{l.tol != nil, l.better != nil, l.past != nil, l.pend != nil} {
+	for bit, there := range []bool{l.tol != nil, l.better != nil, l.past != nil, l.held != nil} {
 		if there {
 			parts |= 1 << bit
 		}
@@ -162,13 +188,13 @@ func (l *level) have(parts uint8) {
 		l.tol = &tolerance{}
 	}
 	if parts&2 != 0 {
-		l.better = &steady{}
+		l.better = &product{}
 	}
 	if parts&4 != 0 {
 		l.past = &spread{}
 	}
 	if parts&8 != 0 {
-		l.pend = &counts{}
+		l.held = &held{}
 	}
 }
 
@@ -183,8 +209,8 @@ func (i *indicator) walk(n *numbers) {
 	n.bool(&i.cleared)
 	n.int64(&i.firstBad)
 	n.int64(&i.started)
-	n.int(&i.best)
-	i.best = min(max(i.best, 0), max(len(i.levels)-1, 0))
+	n.uint8(&i.best)
+	i.best = min(i.best, uint8(max(len(i.levels)-1, 0)))
 	if i.test != nil {
 		for k := range i.test.bounds {
 			v := int32(i.test.bounds[k])

@@ -15,10 +15,13 @@ const (
 
 // observe takes one second of the service into the watch.
 func (w *watch) observe(sec int64, k *scratch) {
-	for _, op := range w.touched {
-		w.pairs[op] = pair{}
-	}
-	w.touched, w.all = w.touched[:0], pair{}
+	w.pairs, w.touched, w.all = k.pairs, w.touched[:0], pair{}
+	defer func() {
+		for _, op := range w.touched {
+			w.pairs[op] = pair{}
+		}
+		k.pairs, w.pairs = w.pairs, nil
+	}()
 	w.unheard = w.ready == 0 && w.deployed(sec)
 	for _, p := range w.hot {
 		w.hits[p].sec = [3]float64{}
@@ -234,7 +237,7 @@ func (w *watch) warm(sec int64) bool {
 
 func (w *watch) stepErrors(i *indicator, sec int64, c counts, concurrent bool, firstFailed int64) {
 	l := &i.levels[0]
-	if tested, ok := i.step(w, l, sec, c, concurrent); ok {
+	if tested, ok := i.step(w, l, sec, c, concurrent); ok && l.tol != nil {
 		l.tolerate(tested, errorTolerance, errorRise, concurrent)
 	}
 	if i.firstBad == 0 && firstFailed != 0 {
@@ -250,7 +253,7 @@ func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
 	for k := range i.levels {
 		l := &i.levels[k]
 		c := counts{xc: p.new.over(k), wc: p.new.timed, xs: p.old.over(k), ws: p.old.timed, heavy: heavier(&p.new, &p.old)}
-		if k == i.test.limit && !l.complement {
+		if l.tol != nil && !l.complement {
 			// Healthy means that q95 did not rise by a quarter: the new
 			// cohort's share beyond 1.25 times the bound is below the control's
 			// beyond the bound itself.
@@ -393,14 +396,19 @@ func (w *watch) weighAll(sec int64) {
 	sum, left := 0., 1-w.forgone
 	was := w.leader
 	w.leader = nil
-	top := math.Inf(-1)
+	top, most := math.Inf(-1), 0.
 	for _, i := range w.indicators {
 		if len(i.levels) == 0 || i.cleared {
 			continue
 		}
 		i.weigh(w, sec)
 		left -= i.share
-		sum += i.share * math.Exp(math.Min(i.nats, maxLog))
+		e := i.share * math.Exp(min(i.nats, maxLog))
+		sum += e
+		if e < most && i.nats < maxLog {
+			continue // none to lead
+		}
+		most = e
 		if part := i.nats + math.Log(i.share); part > top {
 			top, w.leader = part, i
 		}

@@ -1,6 +1,10 @@
 package detect
 
-import "github.com/deployloop/deployloop/internal/event"
+import (
+	"math"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
 
 // A record keeps what the e-processes of a watch consumed, so that the verdict
 // can be recomputed from it (document.go, recompute.go). It is bounded:
@@ -27,7 +31,7 @@ const (
 	recordedLevels = 128
 	allRecorded    = 8192
 	earlyRecorded  = 16
-	recordGain     = .25 // nats
+	recordRatio    = 1.2840254166877414 // a quarter of a nat
 )
 
 // levelRecord is the record of one level.
@@ -55,7 +59,7 @@ type step struct {
 // tests count.
 func (s *step) silent() bool { return s.xc+s.xs+s.wh == 0 }
 
-func (s *step) take(t step) {
+func (s *step) take(t *step) {
 	switch {
 	case s.silent():
 		s.margin = t.margin
@@ -70,46 +74,73 @@ func (s *step) take(t step) {
 // add takes one test in; limit is how many are kept.
 func (s *series) add(t step, limit int) {
 	if n := len(*s); n > 0 && (*s)[n-1].silent() && t.silent() {
-		(*s)[n-1].take(t) // loses nothing
+		(*s)[n-1].take(&t) // loses nothing
 		return
 	}
 	*s = append(*s, t)
 	if len(*s) < limit {
 		return
 	}
-	*s = thin(*s, limit*3/4, func(a *step, b step) { a.take(b) }, func(x step) int32 { return x.at })
+	var at [maxSteps]int32
+	for i := range *s {
+		at[i] = (*s)[i].at
+	}
+	*s = taken(*s, thin(at[:len(*s)], limit*3/4), func(x *step) int32 { return x.at }, func(a *step, b *step) { a.take(b) })
 }
 
 // thin takes neighbours together until at most target are left: those whose
 // span is least beside their age, so that what remains lies evenly on a
-// logarithmic scale of age.
-func thin[T any](list []T, target int, take func(*T, T), at func(T) int32) []T {
-	now := at(list[len(list)-1]) + 1
-	for share := 1. / 32; len(list) > target; share *= 1.5 {
-		kept := list[:0]
-		for i := 0; i < len(list); i++ {
-			begin, end := at(list[i]), now
-			if i+2 < len(list) {
-				end = at(list[i+2])
+// logarithmic scale of age. It is given when each begins, and leaves those that
+// stay in their place, first to last.
+func thin(at []int32, target int) []int32 {
+	now := at[len(at)-1] + 1
+	share, least := 1./32, 0.
+	for ; len(at) > target; share *= 1.5 {
+		for share < least && !math.IsInf(least, 1) { // none would be taken
+			share *= 1.5
+		}
+		kept := at[:0]
+		least = math.Inf(1)
+		for i := 0; i < len(at); i++ {
+			begin, end := at[i], now
+			if i+2 < len(at) {
+				end = at[i+2]
 			}
-			kept = append(kept, list[i])
-			if i+1 < len(list) && float64(end-begin) <= share*float64(now-begin) {
-				take(&kept[len(kept)-1], list[i+1])
+			kept = append(kept, begin)
+			if i+1 == len(at) {
+				break
+			}
+			if span := float64(end-begin) / float64(now-begin); span <= share {
 				i++
+			} else {
+				least = min(least, span)
 			}
 		}
-		list = kept
+		at = kept
 	}
-	return list
+	return at
 }
 
-// recordOf is the record of a level; nil when it has none. gain is the most
+// taken takes into each that stays those behind it that do not.
+func taken[T any](list []T, stay []int32, at func(*T) int32, take func(*T, *T)) []T {
+	kept := list[:0]
+	for i := range list {
+		if n := len(kept); n == len(stay) || at(&list[i]) != stay[n] {
+			take(&kept[n-1], &list[i])
+			continue
+		}
+		kept = append(kept, list[i])
+	}
+	return kept
+}
+
+// recordOf is the record of a level; nil when it has none. odds are the most
 // that a ratio gained in this test.
-func (w *watch) recordOf(i *indicator, l *level, margin, gain float64) *levelRecord {
+func (w *watch) recordOf(i *indicator, l *level, margin, odds float64) *levelRecord {
 	if l.rec != nil || w.recordingDone() {
 		return l.rec
 	}
-	if !i.early && i.nats <= 0 && gain < recordGain {
+	if !i.early && i.nats <= 0 && odds < recordRatio {
 		return nil
 	}
 	if w.rec.levels >= recordedLevels || w.engine.recorded >= allRecorded {
@@ -131,7 +162,7 @@ func (w *watch) recordOf(i *indicator, l *level, margin, gain float64) *levelRec
 // lump is all that a level tested, as one step.
 func (w *watch) lump(i *indicator, l *level, margin float64) step {
 	s := step{ticks: l.harm.ticks, at: int32(i.started - w.opened)}
-	s.fill(l.harm.total, margin, l.side)
+	s.fill(l.tested(), margin, l.side)
 	return s
 }
 
@@ -153,13 +184,17 @@ func (s *step) fill(c counts, margin float64, down side) {
 func (w *watch) recordingDone() bool { return w.ended || w.regressedAt != 0 || w.placebo != nil }
 
 // note records one test of a level, before its process takes it.
-func (w *watch) note(i *indicator, l *level, sec int64, c counts, margin float64, logs *[cells]float64) {
-	r := w.recordOf(i, l, margin, max(logs[1], logs[3], logs[6]))
+func (w *watch) note(i *indicator, l *level, sec int64, c *counts, o *odds) {
+	most := 1.
+	if o.some {
+		most = max(o.ratio[1], o.ratio[3], o.ratio[6])
+	}
+	r := w.recordOf(i, l, l.margin, most)
 	if r == nil {
 		return
 	}
 	s := step{at: int32(sec - w.opened), ticks: 1}
-	s.fill(c, margin, l.side)
+	s.fill(*c, l.margin, l.side)
 	r.harm.add(s, maxSteps)
 }
 
@@ -204,7 +239,11 @@ func (s series) tests() int32 {
 func (r *record) grow(at int32, nats float64) {
 	r.growth = append(r.growth, Point{At: at, Nats: nats})
 	if len(r.growth) >= maxGrowth {
-		r.growth = thin(r.growth, maxGrowth*3/4, func(a *Point, b Point) { *a = b }, func(p Point) int32 { return p.At })
+		var at [maxGrowth]int32
+		for i := range r.growth {
+			at[i] = r.growth[i].At
+		}
+		r.growth = taken(r.growth, thin(at[:len(r.growth)], maxGrowth*3/4), func(p *Point) int32 { return p.At }, func(a *Point, b *Point) { *a = *b })
 	}
 }
 

@@ -59,7 +59,7 @@ func newUndoing(w *watch) *undoing {
 		if win := l.harm.leading().window(); win.wc > 0 {
 			bad = win.xc / win.wc
 		}
-		part := undonePart{i: i, level: i.best, side: lower, fromNew: true, newAt: w.lastItem}
+		part := undonePart{i: i, level: int(i.best), side: lower, fromNew: true, newAt: w.lastItem}
 		switch {
 		case l.side == lower:
 			part.side, part.bound = upper, math.Max((p+bad)/2, p/2)

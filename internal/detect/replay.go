@@ -187,8 +187,8 @@ func (r *replayed) within(at int64) int64 {
 
 // recompute replays the tests of "worse than tolerated", whose order does not matter.
 func (t *TolerancePart) recompute() float64 {
-	replay := func(steps []Step) *steady {
-		p := &steady{}
+	replay := func(steps []Step) *product {
+		p := &product{}
 		for _, s := range steps {
 			var paired, bound [cells]float64
 			pairLogs(counts{xc: s.NewEvents, wc: s.NewExposure, xs: s.OldEvents, ws: s.OldExposure}, s.Margin, lower, &paired)

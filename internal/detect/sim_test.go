@@ -160,7 +160,7 @@ func (s *sim) inject(p *pod, n, failed, median float64) {
 		}
 		x := s.binomial(left, math.Min(1, (hi-lo)/above))
 		left, above = left-x, above-(hi-lo)
-		k.bins[bin] += uint32(x)
+		*k.at(bin) += uint32(x)
 		if test == nil {
 			continue
 		}

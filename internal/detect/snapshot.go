@@ -12,7 +12,7 @@ import (
 
 // snapshotVersion changes when an older snapshot could not be understood; such
 // a one is refused, and the engine learns anew.
-const snapshotVersion = 4
+const snapshotVersion = 5
 
 // A snapshot holds histories, the origins seen, and the watches with all their
 // evidence. The open seconds, the examples waiting and the users' sketches are

@@ -60,6 +60,7 @@ type Source struct {
 	// open at once.
 	spareCells    [][]cell
 	sparePatterns [][]float32
+	spareLists    [][]int32
 	lastName      string
 	lastOp        int32
 	opIndex       map[string]int32
@@ -89,18 +90,18 @@ type Source struct {
 	asked  [families]int64                // when that is to be asked again
 
 	// The rest belongs to Tick.
-	lastActive int64                   // last second with an item
-	first      int64                   // second of its first item, 0: none yet
-	slowness   []*[latencyBins]float32 // settled requests by operation and latency, fading
-	opTotal    []float64               // requests by operation, for the spread of work over instances
-	patTotal   []float32               // occurrences by pattern, likewise
-	youth      *youth                  // while it is young
-	grown      bool                    // it is not, or its start was not seen
+	lastActive int64             // last second with an item
+	first      int64             // second of its first item, 0: none yet
+	slowness   []window[float32] // settled requests by operation and latency, fading
+	opTotal    []float64         // requests by operation, for the spread of work over instances
+	patTotal   []float32         // occurrences by pattern, likewise
+	youth      *youth            // while it is young
+	grown      bool              // it is not, or its start was not seen
 }
 
 // sketch is the latency histogram of one source's operation in ten seconds.
 type sketch struct {
-	bins  [latencyBins]uint32
+	window[uint32]
 	dirty bool
 }
 
@@ -185,7 +186,7 @@ func (s *Source) Request(r Request, ex Exampler) {
 	if r.Duration >= 0 {
 		c.timed += float32(w)
 		bin := latencyBin(r.Duration)
-		s.sketch(op).bins[bin]++
+		*s.sketch(op).at(bin)++
 		c.classify(s.test(op, spanLayout), bin, w)
 	} else {
 		s.losses[lossDuration]++
@@ -214,7 +215,7 @@ func (s *Source) cell(slot *slot, op int32) *cell {
 	}
 	c := &slot.cells[op]
 	if c.n == 0 && c.failed == 0 {
-		slot.ops = append(slot.ops, op)
+		slot.ops = append(spared(&s.spareLists, slot.ops), op)
 	}
 	return c
 }
@@ -342,7 +343,7 @@ func (s *Source) count(index int32, at int64, trace uint64, w float64, show bool
 		slot.patterns = growTo(spared(&s.sparePatterns, slot.patterns), int(index)+1)
 	}
 	if slot.patterns[index] == 0 {
-		slot.seen = append(slot.seen, index)
+		slot.seen = append(spared(&s.spareLists, slot.seen), index)
 	}
 	slot.patterns[index] += float32(w)
 	slot.heaviest = max(slot.heaviest, float32(w))

@@ -16,17 +16,19 @@ const (
 // instances of one version differ.
 func (s *Source) addSlowness(op int32, k *sketch) {
 	s.slowness = growTo(s.slowness, max(len(s.slowness), int(op)+1))
-	if s.slowness[op] == nil {
-		s.slowness[op] = new([latencyBins]float32)
+	slow := &s.slowness[op]
+	for i, n := range k.n {
+		if n > 0 {
+			*slow.at(k.first + i) += float32(n)
+		}
 	}
 	total := float32(0)
-	for i, n := range k.bins {
-		s.slowness[op][i] += float32(n)
-		total += s.slowness[op][i]
+	for _, n := range slow.n {
+		total += n
 	}
 	if total > slownessLimit {
-		for i := range s.slowness[op] {
-			s.slowness[op][i] /= 2
+		for i := range slow.n {
+			slow.n[i] /= 2
 		}
 	}
 }
@@ -46,13 +48,14 @@ func (w *watch) instanceSpread(op int32, bound int16, tail float64, complement b
 	var x, n []float64
 	events, total := 0., 0.
 	for _, s := range sources {
-		if int(op) >= len(s.slowness) || s.slowness[op] == nil || !w.wasThere(s) {
+		if int(op) >= len(s.slowness) || !w.wasThere(s) {
 			continue
 		}
 		beyond, all := 0., 0.
-		for i, c := range s.slowness[op] {
+		slow := &s.slowness[op]
+		for i, c := range slow.n {
 			all += float64(c)
-			if i > int(bound) != complement {
+			if slow.first+i > int(bound) != complement {
 				beyond += float64(c)
 			}
 		}

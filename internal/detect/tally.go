@@ -143,7 +143,8 @@ func (s *Source) Tally(t Tally) bool {
 			continue
 		}
 		c.timed += float32(b.N)
-		k.bins[b.Bin] = uint32(min(uint64(k.bins[b.Bin])+uint64(b.N), math.MaxUint32))
+		n := k.at(b.Bin)
+		*n = uint32(min(uint64(*n)+uint64(b.N), math.MaxUint32))
 		c.classify(test, b.Bin, b.N)
 	}
 	return true

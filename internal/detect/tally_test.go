@@ -135,7 +135,7 @@ func TestRestartForgetsWhatIsNoNumber(t *testing.T) {
 		"requests": func(s *service) { s.history.Requests = math.Inf(1) },
 		"ring":     func(s *service) { s.history.Recent.N[3] = float32(math.Inf(1)) },
 		"sketch":   func(s *service) { s.history.Ops[1].Sketch[5] = float32(math.NaN()) },
-		"curve":    func(s *service) { s.history.Errors.Sums[2].XX = math.Inf(1) },
+		"curve":    func(s *service) { s.history.Errors.Sums[2].XX = float32(math.Inf(1)) },
 		"peaks":    func(s *service) { s.calibration.Peaks = append(s.calibration.Peaks, float32(math.NaN())) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -51,7 +51,7 @@ type watch struct {
 	beside                 lump // of traffic, with that of peers
 	lossesBefore           map[string]uint64
 
-	pairs     []pair // by operation, of this second
+	pairs     []pair // by operation, of the second that is observed: see scratch
 	touched   []int32
 	all       pair
 	hits      []patternPair // by pattern

@@ -186,9 +186,9 @@ func report(engine, connector map[string]measured, c compared) (string, error) {
 // why says what stands behind the lines that fall short.
 const why = `## What falls short, and why
 
-An open indicator keeps, for each of its eight ratios, the mixture over starts (64 B), and for four of them where the change may have begun, what was counted since, and the onset's confidence set (352 B); its control's bounds and sums; and a watch keeps the new version's own history, so that it can become the new normal. Half a kilobyte would need fewer trackers, which costs onset precision; 256 B would need the onset to be searched anew from stored seconds when there is evidence. All services at once under watch is not what a collector meets: ` + "`limits::watches`" + ` is 500, and ` + "`limits::memory_mib`" + ` bounds what they take.
+An open indicator keeps 512 B of its own: the mixture over starts of its eight ratios (64 B), and for four of them where the change may have begun, what was counted since, and the onset's confidence set (288 B); its sums, its control's and the bounds of that one's rate. Some tenths of the indicator that it is a level of come to it (176 B), and what a watch keeps for all of them: the new version's instances, and their history, so that it can become the new normal. 256 B for all of that would need the onset to be searched anew from stored seconds when there is evidence. All services at once under watch is not what a collector meets: ` + "`limits::watches`" + ` is 500, and ` + "`limits::memory_mib`" + ` bounds what they take.
 
-An update is eight likelihood ratios and four onsets; most of the rest is the exponential of each ratio and, once a second, the indicator's weight in the deployment's evidence.
+An update of the indicator that is measured (errors of an operation, with its record for ` + "`explain`" + `) is eight likelihood ratios by multiplication, four logarithms and four onsets for harm; eight logarithms for the better; one step of the record, of which every twenty-fourth thins it; and, once a second, its weight in the deployment's evidence: three logarithms and φ. Most indicators have no record and no test for the better.
 `
 
 func item(what, target string, ns, limit float64) row {
