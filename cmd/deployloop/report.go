@@ -1,16 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/deployloop/deployloop/internal/cilog"
 	"github.com/deployloop/deployloop/internal/judge"
 	"github.com/deployloop/deployloop/internal/report"
 	"github.com/deployloop/deployloop/internal/terminal"
@@ -26,6 +29,7 @@ type reportFlags struct {
 	what                             ciContext
 	to                               sender
 	baseline, kind                   string
+	job, pipeline, result            string // of a log
 	output, annotations, codeQuality string
 	update                           bool
 	top                              int
@@ -45,6 +49,10 @@ It works offline against a baseline file, so that it serves before a push: CI
 runs it with --update on the main branch and keeps the file; developers run it
 without. Without a baseline every failure is new.
 
+With --kind log a file is the log of a job that failed, and the lines in it that
+say why are told. The log of one that passed, taken in by --update with --result
+success or named by --baseline, makes that surer.
+
 Where --endpoint or DEPLOYLOOP_CICD_URL names a deployloop, the reports are sent
 there too: it keeps the history of every test and alerts on what is new. A
 failure to send is told and changes no exit code.
@@ -52,7 +60,8 @@ failure to send is told and changes no exit code.
 It exits 0 when nothing got worse, 1 with a new failure or a new finding, and 2
 when a report could not be read.`,
 		Example: `  go test -json ./... | deployloop report --baseline .deployloop/baseline.json -
-  deployloop report --baseline baseline.json --update --revision "$GITHUB_SHA" build/test-results/*.xml`,
+  deployloop report --baseline baseline.json --update --revision "$GITHUB_SHA" build/test-results/*.xml
+  deployloop report --kind log --job compile --baseline passed.log failed.log`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: f.run,
 	}
@@ -62,7 +71,10 @@ when a report could not be read.`,
 	flags.BoolVar(&f.update, "update", false, "take this run into the baseline file")
 	f.what.flags(c)
 	f.to.flags(c)
-	flags.StringVar(&f.kind, "kind", "", "`kind` of all files (default: detected, file by file)")
+	flags.StringVar(&f.kind, "kind", "", "`kind` of all files (default: detected, file by file; log is never)")
+	flags.StringVar(&f.job, "job", "", "`name` of the job whose log it is (--kind log)")
+	flags.StringVar(&f.pipeline, "pipeline", "", "`name` of its pipeline (--kind log)")
+	flags.StringVar(&f.result, "result", "failure", "how the job ended, failure or success (--kind log)")
 	f.outputFlags(c)
 	return c
 }
@@ -118,6 +130,9 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 	run := judge.NewRun(f.what.revision)
 	out := reportOutput{Reports: map[string]report.Summary{}, Unread: map[string]string{}}
 	source, in := f.what.source(), c.InOrStdin()
+	if kind == report.Log {
+		source.Job = f.jobOf(baseline)
+	}
 	var kept *os.File // standard input, to be sent after it was read
 	if f.to.wanted() && slices.Contains(files, "-") {
 		if kept, err = os.CreateTemp("", "deployloop-report-*"); err != nil {
@@ -147,6 +162,9 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 	}
 	out.leaveOut(run.Left, 0)
 	out.Worse = out.Verdict.Worse()
+	if source.Job.Passed && len(out.Reports) > 0 {
+		baseline.LearnLog(f.job, source.Job.Known)
+	}
 	if f.update && len(out.Reports) > 0 {
 		if err := baseline.Write(f.baseline); err != nil {
 			return exitError{exitUnreadable, fmt.Errorf("--update: %w", err)}
@@ -154,7 +172,7 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 	}
 	if f.to.wanted() && len(out.Reports) > 0 {
 		readable := slices.Sorted(maps.Keys(out.Reports))
-		sent, err := f.to.files(c.Context(), f.what, f.kind, readable, func(name string) (*os.File, error) {
+		sent, err := f.to.files(c.Context(), f.query(), readable, func(name string) (*os.File, error) {
 			if name == "-" {
 				name = kept.Name()
 			}
@@ -186,6 +204,10 @@ func (f *reportFlags) check() error {
 		return fmt.Errorf("--output %s: use text or json", f.output)
 	case f.annotations != "auto" && f.annotations != "github" && f.annotations != "none":
 		return fmt.Errorf("--annotations %s: use auto, github or none", f.annotations)
+	case f.result != "" && f.result != "failure" && f.result != "success":
+		return fmt.Errorf("--result %s: use failure or success", f.result)
+	case f.kind != string(report.Log) && f.job+f.pipeline != "":
+		return errors.New("--job and --pipeline are of --kind log; other reports say it themselves")
 	case f.update && f.baseline == "":
 		return errors.New("--update needs --baseline")
 	}
@@ -196,6 +218,17 @@ func (f *reportFlags) check() error {
 func (f *reportFlags) readBaseline() (*judge.Baseline, error) {
 	if f.baseline == "" {
 		return judge.NewBaseline(), nil
+	}
+	if report.Kind(f.kind) == report.Log && isLog(f.baseline) {
+		if f.update {
+			return nil, exitError{exitUnreadable, fmt.Errorf("--update would overwrite %s, which is a log: name the file that keeps what is known", f.baseline)}
+		}
+		b, passed := judge.NewBaseline(), new(cilog.Baseline)
+		if err := readFile(f.baseline, nil, passed.Learn); err != nil {
+			return nil, exitError{exitUnreadable, fmt.Errorf("--baseline: %w", err)}
+		}
+		b.LearnLog(f.job, passed)
+		return b, nil
 	}
 	b, err := judge.Read(f.baseline)
 	if err != nil {
@@ -238,4 +271,41 @@ func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
 	}
 	_, err := fmt.Fprintln(stdout, oneLine(out.Verdict))
 	return err
+}
+
+// isLog tells a log that passed from a baseline file, which is one JSON object.
+func isLog(name string) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 64)
+	n, _ := io.ReadFull(f, head)
+	text := bytes.TrimSpace(head[:n])
+	return len(text) > 0 && text[0] != '{'
+}
+
+// jobOf is the job whose log is read: with what its logs that passed left behind,
+// or, of one that passed, nothing yet.
+func (f *reportFlags) jobOf(b *judge.Baseline) report.Job {
+	job := report.Job{Pipeline: f.pipeline, Name: f.job, Passed: f.result == "success", Known: b.Logs[f.job]}
+	if job.Passed {
+		job.Known = new(cilog.Baseline)
+	}
+	return job
+}
+
+// query is how POST /v1/reports takes the files.
+func (f *reportFlags) query() url.Values {
+	query := f.what.query()
+	for key, value := range map[string]string{"kind": f.kind, "pipeline": f.pipeline, "job": f.job} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	if report.Kind(f.kind) == report.Log {
+		query.Set("result", f.result)
+	}
+	return query
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"time"
 
@@ -38,8 +39,8 @@ func (s *sender) wanted() bool {
 }
 
 // files sends reports as one archive. open gives each anew for every attempt.
-func (s *sender) files(ctx context.Context, what ciContext, kind string, names []string, open func(name string) (*os.File, error)) (report.Taken, error) {
-	if what.revision == "" {
+func (s *sender) files(ctx context.Context, query url.Values, names []string, open func(name string) (*os.File, error)) (report.Taken, error) {
+	if query.Get("revision") == "" {
 		return report.Taken{}, errNoRevision
 	}
 	client, err := cicdclient.New(s.endpoint)
@@ -48,10 +49,6 @@ func (s *sender) files(ctx context.Context, what ciContext, kind string, names [
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	query := what.query()
-	if kind != "" {
-		query.Set("kind", kind)
-	}
 	return client.Report(ctx, query, func() (io.ReadCloser, error) {
 		body, writer := io.Pipe()
 		go func() { writer.CloseWithError(writeArchive(writer, names, open)) }() // ends when the body is closed

@@ -114,6 +114,7 @@ type step struct {
 	cut    map[string]bool             // packages of go test not all of whose tests have run
 	again  bool                        // what was run again last exited with 0
 	places []event.Finding             // that a compiler or linter named
+	tail   outputTail                  // of what no parser reads
 }
 
 func (f *runFlags) execute(c *cobra.Command, arguments []string) error {
@@ -219,6 +220,7 @@ func (s *step) conclude(c *cobra.Command, code int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addPlaces(code)
+	s.addCause(code)
 	told := s.run.Size() > 0 || s.output == "json" // before it is summed up
 	if s.what.base != "" && !s.update {
 		s.out.Verdict = s.known.Compare(s.run, s.what.base)

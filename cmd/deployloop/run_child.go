@@ -223,6 +223,7 @@ func (r *childReader) pass(p []byte) {
 
 // place reads one line of a tool for the place that it names.
 func (r *childReader) place() {
+	r.step.printed(r.line)
 	if f, ok := r.tool.Line(string(r.line)); ok && f.Level == "error" {
 		source := r.step.what.source()
 		f.Repository, f.Revision, f.Ref, f.Base, f.RunID, f.At = source.Repository, source.Revision, source.Ref, source.Base, source.RunID, source.At

@@ -190,7 +190,7 @@ func (r *runSender) end(run event.PipelineRun, stops *interrupts) (sent *report.
 	r.sending.Wait()
 	all := r.flush(&r.urgent, r.to.timeout) && r.flush(&r.rest, r.to.timeout)
 	if len(r.files) > 0 && all {
-		r.add(r.to.files(r.ctx, r.what, "", r.files, os.Open))
+		r.add(r.to.files(r.ctx, r.what.query(), r.files, os.Open))
 	}
 	stop()
 	release()

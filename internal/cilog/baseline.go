@@ -8,8 +8,6 @@ import (
 	"io"
 	"slices"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/deployloop/deployloop/internal/logpattern"
 )
 
@@ -17,10 +15,12 @@ import (
 const maxTemplates = 1 << 16
 
 // Baseline is what logs of a job that passed leave behind: hashes of their
-// masked lines. The zero value knows nothing.
+// masked lines. The zero value knows nothing. Many may read it at once;
+// nothing may while it learns.
 type Baseline struct {
 	known   map[uint64]struct{}
 	omitted int // lines whose template had no room
+	masker  logpattern.Masker
 }
 
 // Learn takes in a log that passed.
@@ -39,7 +39,8 @@ func (b *Baseline) learn(text string) {
 	if b.known == nil {
 		b.known = map[uint64]struct{}{}
 	}
-	hash := template(text)
+	// What lines share that differ only in numbers, hashes, paths' ids and quoted text.
+	hash := b.masker.Hash(text)
 	if _, known := b.known[hash]; !known && len(b.known) >= maxTemplates {
 		b.omitted++
 		return
@@ -50,16 +51,6 @@ func (b *Baseline) learn(text string) {
 // Len is how many templates it holds; Omitted how many lines found no room.
 func (b *Baseline) Len() int     { return len(b.known) }
 func (b *Baseline) Omitted() int { return b.omitted }
-
-// knows tells whether a log that passed had a line like this one.
-func (b *Baseline) knows(text string) bool {
-	_, known := b.known[template(text)]
-	return known
-}
-
-// template is what lines share that differ only in numbers, hashes, paths' ids
-// and quoted text.
-func template(text string) uint64 { return xxhash.Sum64String(logpattern.Mask(text)) }
 
 // MarshalText is the baseline in a line of text: its hashes, sorted.
 func (b *Baseline) MarshalText() ([]byte, error) {

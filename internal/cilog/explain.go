@@ -60,7 +60,7 @@ func (b Block) Text() string {
 type Result struct {
 	Blocks  []Block `json:"blocks"` // in the order of the log
 	Omitted int     `json:"blocks_omitted,omitempty"`
-	Unsure  bool    `json:"unsure,omitempty"`    // no line passed the threshold; the likeliest one stands for them
+	Unsure  bool    `json:"unsure,omitempty"`    // no line passed the threshold; the likeliest that speaks of an error stands for them
 	Lines   int     `json:"lines"`               // read
 	Chosen  int     `json:"chosen"`              // of them
 	Cut     int     `json:"lines_cut,omitempty"` // of which only the begin was looked at
@@ -80,7 +80,7 @@ func Explain(log io.Reader, b *Baseline) (Result, error) {
 	likeliest := line{}
 	best := math.Inf(-1)
 	r, err := scan(log, b, func(l line) {
-		if score := w.Score(l.vector); !l.blank && score > best {
+		if score := w.Score(l.vector); l.vector&speaks != 0 && score > best {
 			best, likeliest = score, l
 		}
 		e.take(l)
@@ -98,6 +98,9 @@ func Explain(log io.Reader, b *Baseline) (Result, error) {
 	slices.SortFunc(e.out.Blocks, func(a, b Block) int { return cmp.Compare(a.From, b.From) })
 	return e.out, err
 }
+
+// speaks are the features of a line that says something of an error at all.
+const speaks = Vector(1<<featError | 1<<featException | 1<<featStrong | 1<<featWeak | 1<<featAssert | 1<<featPlace)
 
 // explainer puts chosen lines together.
 type explainer struct {
@@ -170,7 +173,7 @@ func (e *explainer) close() {
 
 // finish fills in what is known of a whole block.
 func (b *Block) finish(compared bool) {
-	b.Template = template(b.best)
+	b.Template = new(logpattern.Masker).Hash(b.best)
 	for _, f := range logpattern.ParseStack(b.Text()) {
 		if logpattern.InApp(f) {
 			b.Frame = &f

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/logpattern"
 )
 
 // Logs of failed builds in testdata say line by line what is wanted: "!" is to
@@ -102,10 +104,14 @@ func TestWhatIsTold(t *testing.T) {
 	assert.Equal(t, 88, b.Frame.Line)
 	assert.Equal(t, []string{"an error that no log that passed had", "an exception", "names a line of a file", "runs through own code"}, b.Reasons)
 
+	r, err = Explain(strings.NewReader("the disk is missing\n"+strings.Repeat("all is well\n", 1000)), nil)
+	require.NoError(t, err)
+	assert.True(t, r.Unsure, "far from the end, and a word at most")
+	require.Len(t, r.Blocks, 1)
+
 	r, err = Explain(strings.NewReader("all is well\nor so it seems\n"), nil)
 	require.NoError(t, err)
-	assert.True(t, r.Unsure)
-	require.Len(t, r.Blocks, 1)
+	assert.Empty(t, r.Blocks, "no line speaks of an error")
 
 	r, err = Explain(strings.NewReader(""), nil)
 	require.NoError(t, err)
@@ -115,10 +121,11 @@ func TestWhatIsTold(t *testing.T) {
 func TestTheSameIsToldOnce(t *testing.T) {
 	r, err := Explain(strings.NewReader("[ERROR] /src/A.java:[3,7] cannot find symbol\n[INFO] x\n[ERROR] /src/A.java:[9,1] cannot find symbol\n[INFO] x\n[ERROR] Could not resolve dependencies\n"), nil)
 	require.NoError(t, err)
-	require.Len(t, r.Blocks, 3)
+	require.GreaterOrEqual(t, len(r.Blocks), 2)
+	r.Blocks[0].Score, r.Blocks[1].Score = 1, 2
 	best := r.Best(5)
-	require.Len(t, best, 2)
-	assert.GreaterOrEqual(t, best[0].Score, best[1].Score)
+	require.Len(t, best, len(r.Blocks)-1)
+	assert.Equal(t, 3, best[0].From, "the likeliest of those that say the same")
 	assert.Len(t, r.Best(1), 1)
 }
 
@@ -126,8 +133,9 @@ func TestBaseline(t *testing.T) {
 	b := new(Baseline)
 	require.NoError(t, b.Learn(strings.NewReader("took 3 s\ntook 4 s\nfetched 'a'\n")))
 	assert.Equal(t, 2, b.Len())
-	assert.True(t, b.knows("took 99 s"))
-	assert.False(t, b.knows("took long"))
+	var m logpattern.Masker
+	assert.Contains(t, b.known, m.Hash("took 99 s"))
+	assert.NotContains(t, b.known, m.Hash("took long"))
 	text, err := b.MarshalText()
 	require.NoError(t, err)
 	again := new(Baseline)

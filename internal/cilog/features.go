@@ -1,6 +1,12 @@
 package cilog
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/deployloop/deployloop/internal/logpattern"
+)
 
 // The features of a line. All are 0 or 1: present or not.
 const (
@@ -37,7 +43,6 @@ const (
 	featRepeats                // an error above says the same
 	featNewSinceVerdict        // it is new and comes after the verdict
 	featBare                   // it continues without level, indent or form
-	featOften                  // two lines or more above are like it
 	featNear                   // one of the last 50 lines
 	featClose                  // one of the last 300 lines
 	featCount
@@ -51,7 +56,7 @@ var featureNames = [featCount]string{
 	featIndented: "indented", featContinues: "continues", featHeadNew: "continues something new", featHeadError: "continues an error",
 	featHeadNewError: "continues a new error", featHeadException: "continues an exception", featHeadWarn: "continues a warning", featHeadHelp: "continues help",
 	featFar: "far below its head", featAfterError: "after an error", featAfterPlace: "after an error in a file", featAfterVerdict: "after the verdict", featAfterHelp: "after help", featRepeats: "says an error again",
-	featNewSinceVerdict: "new after the verdict", featBare: "bare", featOften: "often", featNear: "near the end", featClose: "close to the end",
+	featNewSinceVerdict: "new after the verdict", featBare: "bare", featNear: "near the end", featClose: "close to the end",
 }
 
 // FeatureName is what reports call a feature.
@@ -71,7 +76,7 @@ func (v *Vector) set(f int, is bool) {
 	}
 }
 
-// maxSeen bounds the lines that later ones may repeat.
+// maxSeen bounds the errors that later ones may repeat.
 const maxSeen = 1 << 16
 
 // maxBare is how many lines without a level may continue one that has one.
@@ -83,6 +88,7 @@ const maxMessage = 5
 // state is what the lines before tell of the next one.
 type state struct {
 	baseline   *Baseline
+	masker     logpattern.Masker
 	head       Vector // of the line that the following continue; 0: none
 	offset     int    // lines since the head
 	levelled   bool   // the head has a level, so lines without one continue it
@@ -90,11 +96,11 @@ type state struct {
 	sincePlace int    // lines since one that names a line of a file
 	sinceHelp  int    // lines since one of help
 	verdict    bool
-	seen       map[uint64]byte // lines by what they say behind their level: how often, at most 2
+	seen       map[uint64]struct{} // errors, by what they say behind their level
 }
 
 func newState(b *Baseline) *state {
-	return &state{baseline: b, sinceErr: far, sincePlace: far, sinceHelp: far, seen: map[uint64]byte{}}
+	return &state{baseline: b, sinceErr: far, sincePlace: far, sinceHelp: far, seen: map[uint64]struct{}{}}
 }
 
 const far = 1 << 30
@@ -113,7 +119,10 @@ func (s *state) line(text string) (v Vector, blank bool) {
 	v.set(featWarn, lvl == levelWarn)
 	v.set(featInfo, lvl == levelInfo)
 	s.words(&v, text, rest, lvl)
-	known := s.baseline != nil && s.baseline.knows(text)
+	known := false // to a log that passed
+	if s.baseline != nil {
+		_, known = s.baseline.known[s.masker.Hash(text)]
+	}
 	speaks := v.has(featStrong) || v.has(featException)
 	v.set(featNew, !known)
 	v.set(featNewError, !known && (lvl == levelError || v.has(featException)))
@@ -135,7 +144,14 @@ func (s *state) line(text string) (v Vector, blank bool) {
 		}
 	}
 	s.verdict = s.verdict || v.has(featVerdict)
-	s.count(&v, rest, lvl == levelError || speaks)
+	if lvl == levelError || speaks {
+		hash := xxhash.Sum64String(rest)
+		_, again := s.seen[hash]
+		v.set(featRepeats, again)
+		if len(s.seen) < maxSeen {
+			s.seen[hash] = struct{}{}
+		}
+	}
 	return v, false
 }
 
@@ -160,15 +176,4 @@ func (s *state) follow(v *Vector, text, rest string, lvl level, indented, known 
 	v.set(featHeadHelp, s.head.has(featHelp))
 	v.set(featFar, s.offset > 20)
 	s.head |= *v & (1 << featException)
-}
-
-// count tells whether lines above say the same.
-func (s *state) count(v *Vector, rest string, speaks bool) {
-	h := template(rest)
-	n, known := s.seen[h]
-	v.set(featRepeats, known && speaks)
-	v.set(featOften, n >= 2)
-	if known || len(s.seen) < maxSeen {
-		s.seen[h] = min(n+1, 2)
-	}
 }

@@ -135,11 +135,20 @@ var words = func() map[string]byte {
 }()
 
 // phrases of two words that neither word says alone.
-var phrases = map[string]byte{
-	"could not": wordStrong, "not found": wordStrong, "no such": wordStrong, "does not": wordWeak, "did not": wordWeak, "not exist": wordStrong, "timed out": wordStrong,
-	"out of": wordWeak, "not resolve": wordStrong, "not find": wordStrong, "was not": wordWeak, "is not": wordWeak, "not a": wordWeak, "not defined": wordStrong, "no space": wordStrong,
-	"space left": wordStrong, "not be": wordWeak, "not supported": wordStrong, "not allowed": wordStrong, "permission denied": wordStrong, "not match": wordStrong, "core dumped": wordStrong,
-	"went wrong": wordStrong, "not enough": wordStrong,
+var phrases = map[string]map[string]byte{
+	"could":      {"not": wordStrong},
+	"not":        {"found": wordStrong, "exist": wordStrong, "resolve": wordStrong, "find": wordStrong, "a": wordWeak, "defined": wordStrong, "be": wordWeak, "supported": wordStrong, "allowed": wordStrong, "match": wordStrong, "enough": wordStrong},
+	"no":         {"such": wordStrong, "space": wordStrong},
+	"does":       {"not": wordWeak},
+	"did":        {"not": wordWeak},
+	"timed":      {"out": wordStrong},
+	"out":        {"of": wordWeak},
+	"was":        {"not": wordWeak},
+	"is":         {"not": wordWeak},
+	"space":      {"left": wordStrong},
+	"permission": {"denied": wordStrong},
+	"core":       {"dumped": wordStrong},
+	"went":       {"wrong": wordStrong},
 }
 
 // vocabulary is the union of what the words and phrases of a line say. Counts of
@@ -178,7 +187,9 @@ func vocabulary(s string) (kinds byte) {
 		} else {
 			kinds |= k
 		}
-		kinds |= phrases[before+" "+w]
+		if second, ok := phrases[before]; ok {
+			kinds |= second[w]
+		}
 		before = w
 	}
 	return kinds | pending

@@ -28,30 +28,28 @@ func (w *Weights) Score(v Vector) float64 {
 var (
 	Compared = Weights{
 		Feature: [featCount]float64{
-			featNew: 4.18, featNewError: 3.8, featNewWord: 0.71, featError: 0.17, featWarn: -0.81,
-			featInfo: -1.09, featStrong: 0.21, featWeak: 1.12, featAssert: 0.39, featException: 0.89,
-			featFrame: 0.3, featPlace: 2.59, featVerdict: -1.86, featHelp: -2.5, featSummary: -0.19,
-			featProgress: -1.42, featCommand: -0.31, featIndented: -0.16, featContinues: -0.26, featHeadNew: 2.96,
-			featHeadError: 0.14, featHeadNewError: 3.39, featHeadException: 0.5, featHeadWarn: 0.47, featHeadHelp: -0.01,
-			featFar: 1.04, featAfterError: -1.36, featAfterPlace: 1.22, featAfterVerdict: -0.38, featAfterHelp: -1.09,
-			featRepeats: 0.05, featNewSinceVerdict: 1.69, featBare: -0.79, featOften: -0.16, featNear: 0.03,
-			featClose: 0.74,
+			featNew: 4.18, featNewError: 3.83, featNewWord: 0.68, featError: 0.13, featWarn: -0.84,
+			featInfo: -1.06, featStrong: 0.22, featWeak: 1.12, featAssert: 0.4, featException: 0.87,
+			featFrame: 0.33, featPlace: 2.52, featVerdict: -1.85, featHelp: -2.47, featSummary: -0.17,
+			featProgress: -1.48, featCommand: -0.3, featIndented: -0.15, featContinues: -0.24, featHeadNew: 2.98,
+			featHeadError: 0.13, featHeadNewError: 3.39, featHeadException: 0.51, featHeadWarn: 0.47, featHeadHelp: -0.01,
+			featFar: 1.04, featAfterError: -1.39, featAfterPlace: 1.21, featAfterVerdict: -0.43, featAfterHelp: -1.06,
+			featRepeats: 0.44, featNewSinceVerdict: 1.74, featBare: -0.78, featNear: 0.06, featClose: 0.79,
 		},
-		Bias:      -9.66,
-		Threshold: 0.00,
+		Bias:      -9.76,
+		Threshold: -0.25,
 	}
 	Alone = Weights{
 		Feature: [featCount]float64{
-			featNew: -0.49, featNewError: 2.88, featNewWord: 1.01, featError: 0.6, featWarn: -0.92,
-			featInfo: -1.93, featStrong: 0.89, featWeak: 1.57, featAssert: 1.13, featException: 1.26,
-			featFrame: 2.04, featPlace: 2.32, featVerdict: -1.78, featHelp: -2.52, featSummary: -0.33,
-			featProgress: -0.91, featCommand: -0.71, featIndented: 0.23, featContinues: 0.15, featHeadNew: 0.15,
-			featHeadError: 0.75, featHeadNewError: 3.41, featHeadException: 1.22, featHeadWarn: 0.41, featHeadHelp: -0.21,
-			featFar: 0.42, featAfterError: -0.33, featAfterPlace: 0.86, featAfterVerdict: 0.62, featAfterHelp: -1.16,
-			featRepeats: -1.35, featNewSinceVerdict: 0.62, featBare: -1.15, featOften: -0.09, featNear: 2.59,
-			featClose: 5.12,
+			featNew: -0.5, featNewError: 2.68, featNewWord: 0.85, featError: 0.5, featWarn: -0.98,
+			featInfo: -1.98, featStrong: 0.98, featWeak: 1.55, featAssert: 1.18, featException: 1.2,
+			featFrame: 2.18, featPlace: 2.25, featVerdict: -1.78, featHelp: -2.39, featSummary: -0.3,
+			featProgress: -0.98, featCommand: -0.75, featIndented: 0.21, featContinues: 0.13, featHeadNew: 0.13,
+			featHeadError: 0.7, featHeadNewError: 3.46, featHeadException: 1.22, featHeadWarn: 0.41, featHeadHelp: -0.22,
+			featFar: 0.41, featAfterError: -0.37, featAfterPlace: 0.69, featAfterVerdict: 0.61, featAfterHelp: -1.08,
+			featRepeats: -0.9, featNewSinceVerdict: 0.61, featBare: -1.22, featNear: 2.69, featClose: 5.29,
 		},
-		Bias:      -12.33,
+		Bias:      -12.45,
 		Threshold: -0.50,
 	}
 )

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deployloop/deployloop/internal/cilog"
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/report"
 )
@@ -42,6 +43,23 @@ type Baseline struct {
 	Tools    map[string]bool      `json:"tools,omitempty"`    // that findings came from
 	Measures map[string]*Series   `json:"measures,omitempty"` // benchmarks, durations and coverage
 	Left     int                  `json:"left_out,omitempty"` // entries beyond the limit, never taken in
+	// Logs is what the last log of each job that passed left behind.
+	Logs map[string]*cilog.Baseline `json:"logs,omitempty"`
+}
+
+// maxLogs bounds the jobs whose logs are known.
+const maxLogs = 100
+
+// LearnLog takes in the log of a job that passed, in place of the one before.
+func (b *Baseline) LearnLog(job string, log *cilog.Baseline) {
+	if b.Logs == nil {
+		b.Logs = map[string]*cilog.Baseline{}
+	}
+	if _, known := b.Logs[job]; !known && len(b.Logs) >= maxLogs {
+		b.Left++
+		return
+	}
+	b.Logs[job] = log
 }
 
 // Standing is a finding that stands, or stood not long ago.
@@ -81,6 +99,7 @@ func NewBaseline() *Baseline {
 
 // fill makes the maps that are not there, and drops what is null in a file.
 func (b *Baseline) fill() {
+	b.Logs = without(b.Logs)
 	b.Tests, b.Findings, b.Measures = without(b.Tests), without(b.Findings), without(b.Measures)
 	if b.Tools == nil {
 		b.Tools = map[string]bool{}

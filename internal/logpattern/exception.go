@@ -68,6 +68,16 @@ func Mask(line string) string {
 	return string(s.text)
 }
 
+// Masker hashes masked lines without an allocation a line. It is not safe for
+// concurrent use.
+type Masker struct{ scanner scanner }
+
+// Hash is that of Mask(line).
+func (m *Masker) Hash(line string) uint64 {
+	m.scanner.scan(line)
+	return xxhash.Sum64(m.scanner.text)
+}
+
 // typeOf reads "com.acme.CartException: message" at the head of a trace whose
 // reporter gave no type.
 func typeOf(message, stacktrace string) string {

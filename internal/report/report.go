@@ -31,18 +31,19 @@ const (
 	LCOV       Kind = "lcov"
 	BenchJSON  Kind = "bench-json"
 	Events     Kind = "events" // deployloop's own, one JSON object a line
+	Log        Kind = "log"    // what a build printed; never detected, since any text could be one
 )
 
 // parsers by kind.
 var parsers = map[Kind]func(*parse) error{
 	JUnit: parseJUnit, GoTest: parseGoTest, GoTestJSON: parseGoTestJSON, SARIF: parseSARIF,
 	GoCover: parseGoCover, Cobertura: parseCobertura, LCOV: parseLCOV, BenchJSON: parseBenchJSON,
-	Events: parseEvents,
+	Events: parseEvents, Log: parseLog,
 }
 
 // Kinds are all kinds, in the order in which help texts list them.
 func Kinds() []Kind {
-	return []Kind{JUnit, GoTest, GoTestJSON, SARIF, GoCover, Cobertura, LCOV, BenchJSON, Events}
+	return []Kind{JUnit, GoTest, GoTestJSON, SARIF, GoCover, Cobertura, LCOV, BenchJSON, Events, Log}
 }
 
 // ParseKind is the kind of that name; "" means detect.
@@ -115,6 +116,7 @@ type Source struct {
 	Repository, Revision, RunID string
 	Ref, Base                   string    // branch, and the revision it is compared with
 	At                          time.Time // stands in for times that the report lacks
+	Job                         Job       // whose log it is; of no other kind
 }
 
 // ErrUnknownKind is wrapped when a report's kind cannot be told from its begin.

@@ -15,7 +15,7 @@ import (
 
 const helpText = `deployloop cicd receiver
   POST /v1/deployments      JSON: service, and revision or version; see deployloop mark --help
-  POST /v1/reports          ?revision=COMMIT: JUnit, go test, SARIF, coverage, benchmarks; see deployloop report --help
+  POST /v1/reports          ?revision=COMMIT: JUnit, go test, SARIF, coverage, benchmarks, logs of builds; see deployloop report --help
   POST /webhooks/github     X-Hub-Signature-256 with github.secret
   POST /webhooks/gitea      X-Gitea-Signature with gitea.secret; Forgejo too
   POST /webhooks/gitlab     X-Gitlab-Token: gitlab.secret

@@ -36,6 +36,7 @@ type cicdReceiver struct {
 	authenticator extensionauth.Server // nil without auth
 	seen          *deliveries
 	memory        *runMemory
+	logs          *logMemory
 	heard         heard
 	counts        *selfMetrics
 	runs          *runMetrics
@@ -59,7 +60,7 @@ func newReceiver(set receiver.Settings, cfg *Config) (*cicdReceiver, error) {
 	}
 	return &cicdReceiver{
 		cfg: cfg, set: set, logger: set.Logger, now: time.Now,
-		seen: newDeliveries(), memory: newRunMemory(), counts: counts, runs: runs,
+		seen: newDeliveries(), memory: newRunMemory(), logs: newLogMemory(), counts: counts, runs: runs,
 	}, nil
 }
 

@@ -36,6 +36,9 @@ func (r *cicdReceiver) takeReports(w http.ResponseWriter, req *http.Request) ans
 		return *refusal
 	}
 	source.At = r.now().UTC()
+	if kind == report.Log {
+		source.Job.Known = r.logs.known(source)
+	}
 	in := &reportIntake{receiver: r, req: req, source: source}
 	body := &movingBody{
 		in:      http.MaxBytesReader(w, req.Body, r.cfg.MaxReportSize),
@@ -59,6 +62,9 @@ func (r *cicdReceiver) takeReports(w http.ResponseWriter, req *http.Request) ans
 	if in.told.Broken > 0 || err != nil {
 		return answer{status: http.StatusBadRequest, outcome: outcomeBadInput, reason: "a report could not be read whole", body: in.told}
 	}
+	if kind == report.Log && source.Job.Passed {
+		r.logs.passed(source)
+	}
 	return answer{status: http.StatusAccepted, outcome: outcomeAccepted, body: in.told}
 }
 
@@ -68,7 +74,7 @@ func reportSource(query url.Values) (report.Source, report.Kind, *answer) {
 		refusal := refuse(http.StatusBadRequest, outcomeBadInput, format, args...)
 		return report.Source{}, "", &refusal
 	}
-	known := []string{"revision", "kind", "repository", "ref", "base", "run_id"}
+	known := []string{"revision", "kind", "repository", "ref", "base", "run_id", "pipeline", "job", "result"}
 	for key, values := range query {
 		if !slices.Contains(known, key) {
 			return fail("unknown key %q in the query; known are %s", key[:min(len(key), 40)], strings.Join(known, ", "))
@@ -84,7 +90,15 @@ func reportSource(query url.Values) (report.Source, report.Kind, *answer) {
 	if err != nil {
 		return fail("%s", err)
 	}
+	result := query.Get("result")
+	switch {
+	case kind != report.Log && query.Get("pipeline")+query.Get("job")+result != "":
+		return fail("pipeline, job and result are of kind=log; other reports say it themselves")
+	case result != "" && result != "success" && result != "failure":
+		return fail("result %q is neither success nor failure", result)
+	}
 	return report.Source{
+		Job:        report.Job{Pipeline: query.Get("pipeline"), Name: query.Get("job"), Passed: result == "success"},
 		Repository: query.Get("repository"), Revision: query.Get("revision"), RunID: query.Get("run_id"),
 		Ref: strings.TrimPrefix(query.Get("ref"), "refs/heads/"), Base: query.Get("base"),
 	}, kind, nil

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,65 @@ func (r *running) named(name string) []plog.LogRecord {
 		}
 	}
 	return found
+}
+
+// A log that fails is held against the last one of its job that passed.
+func TestLogsOfAJob(t *testing.T) {
+	r := start(t, wiring{})
+	post := func(query, log string) {
+		t.Helper()
+		status, told := r.report(t, "revision=a&repository=acme/shop&kind=log&pipeline=ci&"+query, []byte(log), nil)
+		require.Equal(t, http.StatusAccepted, status)
+		require.Equal(t, 1, told.Tests)
+	}
+	const noisy = "ERROR: could not restore the cache\n"
+	post("job=compile", noisy+"ERROR: no space left on device\n")
+	post("job=compile&result=success", noisy)
+	post("job=compile&result=failure", noisy+"ERROR: no space left on device\n")
+	post("job=other", noisy)
+	var said []string
+	for _, record := range r.named(event.NameTestResult) {
+		result, err := eventotlp.DecodeTestResult(pcommon.NewResource(), record)
+		require.NoError(t, err)
+		require.Equal(t, "ci", result.Suite)
+		said = append(said, result.Case+" "+result.Status+" "+result.Message)
+	}
+	require.Len(t, said, 4)
+	require.Contains(t, said[0], "[compile] fail")
+	require.Contains(t, said[0], "restore the cache")
+	require.Equal(t, "[compile] pass ", said[1])
+	require.Contains(t, said[2], "no space left on device")
+	require.NotContains(t, said[2], "restore the cache", "the log that passed had it too")
+	require.Contains(t, said[3], "restore the cache", "another job's logs are its own")
+
+	status, text, _ := r.post("/v1/reports?revision=a&job=compile", []byte(junit), asXML)
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Contains(t, text, "kind=log")
+	status, text, _ = r.post("/v1/reports?revision=a&kind=log&result=odd", []byte(noisy), nil)
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Contains(t, text, "success nor failure")
+}
+
+func TestLogMemoryIsBounded(t *testing.T) {
+	m := newLogMemory()
+	of := func(job int) report.Source {
+		s := report.Source{Repository: "acme/shop", Job: report.Job{Name: strconv.Itoa(job), Passed: true}}
+		s.Job.Known = m.known(s)
+		return s
+	}
+	for i := range maxLogJobs + 5 {
+		s := of(i)
+		require.NoError(t, s.Job.Known.Learn(strings.NewReader("a\nb\n")))
+		m.passed(s)
+	}
+	require.Equal(t, maxLogJobs, m.jobs.Len())
+	require.Equal(t, 2*maxLogJobs, m.templates)
+	failed := of(0)
+	failed.Job.Passed = false
+	require.Nil(t, m.known(failed), "forgotten")
+	failed = of(maxLogJobs)
+	failed.Job.Passed = false
+	require.Equal(t, 2, m.known(failed).Len())
 }
 
 func TestReport(t *testing.T) {

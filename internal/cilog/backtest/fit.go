@@ -259,21 +259,26 @@ func solve(a [][]float64, y []float64) []float64 {
 	return x
 }
 
-// threshold finds the one with the best mean F1 on the cases.
+// threshold finds the middle of the nats in which the mean F1 on the cases is
+// best: its single best value is one of chance, since a few lines make it.
 func threshold(cases []prepared, w cilog.Weights) float64 {
-	scores := make([][]float64, len(cases))
-	for i, c := range cases {
-		scores[i] = c.scores(w)
-	}
-	best, at := -1.0, 0.0
-	for t := -4.0; t <= 4; t += .25 {
-		var list []Score
-		for i, c := range cases {
-			list = append(list, c.judge(cilog.Choose(scores[i], t), both))
-		}
-		if f1 := mean(list).MeanF1; f1 > best {
-			best, at = f1, t
+	const lowest, steps, perNat = -4.0, 33, 4
+	f1 := make([]float64, steps)
+	for _, c := range cases {
+		scores := c.scores(w)
+		for i := range f1 {
+			f1[i] += c.judge(cilog.Choose(scores, lowest+float64(i)/perNat), both).F1
 		}
 	}
-	return at
+	best, at := -1.0, 0
+	for i := perNat; i < steps-perNat; i++ {
+		sum := 0.0
+		for _, x := range f1[i-perNat : i+perNat+1] {
+			sum += x
+		}
+		if sum > best {
+			best, at = sum, i
+		}
+	}
+	return lowest + float64(at)/perNat
 }
