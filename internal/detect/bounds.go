@@ -11,7 +11,7 @@ func (w *watch) setTests(sec int64) {
 			t = nil
 		}
 		if t == nil {
-			var from *[latencyBins]float32
+			var from *window[float32]
 			if int(o.index) < len(w.base.Ops) {
 				from = w.base.Ops[o.index].Sketch
 			}
@@ -22,13 +22,13 @@ func (w *watch) setTests(sec int64) {
 				continue
 			}
 			total := 0.
-			for _, n := range from {
+			for _, n := range from.N {
 				total += float64(n)
 			}
 			if total < enough {
 				continue
 			}
-			made, ok := newLatencyTest(from, layout)
+			made, ok := newLatencyTest(from.all(), layout)
 			if !ok {
 				continue
 			}
@@ -87,10 +87,8 @@ func (w *watch) addSketch(sec int64, s *Source, op int32, k *sketch) {
 		}
 		w.olds = growTo(w.olds, max(len(w.olds), int(op)+1))
 		if w.olds[op] == nil {
-			w.olds[op] = new([latencyBins]float32)
+			w.olds[op] = new(window[float32])
 		}
-		for i, n := range k.n {
-			w.olds[op][k.first+i] += float32(n)
-		}
+		k.addTo(w.olds[op])
 	}
 }

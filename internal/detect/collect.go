@@ -273,7 +273,7 @@ func (e *Engine) drainSketches(s *service, source *Source, sec int64, frozen boo
 			}
 			s.eachWatch(func(w *watch) { w.addSketch(sec, source, op, k) })
 		}
-		clear(k.n)
+		clear(k.N)
 		k.dirty = false
 	}
 	source.sketched = source.sketched[:0]

@@ -249,7 +249,7 @@ var slowWanted = [slowTails]float64{.5, .1, .01}
 
 // newSlowCurves takes the bounds nearest the wanted tail shares of a sketch;
 // nil where it has none that serve.
-func newSlowCurves(sketch *[latencyBins]float32) *slowCurves {
+func newSlowCurves(sketch [latencyBins]float32) *slowCurves {
 	t, ok := newLatencyTest(sketch, nil)
 	if !ok {
 		return nil
@@ -273,13 +273,13 @@ func apart(a, b float64) float64 { return math.Abs(math.Log(math.Max(a, 1e-6) / 
 func (s *slowCurves) add(step int64, k *sketch) {
 	n := 0.
 	var x [slowTails]float64
-	for i, c := range k.n {
+	for i, c := range k.N {
 		if c == 0 {
 			continue
 		}
 		n += float64(c)
 		for t, b := range s.Bounds {
-			if k.first+i > int(b) {
+			if k.First+i > int(b) {
 				x[t] += float64(c)
 			}
 		}

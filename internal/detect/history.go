@@ -1,6 +1,10 @@
 package detect
 
-import "github.com/deployloop/deployloop/internal/event"
+import (
+	"slices"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
 
 // History is what a service did before a deployment: sums that forget a sixth
 // every ten minutes (so they speak of about the last hour), and ten minutes of
@@ -26,7 +30,7 @@ type history struct {
 
 type opHistory struct {
 	N, Failed, Timed float64
-	Sketch           *[latencyBins]float32
+	Sketch           *window[float32] // nil: nothing timed yet
 	Recent           *ring
 	Errors           *curve      // nil: nothing yet
 	Aside            bool        // it is no part of the service's requests
@@ -211,13 +215,11 @@ func (h *history) addPattern(index int32, n float64, line bool) {
 func (h *history) addSketch(sec int64, index int32, s *sketch) {
 	o := h.op(index)
 	if o.Sketch == nil {
-		o.Sketch = new([latencyBins]float32)
+		o.Sketch = new(window[float32])
 	}
-	for i, n := range s.n {
-		o.Sketch[s.first+i] += float32(n)
-	}
+	s.addTo(o.Sketch)
 	if o.Slow == nil && o.Timed >= slowEnough {
-		o.Slow = newSlowCurves(o.Sketch)
+		o.Slow = newSlowCurves(o.Sketch.all())
 	}
 	if o.Slow != nil {
 		o.Slow.add(sec/slowSteps, s)
@@ -271,8 +273,8 @@ func (h *history) scale(by float64) {
 		o.Failed *= by
 		o.Timed *= by
 		if o.Sketch != nil {
-			for j := range o.Sketch {
-				o.Sketch[j] *= float32(by)
+			for j := range o.Sketch.N {
+				o.Sketch.N[j] *= float32(by)
 			}
 		}
 	}
@@ -324,11 +326,9 @@ func (h *history) adopt(fresh *history) *history {
 		o.Recent, o.Late = from.Recent.clone(), from.Late.clone()
 		if from.Sketch != nil {
 			if o.Sketch == nil {
-				o.Sketch = new([latencyBins]float32)
+				o.Sketch = new(window[float32])
 			}
-			for j := range o.Sketch {
-				o.Sketch[j] += from.Sketch[j]
-			}
+			o.Sketch.add(from.Sketch)
 		}
 	}
 	out.Patterns = growTo(out.Patterns, max(len(out.Patterns), len(fresh.Patterns)))
@@ -345,8 +345,7 @@ func (h *history) clone() *history {
 	out.Ops = append([]opHistory(nil), h.Ops...)
 	for i := range out.Ops {
 		if s := out.Ops[i].Sketch; s != nil {
-			c := *s
-			out.Ops[i].Sketch = &c
+			out.Ops[i].Sketch = &window[float32]{slices.Clone(s.N), s.First}
 		}
 		out.Ops[i].Recent, out.Ops[i].Late = out.Ops[i].Recent.clone(), out.Ops[i].Late.clone()
 		if e := out.Ops[i].Errors; e != nil {
@@ -378,7 +377,10 @@ func (h *history) finite() bool {
 			}
 		}
 		if o.Sketch != nil {
-			for _, n := range o.Sketch {
+			if !o.Sketch.fits() {
+				return false
+			}
+			for _, n := range o.Sketch.N {
 				sum += float64(n)
 			}
 		}
@@ -411,9 +413,9 @@ func (o *opHistory) beyond(bound int16) (x, w float64) {
 	if o.Sketch == nil {
 		return 0, 0
 	}
-	for i, n := range o.Sketch {
+	for i, n := range o.Sketch.N {
 		w += float64(n)
-		if i > int(bound) {
+		if o.Sketch.First+i > int(bound) {
 			x += float64(n)
 		}
 	}

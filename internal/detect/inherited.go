@@ -63,7 +63,7 @@ func (o *opHistory) latency() (mean, variance, n float64) {
 		return 0, 0, 0
 	}
 	low, squares := 0., 0.
-	for bin, x := range o.Sketch {
+	for bin, x := range o.Sketch.all() {
 		high := float64(latencyBounds[min(bin, len(latencyBounds)-1)])
 		t := (low + high) / 2
 		mean += float64(x) * t

@@ -87,7 +87,7 @@ const latencyTolerance = 1.25
 // newLatencyTest finds the bounds nearest the wanted tail shares of a sketch,
 // among those of its layout (nil: all of the engine's). A bound serves only
 // where the control's tail lies in [5e-4, .95].
-func newLatencyTest(sketch *[latencyBins]float32, layout *Layout) (*latencyTest, bool) {
+func newLatencyTest(sketch [latencyBins]float32, layout *Layout) (*latencyTest, bool) {
 	total := 0.
 	for _, c := range sketch {
 		total += float64(c)

@@ -40,7 +40,7 @@ const (
 	windowBins     = 36 // of a histogram that holds what was counted
 	sourceOpSize   = 3*int64(unsafe.Sizeof(cell{})) + int64(unsafe.Sizeof(sketch{})+unsafe.Sizeof(window[float32]{})) + 2*4*windowBins + mapEntry + 32
 	sourcePatSize  = 3*4 + 8 + 1 + 4 + mapEntry
-	historyOpSize  = int64(unsafe.Sizeof(opHistory{})) + int64(unsafe.Sizeof(curve{})) + 2*int64(unsafe.Sizeof(ring{})) + int64(unsafe.Sizeof(slowCurves{})) + 4*latencyBins
+	historyOpSize  = int64(unsafe.Sizeof(opHistory{})) + int64(unsafe.Sizeof(curve{})) + 2*int64(unsafe.Sizeof(ring{})) + int64(unsafe.Sizeof(slowCurves{})+unsafe.Sizeof(window[float32]{})) + 4*windowBins
 	operationSize  = int64(unsafe.Sizeof(operation{})) + mapEntry + 100
 	patternSize    = int64(unsafe.Sizeof(pattern{})) + int64(unsafe.Sizeof(patternHistory{})) + mapEntry + 200
 	indicatorSize  = int64(unsafe.Sizeof(indicator{})) + 2*mapEntry

@@ -105,6 +105,15 @@ type sketch struct {
 	dirty bool
 }
 
+// addTo adds its counts to others.
+func (k *sketch) addTo(w *window[float32]) {
+	for i, n := range k.N {
+		if n > 0 {
+			*w.at(k.First + i) += float32(n)
+		}
+	}
+}
+
 type keptExample struct {
 	pattern bool // else an operation
 	index   int32

@@ -17,18 +17,14 @@ const (
 func (s *Source) addSlowness(op int32, k *sketch) {
 	s.slowness = growTo(s.slowness, max(len(s.slowness), int(op)+1))
 	slow := &s.slowness[op]
-	for i, n := range k.n {
-		if n > 0 {
-			*slow.at(k.first + i) += float32(n)
-		}
-	}
+	k.addTo(slow)
 	total := float32(0)
-	for _, n := range slow.n {
+	for _, n := range slow.N {
 		total += n
 	}
 	if total > slownessLimit {
-		for i := range slow.n {
-			slow.n[i] /= 2
+		for i := range slow.N {
+			slow.N[i] /= 2
 		}
 	}
 }
@@ -53,9 +49,9 @@ func (w *watch) instanceSpread(op int32, bound int16, tail float64, complement b
 		}
 		beyond, all := 0., 0.
 		slow := &s.slowness[op]
-		for i, c := range slow.n {
+		for i, c := range slow.N {
 			all += float64(c)
-			if slow.first+i > int(bound) != complement {
+			if slow.First+i > int(bound) != complement {
 				beyond += float64(c)
 			}
 		}

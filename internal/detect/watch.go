@@ -29,7 +29,7 @@ type watch struct {
 
 	base  *history // the control's past, as it stood when the watch opened
 	fresh *history // what the new cohort does; nil once it was adopted or discarded
-	olds  []*[latencyBins]float32
+	olds  []*window[float32]
 
 	members                map[*Source]cohort
 	spoken                 map[*Source]bool

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,9 +17,14 @@ func TestWindowHoldsWhatWasCounted(t *testing.T) {
 			*w.at(bin)++
 			all[bin]++
 		}
-		var got [latencyBins]uint32
-		copy(got[w.first:], w.n)
-		require.Equal(t, all, got)
-		require.LessOrEqual(t, w.first+len(w.n), latencyBins)
+		require.Equal(t, all, w.all())
+		require.True(t, w.fits())
+		twice := w
+		twice.N = slices.Clone(w.N)
+		twice.add(&w)
+		for i := range all {
+			all[i] *= 2
+		}
+		require.Equal(t, all, twice.all())
 	})
 }
