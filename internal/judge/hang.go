@@ -3,7 +3,9 @@ package judge
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -93,36 +95,51 @@ func seconds(s float64) time.Duration {
 // durationKey is where a baseline keeps how long a job takes.
 func durationKey(p event.PipelineRun) string { return Key(p.Pipeline, jobName(p)) + "\x1fduration" }
 
-// ended ends what was said of a job that hung. It is looked for among the branch's
-// problems too, since the run may be one that a restart lost.
-func (s *Store) ended(r *openRun, p event.PipelineRun, now time.Time) {
+// over takes out a job that ended, and with a whole run every job of it that still
+// seems to go on: the word of a job's own end may be lost. The jobs of a later
+// attempt, which has the same id, go on.
+func (s *Store) over(r *openRun, p event.PipelineRun, now time.Time) {
+	how := "ended"
+	if p.Result != "" {
+		how += " with " + p.Result
+	}
+	whole := p.Task == "" && p.TaskID == ""
+	for key, job := range r.pipelines {
+		if whole && job.ID == p.ID && job.Source == p.Source && job.Attempt <= p.Attempt && key != jobKey(p) {
+			delete(r.pipelines, key)
+			s.ended(r, job, "it is not known how the job ended, but its run "+how, now)
+		}
+	}
+	delete(r.pipelines, jobKey(p))
+	if !p.StartedAt.IsZero() && p.FinishedAt.After(p.StartedAt) {
+		how += " after " + p.FinishedAt.Sub(p.StartedAt).Round(time.Second).String()
+	}
+	s.ended(r, p, "the job "+how, now)
+}
+
+// ended ends what was said of a job that hung. It is looked for in what was said
+// before and among the branch's problems too, since the run may be one that a
+// restart lost.
+func (s *Store) ended(r *openRun, p event.PipelineRun, how string, now time.Time) {
 	key := hanging(p).Key()
 	delete(r.said, key)
+	r.before.Judgements = slices.DeleteFunc(slices.Clone(r.before.Judgements), func(j event.Judgement) bool { return j.Key() == key })
 	a := s.problems[r.branch][key]
 	if a == nil || a.Commit != r.revision {
 		return
 	}
-	how := "ended with " + p.Result
-	if p.Result == "" {
-		how = "ended"
-	}
-	if !p.StartedAt.IsZero() && p.FinishedAt.After(p.StartedAt) {
-		how += " after " + p.FinishedAt.Sub(p.StartedAt).Round(time.Second).String()
-	}
-	a.end(key, &event.Closure{Reason: event.ClosedRecovered, Revision: r.revision, Detail: "the job " + how, By: "deployloop", At: now})
+	a.end(key, &event.Closure{Reason: event.ClosedRecovered, Revision: r.revision, Detail: how, By: "deployloop", At: now})
 	s.settleAlerts(r.branch, now)
+	for _, other := range s.runs {
+		if other.branch == r.branch {
+			delete(other.said, key) // where it still hangs it is told anew, as that commit's
+		}
+	}
 }
 
 // explained tells whether it is said what failed in a run. That a job hangs says
 // nothing of why another fails.
 func (r *openRun) explained() bool {
-	if r.run.failed > 0 || len(r.before.Judgements) > 0 {
-		return true
-	}
-	for _, j := range r.said {
-		if j.Call != event.Hanging {
-			return true
-		}
-	}
-	return false
+	other := func(j event.Judgement) bool { return j.Call != event.Hanging }
+	return r.run.failed > 0 || slices.ContainsFunc(r.before.Judgements, other) || slices.ContainsFunc(slices.Collect(maps.Values(r.said)), other)
 }

@@ -103,6 +103,99 @@ func TestHangThatEndsClosesItsAlert(t *testing.T) {
 	require.Equal(t, event.NewFailure, b.open()[0].Feedback.Judgements[0].Call)
 }
 
+// after is the same bench behind a restart, which loses the runs under way.
+func (b *bench) after() *bench {
+	saved, err := b.Dirty()
+	require.NoError(b.t, err)
+	again := newBench(b.t)
+	again.now = b.now
+	for _, value := range saved {
+		require.NoError(b.t, again.Load(value))
+	}
+	for _, f := range b.feedback {
+		again.Resume(f, again.now)
+	}
+	for id, a := range b.alerts {
+		again.Adopt(a)
+		again.alerts[id] = a
+	}
+	return again
+}
+
+// A job that hung when the process ended and fails afterwards is a failure, and
+// hangs no more.
+func TestHangOverARestartThatFailsIsToldOf(t *testing.T) {
+	b := newBench(t)
+	b.usual(15)
+	started := b.now
+	b.job(100, "executing", "", started)
+	b.tick(30 * time.Minute)
+	require.Equal(t, []string{"hanging [unit]"}, said(b.feedback["aaaaaa100"]))
+	hang := b.open()[0].ID
+
+	b = b.after()
+	b.tick(time.Second)
+	b.job(100, "finished", "timeout", started)
+	b.tick(time.Second)
+	require.False(t, b.alerts[hang].Open)
+	require.Len(t, b.open(), 1, "it failed")
+	require.Equal(t, event.NewFailure, b.open()[0].Feedback.Judgements[0].Call)
+	require.Equal(t, []string{"new_failure [unit]"}, said(b.feedback["aaaaaa100"]))
+	b.tick(time.Hour)
+	require.Equal(t, []string{"new_failure [unit]"}, said(b.feedback["aaaaaa100"]))
+	require.Equal(t, event.Regressed, b.feedback["aaaaaa100"].State)
+}
+
+// The word of a job's end may be lost: that of its run's end ends it as well, but not
+// the jobs of a later attempt.
+func TestJobEndsWithItsRun(t *testing.T) {
+	for attempt, open := range map[int]int{1: 0, 2: 1} {
+		b := newBench(t)
+		b.usual(15)
+		started := b.now
+		job := event.PipelineRun{ID: "100", Pipeline: "CI", Task: "unit", TaskID: "j100", Attempt: attempt, State: "executing", Source: "github",
+			Repository: "acme/shop", Ref: "main", Revision: "aaaaaa100", StartedAt: started}
+		b.PipelineRun(job, b.now)
+		b.tick(30 * time.Minute)
+		require.Len(t, b.open(), 1)
+		id := b.open()[0].ID
+
+		run := job
+		run.Task, run.TaskID, run.Attempt, run.State, run.Result, run.FinishedAt = "", "", 1, "finished", "cancellation", b.now
+		b.PipelineRun(run, b.now)
+		b.tick(time.Second)
+		require.Len(t, b.open(), open, "attempt %d", attempt)
+		b.tick(time.Hour)
+		require.Len(t, b.open(), open, "attempt %d", attempt)
+		if open == 0 {
+			require.Equal(t, "it is not known how the job ended, but its run ended with cancellation", b.alerts[id].Closure.Detail)
+			require.False(t, b.feedback["aaaaaa100"].Running)
+			require.Empty(t, said(b.feedback["aaaaaa100"]))
+		}
+	}
+}
+
+// Two commits' jobs hang: when the first one's ends, the second's is told of.
+func TestHangOfASecondCommitOutlivesTheFirst(t *testing.T) {
+	b := newBench(t)
+	b.usual(15)
+	started := b.now
+	b.job(100, "executing", "", started)
+	b.job(101, "executing", "", started)
+	b.tick(30 * time.Minute)
+	require.Len(t, b.open(), 1, "one thing is wrong")
+	first := b.open()[0]
+	runs := map[string]int{"aaaaaa100": 100, "aaaaaa101": 101}
+	b.job(runs[first.Commit], "finished", "cancellation", started)
+	b.tick(time.Second)
+	require.Len(t, b.open(), 1)
+	second := b.open()[0]
+	require.NotEqual(t, first.Commit, second.Commit)
+	b.job(runs[second.Commit], "finished", "cancellation", started)
+	b.tick(time.Second)
+	require.Empty(t, b.open())
+}
+
 func TestJobsThatAreNotTakenForHanging(t *testing.T) {
 	for name, c := range map[string]struct {
 		runs    int

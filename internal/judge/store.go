@@ -267,15 +267,13 @@ func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
 	}
 	r := s.open(p.Repository, p.Ref, p.Revision, now)
 	r.id, r.url = cmp.Or(r.id, p.ID), cmp.Or(r.url, p.URL)
-	id := jobKey(p)
 	if p.State != "finished" {
 		if len(r.pipelines) < s.options.Limits.Runs {
-			r.pipelines[id] = p
+			r.pipelines[jobKey(p)] = p
 		}
 		return
 	}
-	delete(r.pipelines, id)
-	s.ended(r, p, now)
+	s.over(r, p, now)
 	name := jobName(p)
 	t := event.TestResult{Suite: p.Pipeline, Case: "[" + name + "]", Status: "pass", Repository: p.Repository, Revision: p.Revision,
 		Ref: p.Ref, RunID: p.ID, At: p.FinishedAt, Message: "the job ended with " + p.Result}
