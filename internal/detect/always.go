@@ -174,8 +174,9 @@ func (w *watch) unprompted(sec int64) Unprompted {
 // the service was first seen show what is usual.
 func (s *service) examplesAnew() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, source := range s.sources {
+	sources := slices.Clone(s.sources) // s.mu is the leaf of the lock order
+	s.mu.Unlock()
+	for _, source := range sources {
 		source.mu.Lock()
 		clear(source.opKept)
 		clear(source.patKept)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -292,4 +293,26 @@ func TestNeighboursOfABadDeploymentWhoseWatchEnded(t *testing.T) {
 	require.NotNil(t, s.e.order[1].always)
 	caller.errors = .2
 	require.Empty(t, during(s, pods, 120, nil))
+}
+
+// Requests of new operations take a source's lock and then the service's; an
+// anomaly that is brewing must not take them the other way round.
+func TestExamplesAnewBesideNewOperations(t *testing.T) {
+	s := newSim(1, Config{Limits: Limits{Operations: 20}})
+	var pods []*pod
+	for i := range 8 {
+		pods = append(pods, s.pod("1", i, 0, 0))
+	}
+	var all sync.WaitGroup
+	for _, p := range pods {
+		all.Go(func() {
+			for i := range 20_000 {
+				p.source.Request(Request{Operation: strconv.Itoa(i), End: s.sec * second}, nil)
+			}
+		})
+	}
+	for range 20_000 {
+		pods[0].source.service.examplesAnew()
+	}
+	all.Wait()
 }
