@@ -14,8 +14,11 @@ import (
 	"github.com/deployloop/deployloop/internal/logpattern"
 )
 
-// maxRules is how many rules of one run are remembered.
-const maxRules = 50_000
+// What is remembered of one run's rules.
+const (
+	maxRules     = 50_000
+	maxRuleBytes = 16 << 20
+)
 
 // sarif is the state of reading one run of a SARIF log (2.1.0 §3.14; 2.0 and the
 // 2.2 draft read alike). Results are streamed; rules, which they refer to, are
@@ -25,6 +28,8 @@ type sarif struct {
 	w         *jsonWalk
 	tool      string
 	rules     []sarifRule
+	rulesSize int // bytes
+	rulesLeft int // that are not remembered
 	byID      map[string]int
 	toolLate  bool
 	results   int
@@ -104,6 +109,9 @@ func (s *sarif) run() error {
 	if s.unplaced > 0 {
 		s.p.problem("a run lists its artifacts after its results: of %d results the file is not known", s.unplaced)
 	}
+	if s.rulesLeft > 0 {
+		s.p.problem("a run has more than %d rules or %d MiB of them: %d were left out, so that findings of them may lack their level and text", maxRules, maxRuleBytes>>20, s.rulesLeft)
+	}
 	if s.toolLate {
 		s.p.problem("a run names its tool after its results: they were read without tool and rules")
 	}
@@ -146,7 +154,7 @@ func (s *sarif) artifact() error {
 		return s.w.skip()
 	})
 	if len(s.artifacts) < maxRules {
-		s.artifacts = append(s.artifacts, cut(uri, maxName))
+		s.artifacts = append(s.artifacts, kept(uri, maxName))
 	}
 	return err
 }
@@ -287,7 +295,7 @@ func (s *sarif) ruleOf(f *event.Finding, index float64) sarifRule {
 	id, _, _ := strings.Cut(f.Rule, "/") // a rule may be told by a part of it: CA1000/1
 	for _, id := range []string{f.Rule, id} {
 		if i, known := s.byID[id]; known {
-			return s.rules[min(i, len(s.rules)-1)]
+			return s.rules[i]
 		}
 	}
 	return sarifRule{}

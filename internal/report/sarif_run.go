@@ -1,5 +1,10 @@
 package report
 
+import (
+	"strings"
+	"unsafe"
+)
+
 // What a run of a SARIF log says beside its results: rules, and the levels asked for.
 
 func (s *sarif) component(driver bool) error {
@@ -13,19 +18,29 @@ func (s *sarif) component(driver bool) error {
 				if err := s.rule(&rule); err != nil {
 					return err
 				}
-				if len(s.byID) < maxRules {
-					if _, known := s.byID[rule.id]; !known && rule.id != "" {
-						s.byID[rule.id] = len(s.rules)
-					}
-					if driver || len(s.rules) < maxRules {
-						s.rules = append(s.rules, rule)
-					}
-				}
+				s.keep(rule)
 				return nil
 			})
 		}
 		return s.w.skip()
 	})
+}
+
+// keep remembers a rule. Once one is left out so are all that follow: results name
+// rules by their place in the list.
+func (s *sarif) keep(rule sarifRule) {
+	size := int(unsafe.Sizeof(rule)) + len(rule.id) + len(rule.level) + len(rule.text)
+	for id, text := range rule.messages {
+		size += 2*int(unsafe.Sizeof(id)) + len(id) + len(text)
+	}
+	if s.rulesLeft > 0 || len(s.rules) == maxRules || s.rulesSize+size > maxRuleBytes {
+		s.rulesLeft++
+		return
+	}
+	if _, known := s.byID[rule.id]; !known && rule.id != "" {
+		s.byID[rule.id] = len(s.rules)
+	}
+	s.rules, s.rulesSize = append(s.rules, rule), s.rulesSize+size
 }
 
 func (s *sarif) rule(rule *sarifRule) error {
@@ -41,14 +56,16 @@ func (s *sarif) rule(rule *sarifRule) error {
 				return s.w.skip()
 			})
 		case "shortDescription":
-			return s.words(&rule.text, nil, nil)
+			err := s.words(&rule.text, nil, nil)
+			rule.text = kept(rule.text, maxMessage)
+			return err
 		case "messageStrings":
 			rule.messages = map[string]string{}
 			return s.w.object(func(id string) error {
 				var text string
 				err := s.words(&text, nil, nil)
 				if len(rule.messages) < 100 {
-					rule.messages[cut(id, maxName)] = cut(text, maxMessage)
+					rule.messages[kept(id, maxName)] = kept(text, maxMessage)
 				}
 				return err
 			})
@@ -111,3 +128,11 @@ func (s *sarif) invocation() error {
 
 // maxOverrides is how many levels a run may ask for.
 const maxOverrides = 1000
+
+// kept is cut for what is held: a part of a long string would hold all of it.
+func kept(s string, limit int) string {
+	if len(s) <= limit {
+		return cut(s, limit)
+	}
+	return strings.Clone(cut(s, limit))
+}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -127,4 +128,24 @@ func TestSARIFFingerprints(t *testing.T) {
 	require.Equal(t, own, print(`{"ruleId":"A","message":{"text":"reworded"},"partialFingerprints":{"primaryLocationLineHash":"39fa2ee980eb94b0:1","primaryLocationStartColumnFingerprint":"9"},`+at("7")+`}`))
 	require.NotEqual(t, own, print(`{"ruleId":"A","message":{"text":"x"},"partialFingerprints":{"primaryLocationLineHash":"39fa2ee980eb94b0:2"},`+at("3")+`}`), "the second of two like lines")
 	require.Equal(t, print(`{"ruleId":"A","fingerprints":{"v1":"a","v2":"b"}}`), print(`{"ruleId":"A","fingerprints":{"v2":"b"}}`), "the newest print counts")
+}
+
+// Rules beyond what is remembered are counted, and none stands in for another.
+func TestSARIFRulesAreBounded(t *testing.T) {
+	many := strings.Repeat(`{"id":"R","defaultConfiguration":{"level":"note"}},`, maxRules) + `{"id":"D","defaultConfiguration":{"level":"error"}}`
+	large := strings.Repeat(`{"shortDescription":{"text":"`+strings.Repeat("x", maxMessage)+`"}},`, maxRuleBytes/maxMessage) + `{"id":"D","shortDescription":{"text":"small"}}`
+	for name, rules := range map[string]string{"many": many, "large": large} {
+		t.Run(name, func(t *testing.T) {
+			items, sum, err := all(t, SARIF, `{"runs":[{"tool":{"driver":{"name":"vet","rules":[`+rules+`]},"extensions":[{"rules":[{"id":"X","defaultConfiguration":{"level":"error"}}]}]},
+				"results":[{"ruleId":"D","message":{"text":"a"}},{"ruleId":"X","message":{"text":"b"}},{"rule":{"index":0,"toolComponent":{"index":0}},"message":{"text":"c"}}]}]}`)
+			require.NoError(t, err)
+			require.Len(t, items, 3)
+			for i, rule := range []string{"D", "X", "(no rule)"} {
+				require.Equal(t, rule, items[i].Finding.Rule)
+				require.Equal(t, "warning", items[i].Finding.Level)
+			}
+			require.Len(t, sum.Problems, 1)
+			require.Regexp(t, `a run has more than 50000 rules or 16 MiB of them: [1-9]\d* were left out`, sum.Problems[0])
+		})
+	}
 }

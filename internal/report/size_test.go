@@ -69,6 +69,8 @@ func TestMemoryIsConstant(t *testing.T) {
 		"SARIF, many results":      {head: `{"runs":[{"results":[{"ruleId":"a"}`, body: `,{"ruleId":"a","level":"error","message":{"text":"b"},"codeFlows":[{"threadFlows":[]}]}`, tail: `]}]}`},
 		"SARIF, one string":        {head: `{"runs":[{"results":[{"ruleId":"a","message":{"text":"`, body: block, tail: `"}}]}]}`},
 		"SARIF, one result":        {head: `{"runs":[{"results":[{"ruleId":"a","codeFlows":[0`, body: `,{"x":[1,2,3],"y":"z"}`, tail: `]}]}]}`},
+		"SARIF, rules without id":  {head: `{"runs":[{"tool":{"driver":{"rules":[{"id":"r"}`, body: `,{"shortDescription":{"text":"` + block + `"}}`, tail: `]}},"results":[{"ruleId":"r"}]}]}`},
+		"SARIF, rules of one id":   {head: `{"runs":[{"tool":{"driver":{"rules":[{"id":"r"}`, body: `,{"id":"r","messageStrings":{"a":{"text":"b"}}}`, tail: `]}},"results":[{"ruleId":"r"}]}]}`},
 		"go test, one line":        {head: "=== RUN   TestA\n", body: block, tail: "\n--- FAIL: TestA (0.1s)\nFAIL\tp\t0.1s\n"},
 		"go test, much output":     {head: "=== RUN   TestA\n", body: block + "\n", tail: "\n--- FAIL: TestA (0.1s)\nFAIL\tp\t0.1s\n"},
 		"go test, endless":         {head: "", body: "=== RUN   TestA\n    a_test.go:1: x\n--- FAIL: TestA (0.1s)\n", tail: "FAIL\tp\t0.1s\n"},
