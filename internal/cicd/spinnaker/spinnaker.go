@@ -2,6 +2,7 @@
 package spinnaker
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -107,9 +108,12 @@ func (h *hook) pipeline(phase string, d cicd.Delivery) cicd.Intake {
 	run.Result = resultOf(e.Status)
 	in := cicd.Intake{Runs: []cicd.Run{{PipelineRun: run}}}
 	for i := range e.Stages {
-		if s := &e.Stages[i]; s.Status == "SUCCEEDED" || s.Status == "TERMINAL" { // not NOT_STARTED, SKIPPED, CANCELED
-			in.Deployments = append(in.Deployments, e.deployments(s)...)
+		s := &e.Stages[i]
+		if s.Status == "RUNNING" { // Orca cancels what goes on after it told the end
+			s.Status = "CANCELED"
 		}
+		s.EndTime.Time = cicd.FirstTime(s.EndTime.Time, run.FinishedAt)
+		in.Deployments = append(in.Deployments, e.deployments(s)...)
 		if len(in.Deployments) >= maxDeployments {
 			break
 		}
@@ -138,7 +142,7 @@ func (h *hook) stage(phase string, d cicd.Delivery) cicd.Intake {
 		run.State, run.StartedAt = "executing", cicd.FirstTime(began, h.Details.Created.Time, d.ReceivedAt)
 		s.Status, s.StartTime.Time, s.EndTime.Time = "RUNNING", run.StartedAt, time.Time{}
 	} else {
-		run.State, run.StartedAt = "finished", began
+		run.State, run.StartedAt, s.StartTime.Time = "finished", began, began
 		run.FinishedAt = cicd.FirstTime(h.Content.EndTime.Time, s.EndTime.Time, h.Details.Created.Time, d.ReceivedAt)
 		if s.Status == "RUNNING" || s.Status == "" { // the execution is as it was just before
 			s.Status = map[string]string{"complete": "SUCCEEDED", "failed": "TERMINAL", "canceled": "CANCELED"}[phase]
@@ -153,11 +157,7 @@ func (h *hook) stage(phase string, d cicd.Delivery) cicd.Intake {
 			run.Steps = append(run.Steps, step)
 		}
 	}
-	in := cicd.Intake{Runs: []cicd.Run{run}}
-	if s.Status == "RUNNING" || s.Status == "SUCCEEDED" || s.Status == "TERMINAL" {
-		in.Deployments = e.deployments(s)
-	}
-	return in
+	return cicd.Intake{Runs: []cicd.Run{run}, Deployments: e.deployments(s)}
 }
 
 // run is what every run of the execution has.
@@ -227,44 +227,114 @@ func (e *execution) chosenBy() string {
 // maxDeployments is the most that one execution can bring.
 const maxDeployments = 100
 
-// deployments are what a deploy stage deploys, one an account.
-func (e *execution) deployments(s *stage) []event.Deployment {
-	if s.Type != "deploy" && s.Type != "deployManifest" || e.Application == "" {
-		return nil
+// status is what a stage's status says of a deployment; "" where it never began.
+func (s *stage) status() event.DeploymentStatus {
+	switch s.Status {
+	case "RUNNING":
+		return event.DeploymentStarted
+	case "SUCCEEDED":
+		return event.DeploymentSucceeded
+	case "TERMINAL":
+		return event.DeploymentFailed
+	case "CANCELED", "STOPPED", "FAILED_CONTINUE":
+		if !s.StartTime.IsZero() { // it may have rolled out some of it
+			return event.DeploymentFailed
+		}
 	}
-	version := e.version()
-	var images, accounts []string
+	return ""
+}
+
+// over holds for statuses that are final.
+func over(status string) bool {
+	switch status {
+	case "SUCCEEDED", "TERMINAL", "CANCELED", "STOPPED", "FAILED_CONTINUE", "SKIPPED":
+		return true
+	}
+	return false
+}
+
+// goal is a deployment of an execution to one account.
+type goal struct{ id, account string }
+
+// goals are what a deploy stage deploys, and whereto. An execution deploys one thing
+// to an account, in one stage or in several (a canary, then all), unless only the
+// manifests tell what it is, and differ.
+func (e *execution) goals(s *stage) (version string, goals []goal) {
+	if s.Type != "deploy" && s.Type != "deployManifest" || e.Application == "" {
+		return "", nil
+	}
+	var images []string
 	for _, m := range s.Context.Manifests {
 		for _, c := range m.Spec.Template.Spec.Containers {
 			images = append(images, c.Image)
 		}
 	}
-	version = cicd.FirstText(version, cicd.CommonTag(images))
-	if version == "" && e.revision() == "" {
-		return nil
+	tag := cicd.CommonTag(images)
+	if version = cicd.FirstText(e.version(), tag); version == "" && e.revision() == "" {
+		return "", nil
 	}
+	var accounts []string
 	if s.Context.Account != "" {
 		accounts = []string{s.Context.Account}
 	}
 	for _, c := range s.Context.Clusters { // of a deploy stage to server groups
 		accounts = append(accounts, c.Account)
 	}
-	var deployments []event.Deployment
 	seen := map[string]bool{"": true}
 	for _, account := range accounts {
-		if seen[account] || len(deployments) >= maxDeployments {
+		if seen[account] || len(goals) >= maxDeployments {
 			continue
 		}
 		seen[account] = true
+		id := "spinnaker:" + cicd.Cut(e.ID, 128) + ":" + cicd.Cut(account, 128)
+		if e.version() == "" && e.revision() == "" {
+			id += ":" + cicd.Cut(tag, 128)
+		}
+		goals = append(goals, goal{id, account})
+	}
+	return version, goals
+}
+
+// remaining holds where another stage is yet to do its part.
+func (e *execution) remaining(s *stage, g goal) bool {
+	for i := range e.Stages {
+		other := &e.Stages[i]
+		if other == s || over(other.Status) {
+			continue
+		}
+		if _, goals := e.goals(other); slices.Contains(goals, g) {
+			return true
+		}
+	}
+	return false
+}
+
+// deployments are what a deploy stage deploys, one an account. It succeeded when the
+// last of its stages did.
+func (e *execution) deployments(s *stage) []event.Deployment {
+	version, goals := e.goals(s)
+	status := s.status()
+	if status == "" {
+		return nil
+	}
+	var deployments []event.Deployment
+	for _, g := range goals {
 		d := event.Deployment{
-			Aliases:     []string{"spinnaker:" + cicd.Cut(e.ID, 128) + ":" + cicd.Cut(account, 128)},
+			Aliases:     []string{g.id},
 			Service:     cicd.Cut(e.Application, cicd.MaxText),
-			Environment: cicd.Cut(account, cicd.MaxText),
+			Environment: cicd.Cut(g.account, cicd.MaxText),
 			Version:     cicd.Cut(version, cicd.MaxText),
 			Revision:    cicd.Cut(e.revision(), 64),
 			StartedAt:   s.StartTime.Time,
 			FinishedAt:  s.EndTime.Time,
-			Status:      map[string]event.DeploymentStatus{"RUNNING": event.DeploymentStarted, "SUCCEEDED": event.DeploymentSucceeded, "TERMINAL": event.DeploymentFailed}[s.Status],
+			Status:      status,
+		}
+		if status == event.DeploymentSucceeded && e.Status != "SUCCEEDED" && e.remaining(s, g) {
+			if over(e.Status) {
+				d.Status = event.DeploymentFailed
+			} else {
+				d.Status, d.FinishedAt = event.DeploymentStarted, time.Time{}
+			}
 		}
 		d.Sources = []event.Source{{
 			Name: event.SourceSpinnaker, ID: d.Aliases[0], At: cicd.FirstTime(d.FinishedAt, d.StartedAt),
