@@ -256,7 +256,7 @@ func (in *reportIntake) done(name string, sum report.Summary, err error) error {
 func (in *reportIntake) flush() error {
 	batch := in.batch
 	in.batch, in.size = cicd.Intake{}, 0
-	in.receiver.memory.follow(&batch)
+	in.receiver.memory.follow(&batch, in.receiver.now())
 	if in.failure = in.receiver.send(in.req.Context(), "reports", batch); in.failure != nil {
 		return errPipeline
 	}

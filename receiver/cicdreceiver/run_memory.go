@@ -3,6 +3,7 @@ package cicdreceiver
 import (
 	"strings"
 	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -16,11 +17,21 @@ import (
 // first.
 type runMemory struct {
 	mu   sync.Mutex
-	runs *lru.Cache[string, event.PipelineRun]
+	runs *lru.Cache[string, knownRun]
 }
 
+// knownRun is what was told of a run last.
+type knownRun struct {
+	event.PipelineRun
+	heard time.Time
+	again time.Time // when it was heard that the run goes on once more, see goesOn
+}
+
+// lateWord is how long after a run's end word of before may still come.
+const lateWord = 30 * time.Second
+
 func newRunMemory() *runMemory {
-	runs, err := lru.New[string, event.PipelineRun](maxActiveRuns)
+	runs, err := lru.New[string, knownRun](maxActiveRuns)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
@@ -30,11 +41,11 @@ func newRunMemory() *runMemory {
 // follow fills what the runs leave out with what was told before, and takes out
 // word that came late, of before a run's end: forges deliver side by side and
 // again, and such a run would be taken to go on for ever.
-func (m *runMemory) follow(in *cicd.Intake) {
+func (m *runMemory) follow(in *cicd.Intake, now time.Time) {
 	runs := in.Runs
 	in.Runs = nil
 	for _, run := range runs {
-		if m.complete(&run.PipelineRun) {
+		if m.complete(&run.PipelineRun, now) {
 			in.Runs = append(in.Runs, run)
 		}
 	}
@@ -45,13 +56,26 @@ func (m *runMemory) follow(in *cicd.Intake) {
 
 // complete is false for what came late. A finished run stays known until it is
 // forgotten, so that one told again is as complete.
-func (m *runMemory) complete(run *event.PipelineRun) bool {
+func (m *runMemory) complete(run *event.PipelineRun, now time.Time) bool {
 	key := runIdentity(*run)
+	var again time.Time
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if before, ok := m.runs.Get(key); ok {
 		if before.State == "finished" && run.State != "finished" && !run.QueuedAt.After(before.FinishedAt) && !run.StartedAt.After(before.FinishedAt) {
-			return false
+			if !before.goesOn(*run, now) {
+				return false
+			}
+			before.again = now
+		}
+		if again = before.again; !again.IsZero() { // its own times are the first attempt's
+			run.QueuedAt = again
+			if run.State != "finished" {
+				run.StartedAt = time.Time{}
+			}
+			if run.State == "executing" {
+				run.StartedAt = again
+			}
 		}
 		if run.QueuedAt.IsZero() {
 			run.QueuedAt = before.QueuedAt
@@ -71,8 +95,14 @@ func (m *runMemory) complete(run *event.PipelineRun) bool {
 	if run.TaskID != "" {
 		m.asItsRun(run)
 	}
-	m.runs.Add(key, *run)
+	m.runs.Add(key, knownRun{*run, now, again})
 	return true
+}
+
+// goesOn tells a pipeline that is retried from late word. GitLab's keeps its id and
+// its times of creation and start; its jobs are new ones.
+func (r knownRun) goesOn(run event.PipelineRun, now time.Time) bool {
+	return run.Source == event.SourceGitLab && run.TaskID == "" && now.Sub(r.heard) > lateWord
 }
 
 // asItsRun names the branch of a job as its run does: a job's own event says "main"

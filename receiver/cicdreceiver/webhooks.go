@@ -137,7 +137,7 @@ func (r *cicdReceiver) takeDelivery(req *http.Request, name string, delivery cic
 	if err != nil {
 		return refuse(http.StatusBadRequest, outcomeBadInput, "%s", err)
 	}
-	r.memory.follow(&in)
+	r.memory.follow(&in, r.now())
 	if in.Ignored != "" {
 		taken = true
 		return answer{status: http.StatusOK, outcome: outcomeIgnored, reason: "ignored: " + in.Ignored}
