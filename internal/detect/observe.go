@@ -22,7 +22,6 @@ func (w *watch) observe(sec int64, k *scratch) {
 		}
 		k.pairs, w.pairs = w.pairs, nil
 	}()
-	w.unheard = w.ready == 0 && w.deployed(sec)
 	for _, p := range w.hot {
 		w.hits[p].sec = [3]float64{}
 	}
@@ -58,6 +57,7 @@ func (w *watch) observe(sec int64, k *scratch) {
 			}
 		}
 	}
+	w.unheard = w.ready == 0 && w.deployed(sec)
 	for i := range k.samples {
 		x := &k.samples[i]
 		if !x.aside {

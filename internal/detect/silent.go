@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,9 +25,10 @@ func (w *watch) deployed(sec int64) bool {
 // spell is what a service did in one of the last two seconds: by then all of
 // its environment was counted.
 type spell struct {
-	sec      int64
-	requests float64
-	seen     map[string]float64 // calls of it that succeeded, as each caller sees it; nil: nobody asks
+	sec       int64
+	requests  float64
+	succeeded float64            // of them
+	seen      map[string]float64 // calls of it that succeeded, as each caller sees it; nil: nobody asks
 }
 
 // dwell keeps a second of the service.
@@ -40,6 +42,7 @@ func (s *service) dwell(sec int64, k *scratch) {
 		c := &k.samples[i]
 		if !c.aside {
 			x.requests += float64(c.cell.n)
+			x.succeeded += float64(c.cell.n - c.cell.failed)
 		} else if x.seen != nil && c.source.origin.Caller != "" {
 			x.seen[c.source.origin.Caller] += float64(c.cell.n - c.cell.failed)
 		}
@@ -47,7 +50,7 @@ func (s *service) dwell(sec int64, k *scratch) {
 }
 
 // dependents are the callers of the service, and how many of their calls to it
-// succeeded for each of their own requests in the last ten minutes.
+// succeeded for each of their own requests that did, in the last ten minutes.
 func (w *watch) dependents() map[string]float64 {
 	out := map[string]float64{}
 	for k := range w.base.Ops {
@@ -60,8 +63,10 @@ func (w *watch) dependents() map[string]float64 {
 		if s == nil {
 			continue
 		}
-		calls, callBins := paceOf(w.base.Ops[k].Recent)
-		requests, bins := paceOf(&s.history.Recent)
+		theirs, own := w.base.Ops[k].Recent, &s.history.Recent
+		both := min(theirs.Filled, own.Filled) // neither counts before the other did
+		calls, callBins := theirs.successes(both)
+		requests, bins := own.successes(both)
 		if callBins >= dependentBins && bins >= dependentBins && calls > 0 && requests > 0 {
 			out[caller] = calls / requests
 		}
@@ -71,10 +76,16 @@ func (w *watch) dependents() map[string]float64 {
 
 const dependentBins = 6 // ten seconds each, in which both were heard
 
-// paceOf is the successes a second of a ring, and its bins.
-func paceOf(r *ring) (pace float64, bins int) {
-	r.course(func(n, failed float64) { pace, bins = pace+n-failed, bins+1 })
-	return pace / (binSeconds * float64(max(bins, 1))), bins
+// successes of the last full bins, and in how many of them anything was heard.
+func (r *ring) successes(last uint8) (sum float64, heard int) {
+	for k := uint8(1); k <= last; k++ {
+		n, failed := r.bin(r.back(k))
+		sum += n - failed
+		if n > 0 {
+			heard++
+		}
+	}
+	return sum, heard
 }
 
 // caller is another service of the environment whose version is the one that
@@ -92,24 +103,25 @@ func (w *watch) caller(name string) *service {
 }
 
 // stepUnheard counts the last second's successful calls, as callers see them,
-// against as many as they made of old for so many requests: in seconds of the
-// service's traffic, whose part these calls are.
+// against as many as they made of old for so many requests that succeed (one
+// that fails may have done so before its call): in seconds of the service's
+// traffic, whose part these calls are.
 func (w *watch) stepUnheard(i *indicator, sec int64) {
 	l := &i.levels[0]
 	done := w.engine.clock.second(w.d.FinishedAt)
 	since := sec - done - int64(w.engine.cfg.Warmup.Seconds())
 	last := w.service.spells[(sec-1)&1]
-	if since < 1 || since > trafficFor || last.sec != sec-1 || l.base.Exposure < 60 || l.base.Events < 60 {
+	if since < 1 || since > trafficFor || last.sec != sec-1 || last.seen == nil || l.base.Exposure < 60 || l.base.Events < 60 {
 		w.held = counts{}
 		return
 	}
 	expected, calls := 0., 0.
-	for name, each := range w.depend {
+	for _, name := range slices.Sorted(maps.Keys(w.depend)) { // sums must not depend on the order
 		s := w.caller(name)
 		if s == nil || s.spells[(sec-1)&1].sec != sec-1 {
 			continue
 		}
-		expected += each * s.spells[(sec-1)&1].requests
+		expected += w.depend[name] * s.spells[(sec-1)&1].succeeded
 		calls += last.seen[name]
 	}
 	if expected <= 0 {

@@ -16,6 +16,7 @@ func TestNewVersionThatIsNeverHeard(t *testing.T) {
 		calls, fails   float64 // of a request of its callers, and the share that fails
 		lull, goes     bool    // its callers' own load ends; the rollout is not done yet
 		callersChanged bool    // they were deployed at the same time
+		callersFail    bool    // all their requests fail, by themselves
 		want           event.VerdictState
 		why            string
 	}{
@@ -25,6 +26,7 @@ func TestNewVersionThatIsNeverHeard(t *testing.T) {
 		"load or telemetry ends":         {lull: true, want: event.Inconclusive},
 		"the rollout goes on":            {goes: true, want: event.Inconclusive},
 		"its callers call nobody by now": {callersChanged: true, want: event.Inconclusive},
+		"its callers fail before a call": {callersFail: true, want: event.Inconclusive},
 	} {
 		for seed := range uint64(3) {
 			x := newTiers(seed)
@@ -47,7 +49,7 @@ func TestNewVersionThatIsNeverHeard(t *testing.T) {
 						break
 					}
 					for _, caller := range []*Source{x.web, x.mobile} {
-						caller.Request(Request{Operation: "POST /order", End: end, Duration: 4e6}, nil)
+						caller.Request(Request{Operation: "POST /order", End: end, Duration: 4e6, Failed: c.callersFail}, nil)
 						if c.calls > 0 {
 							caller.Call(Call{Callee: "payments", End: end, Duration: 3e6, Failed: x.rng.Float64() < c.fails})
 						}
@@ -65,4 +67,51 @@ func TestNewVersionThatIsNeverHeard(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A deployment may be announced when it is done long since: what its callers
+// saw before is not known, and not nothing. It may first be heard seconds later.
+func TestADeploymentThatIsAnnouncedLate(t *testing.T) {
+	for _, silent := range []int{0, 2} {
+		x := newTiers(1)
+		play := func(seconds int, heard bool) {
+			for range seconds {
+				end := x.sec*second + second/2
+				for range 300 {
+					x.web.Request(Request{Operation: "POST /order", End: end, Duration: 4e6}, nil)
+					x.web.Call(Call{Callee: "payments", End: end, Duration: 3e6})
+					if heard {
+						x.payments.Request(Request{Operation: "POST /pay", End: end, Duration: 2e6}, nil)
+					}
+				}
+				x.tick()
+			}
+		}
+		play(600, true)
+		began := time.Unix(x.sec, 0)
+		x.payments = x.source("payments", "2")
+		play(40, true)
+		x.e.Watch(event.Deployment{ID: "payments", Service: "payments", Environment: "prod", Version: "2", PreviousVersion: "1",
+			StartedAt: began, FinishedAt: began.Add(time.Second), Status: event.DeploymentSucceeded}, event.Advise)
+		require.NotEmpty(t, x.e.watches["payments"].depend)
+		for k := range 60 {
+			play(1, k >= silent)
+			v, _ := x.e.Verdict("payments")
+			require.NotEqual(t, event.Regressed, v.State, "heard after %d seconds, in second %d: %s", silent, k, v.Detail)
+		}
+	}
+}
+
+// A caller that was silent for long, and calls since it is not, depends as much
+// as one that always did.
+func TestDependentsByTheTimeOfBoth(t *testing.T) {
+	x := newTiers(1)
+	x.web.Request(Request{Operation: "POST /order", End: x.sec * second}, nil)
+	for range 500 {
+		x.payments.Request(Request{Operation: "POST /pay", End: x.sec * second}, nil)
+		x.tick()
+	}
+	x.play(100)
+	x.e.Watch(event.Deployment{ID: "payments", Service: "payments", Environment: "prod", Version: "2", PreviousVersion: "1", StartedAt: time.Unix(x.sec, 0)}, event.Advise)
+	require.InDelta(t, 1, x.e.watches["payments"].depend["web"], .1)
 }
