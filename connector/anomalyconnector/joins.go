@@ -207,7 +207,8 @@ func (j *joins) resolve(now time.Time) {
 	}
 	j.mu.Lock()
 	came := j.waiting
-	j.waiting = append(kept, came...)
+	kept = append(kept, came...)
+	j.waiting = kept
 	j.mu.Unlock()
 	clear(came)
 	j.spare = came[:0]

@@ -132,7 +132,7 @@ func (s *state) line(text string) (v Vector, blank bool) {
 	v.set(featAfterHelp, s.sinceHelp <= 12)
 	v.set(featAfterError, s.sinceErr <= 3)
 	v.set(featAfterPlace, s.sincePlace <= 3)
-	s.follow(&v, text, rest, lvl, indented || deep, known)
+	s.follow(&v, rest, lvl, indented || deep, known)
 
 	s.sinceErr, s.sincePlace, s.sinceHelp = s.sinceErr+1, s.sincePlace+1, s.sinceHelp+1
 	if v.has(featHelp) {
@@ -156,7 +156,7 @@ func (s *state) line(text string) (v Vector, blank bool) {
 }
 
 // follow tells whether the line continues a head above, and of what kind.
-func (s *state) follow(v *Vector, text, rest string, lvl level, indented, known bool) {
+func (s *state) follow(v *Vector, rest string, lvl level, indented, known bool) {
 	bare := lvl == levelNone && !indented && !v.has(featFrame) && !strings.HasPrefix(rest, "Caused") && !strings.HasPrefix(rest, "Also:")
 	switch {
 	case s.head == 0, v.has(featVerdict), v.has(featHelp), v.has(featCommand), v.has(featProgress), v.has(featSummary),

@@ -73,12 +73,12 @@ func TestWarmUpIsLearnt(t *testing.T) {
 		require.Equal(t, s.warmup, again.order[0].warmup)
 
 		x.deploy("d", "2", "1")
-		canary := x.start("2", 60)
+		x.start("2", 60)
 		x.play(400, func() bool { return x.state("d") != event.Watching && x.state("d") != "" })
 		require.Equal(t, event.Healthy, x.state("d"), "seed %d: %s", seed, x.last["d"].Detail)
 
 		x.deploy("e", "3", "2")
-		canary = x.start("3", 60)
+		canary := x.start("3", 60)
 		canary.errors = .3
 		x.play(20, nil)
 		require.Equal(t, event.Regressed, x.state("e"), "seed %d: failures wait for no warm-up", seed)

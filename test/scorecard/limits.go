@@ -70,12 +70,12 @@ func shareLLR(rng *rand.Rand, rate, truth, p0, p1 float64) float64 {
 // independent draws, for whoever knows all but whether and when: the delay of
 // the likelihood ratio test, and of the most likely second of onset, known
 // rates given, a minute later. NaN where the watch ended first.
-func limitOf(seed uint64, s shape, f fault, watch int) (delay, onset float64) {
+func limitOf(seed uint64, s shape, f fault) (delay, onset float64) {
 	rng := rand.New(rand.NewPCG(seed, 0x11a17))
 	delay, onset = math.NaN(), math.NaN()
 	best, sum, at := 0., 0., 0
 	evidence := 0.
-	for age := range watch {
+	for age := range watchSeconds {
 		strength := f.strength(age)
 		l := 0.
 		if age >= f.after {
@@ -155,7 +155,7 @@ func limitsOf(z size, seed uint64) limits {
 		return d
 	}
 	delay := func(s shape, f fault) []float64 {
-		return draw(func(seed uint64) float64 { d, _ := limitOf(seed, s, f, watchSeconds); return d })
+		return draw(func(seed uint64) float64 { d, _ := limitOf(seed, s, f); return d })
 	}
 	out.Errors = delay(canary, faults[0])
 	paired := func(nats float64) []float64 {
@@ -169,7 +169,7 @@ func limitsOf(z size, seed uint64) limits {
 	repeats := max(z.Repeats, 1) * 5
 	for i, c := range scenarios(z) {
 		for k := range repeats {
-			d, o := limitOf(seed*19_000_003+uint64(i*repeats+k), c.shape, c.fault, watchSeconds)
+			d, o := limitOf(seed*19_000_003+uint64(i*repeats+k), c.shape, c.fault)
 			out.Suite.add(true, d)
 			if !math.IsNaN(o) {
 				out.Onsets = append(out.Onsets, o)

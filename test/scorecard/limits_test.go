@@ -13,7 +13,7 @@ func TestLimitIsThatOfTheDivergence(t *testing.T) {
 	divergence := .03*math.Log(3) + .97*math.Log(.97/.99)
 	sum, n := 0., 2000
 	for i := range n {
-		d, _ := limitOf(uint64(i), canary, faults[0], watchSeconds)
+		d, _ := limitOf(uint64(i), canary, faults[0])
 		sum += d - lateness
 	}
 	wald := -math.Log(limitAlpha) / (divergence * canary.newRate)
@@ -24,7 +24,7 @@ func TestLimitIsThatOfTheDivergence(t *testing.T) {
 	for seed := range uint64(20) {
 		require.LessOrEqual(t, pairedLimit(seed, canary, faults[0], watchSeconds, 6.9), pairedLimit(seed, canary, faults[0], watchSeconds, callNats))
 	}
-	first, onset := limitOf(1, tenNew, thrown, watchSeconds)
+	first, onset := limitOf(1, tenNew, thrown)
 	require.LessOrEqual(t, first, 3.)
 	require.LessOrEqual(t, onset, 2.)
 	// Without harm its test is as seldom wrong as it says.
