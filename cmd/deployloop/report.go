@@ -149,7 +149,7 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 				return nil
 			})
 			out.Reports[name] = sum
-			run.Partial = run.Partial || sum.Broken
+			run.Ended(sum)
 			return err
 		})
 		if err != nil { // it costs only itself

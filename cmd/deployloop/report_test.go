@@ -80,3 +80,38 @@ func TestReportNamesWhatItCouldNotRead(t *testing.T) {
 	require.Contains(t, out, "no report of a known kind")
 	require.Contains(t, out, "1 tests: 1 passed")
 }
+
+// sarifOf is a log of vet with a finding of each rule.
+func sarifOf(rules ...string) string {
+	results := []string{}
+	for _, rule := range rules {
+		results = append(results, `{"ruleId":"`+rule+`","message":{"text":"x"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.go"},"region":{"startLine":3}}}]}`)
+	}
+	return `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"vet"}},"results":[` + strings.Join(results, ",") + `]}]}`
+}
+
+// A linter that found nothing ran: what it finds later is new, and what it found
+// before is fixed.
+func TestLinterThatFoundNothing(t *testing.T) {
+	t.Setenv("CI", "")
+	t.Setenv("GITHUB_ACTIONS", "")
+	baseline := filepath.Join(t.TempDir(), "baseline.json")
+	out, code := runReport(t, sarifOf(), "--baseline", baseline, "--update", "-")
+	require.Zero(t, code, out)
+	out, code = runReport(t, sarifOf("leak"), "--baseline", baseline, "-")
+	require.Equal(t, exitWorse, code, out)
+	require.Contains(t, out, "NEW FINDING")
+
+	_, code = runReport(t, sarifOf("leak"), "--baseline", baseline, "--update", "-")
+	require.Equal(t, exitWorse, code)
+	out, code = runReport(t, goodReport, "--baseline", baseline, "-")
+	require.Zero(t, code)
+	require.NotContains(t, out, "FIXED FINDING", "vet did not run")
+	clean := sarifOf()
+	out, code = runReport(t, clean[:len(clean)-3], "--baseline", baseline, "-")
+	require.Equal(t, exitUnreadable, code)
+	require.NotContains(t, out, "FIXED FINDING", "its log is cut off")
+	out, code = runReport(t, clean, "--baseline", baseline, "-")
+	require.Zero(t, code)
+	require.Contains(t, out, "FIXED FINDING")
+}

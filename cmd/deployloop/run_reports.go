@@ -136,7 +136,7 @@ func (s *step) readReports() {
 				return nil
 			})
 			s.out.Reports[name] = sum
-			s.run.Partial = s.run.Partial || sum.Broken
+			s.run.Ended(sum)
 			return err
 		})
 		if err != nil {

@@ -233,6 +233,15 @@ func (r *Run) Ran(tool string) {
 	}
 }
 
+// Ended takes in how a report was read: which tools ran, and whether all of it is
+// known.
+func (r *Run) Ended(sum report.Summary) {
+	r.Partial = r.Partial || sum.Broken
+	for _, tool := range sum.Tools {
+		r.Ran(tool)
+	}
+}
+
 // Expect has findings of a tool judged from its first run on.
 func (b *Baseline) Expect(tool string) { b.Tools[tool] = true }
 

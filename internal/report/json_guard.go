@@ -120,14 +120,17 @@ func (w *jsonWalk) object(field func(name string) error) error {
 
 // array calls element for each; element reads or skips it.
 func (w *jsonWalk) array(element func() error) error {
-	return w.composite('[', func() error {
-		for w.More() {
-			if err := element(); err != nil {
-				return err
-			}
+	return w.composite('[', func() error { return w.each(element) })
+}
+
+// each calls element for each of an array whose begin was read.
+func (w *jsonWalk) each(element func() error) error {
+	for w.More() {
+		if err := element(); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (w *jsonWalk) composite(open json.Delim, inner func() error) error {

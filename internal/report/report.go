@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -94,6 +95,7 @@ type Summary struct {
 	Coverage   int      `json:"coverage_files,omitempty"`
 	Benchmarks int      `json:"benchmarks,omitempty"`
 	Runs       int      `json:"runs,omitempty"`
+	Tools      []string `json:"tools,omitempty"`    // that ran, with findings or without; at most event.MaxReportNames
 	Broken     bool     `json:"broken,omitempty"`   // it breaks off: the last of Problems says where
 	Problems   []string `json:"problems,omitempty"` // what was not read, and why; at most maxProblems
 	Omitted    int      `json:"problems_omitted,omitempty"`
@@ -144,6 +146,7 @@ func Parse(r io.Reader, kind Kind, source Source, emit func(Item) error) (Summar
 		return p.sum, p.stopped
 	}
 	if err != nil && p.sum.Items() == 0 {
+		p.sum.Tools = nil // that none found anything is not known
 		return p.sum, fmt.Errorf("%s: %w", kind, err)
 	}
 	if err != nil {
@@ -208,7 +211,15 @@ func (p *parse) finding(f event.Finding) error {
 	f.Repository, f.Revision, f.RunID, f.At = p.source.Repository, p.source.Revision, p.source.RunID, p.source.At
 	f.Ref, f.Base = p.source.Ref, p.source.Base
 	p.sum.Findings++
+	p.ran(f.Tool)
 	return p.emit(Item{Finding: &f})
+}
+
+// ran notes that a tool ran.
+func (p *parse) ran(tool string) {
+	if tool = cut(tool, maxName); len(p.sum.Tools) < event.MaxReportNames && !slices.Contains(p.sum.Tools, tool) {
+		p.sum.Tools = append(p.sum.Tools, tool)
+	}
 }
 
 func (p *parse) coverage(c Coverage) error {

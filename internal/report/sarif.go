@@ -32,6 +32,10 @@ type sarif struct {
 	rulesLeft int // that are not remembered
 	byID      map[string]int
 	toolLate  bool
+	ran       bool   // it has results, be they none: null or absent means that nothing was looked for (§3.14.23)
+	as        string // the tool's name when they came
+	failed    bool   // it says that it did not succeed
+	elsewhere bool   // it has results that were not read
 	results   int
 	artifacts []string
 	unplaced  int         // results whose file is an index that was not read yet
@@ -98,7 +102,10 @@ func (s *sarif) run() error {
 		case "artifacts":
 			return s.w.array(s.artifact)
 		case "results":
-			return s.w.array(s.result)
+			return s.w.composite('[', func() error {
+				s.ran, s.as = true, s.tool
+				return s.w.each(s.result)
+			})
 		case "invocations":
 			return s.w.array(s.invocation)
 		case "externalPropertyFileReferences":
@@ -106,6 +113,13 @@ func (s *sarif) run() error {
 		}
 		return s.w.skip()
 	})
+	if s.failed && s.ran && s.results == 0 {
+		s.ran = false
+		s.p.problem("a run of %s says that it did not succeed: that it found nothing is not believed", s.tool)
+	}
+	if s.ran && !s.elsewhere && err == nil {
+		s.p.ran(s.as)
+	}
 	if s.unplaced > 0 {
 		s.p.problem("a run lists its artifacts after its results: of %d results the file is not known", s.unplaced)
 	}

@@ -78,15 +78,22 @@ func (s *sarif) rule(rule *sarifRule) error {
 func (s *sarif) externals() error {
 	return s.w.object(func(name string) error {
 		if name == "results" {
+			s.elsewhere = true
 			s.p.problem("results of a run are in external property files, which were not read: inline them, or send these too")
 		}
 		return s.w.skip()
 	})
 }
 
-// invocation reads the levels that the run was asked for (§3.20.5).
+// invocation reads the levels that the run was asked for (§3.20.5), and whether it
+// succeeded.
 func (s *sarif) invocation() error {
 	return s.w.object(func(name string) error {
+		if name == "executionSuccessful" {
+			ended, err := s.w.scalar()
+			s.failed = s.failed || ended == false
+			return err
+		}
 		if name != "ruleConfigurationOverrides" {
 			return s.w.skip()
 		}

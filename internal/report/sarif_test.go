@@ -149,3 +149,34 @@ func TestSARIFRulesAreBounded(t *testing.T) {
 		})
 	}
 }
+
+// A tool that found nothing ran all the same, where the log says so and is whole.
+func TestSARIFToolsThatRan(t *testing.T) {
+	vet := `"tool":{"driver":{"name":"vet"}}`
+	for name, c := range map[string]struct {
+		text     string
+		want     []string
+		problems int
+		broken   bool
+	}{
+		"found nothing":               {`{"runs":[{` + vet + `,"results":[]}]}`, []string{"vet"}, 0, false},
+		"found something":             {`{"runs":[{` + vet + `,"results":[{"ruleId":"A"}]}]}`, []string{"vet"}, 0, false},
+		"each run":                    {`{"runs":[{` + vet + `,"results":[]},{"tool":{"driver":{"name":"lint"}},"results":[]},{` + vet + `,"results":[]}]}`, []string{"vet", "lint"}, 0, false},
+		"named as its findings are":   {`{"runs":[{"results":[],` + vet + `}]}`, []string{"(no tool)"}, 0, false},
+		"succeeded, as it says":       {`{"runs":[{` + vet + `,"invocations":[{"executionSuccessful":true}],"results":[]}]}`, []string{"vet"}, 0, false},
+		"failed, as it says":          {`{"runs":[{` + vet + `,"invocations":[{"executionSuccessful":false}],"results":[]}]}`, nil, 1, false},
+		"failed after its results":    {`{"runs":[{` + vet + `,"results":[],"invocations":[{"executionSuccessful":false}]}]}`, nil, 1, false},
+		"could not begin":             {`{"runs":[{` + vet + `,"results":null}]}`, nil, 0, false},
+		"tells its rules only":        {`{"runs":[{` + vet + `}]}`, nil, 0, false},
+		"results elsewhere":           {`{"runs":[{` + vet + `,"externalPropertyFileReferences":{"results":[{"location":{"uri":"r"}}]},"results":[]}]}`, nil, 1, false},
+		"cut within the second run":   {`{"runs":[{` + vet + `,"results":[]},{"tool":{"driver":{"name":"lint"}},"results":[`, nil, 0, true},
+		"cut behind the last results": {`{"runs":[{` + vet + `,"results":[]`, nil, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, sum, err := all(t, SARIF, c.text)
+			require.Equal(t, c.broken, err != nil)
+			require.Equal(t, c.want, sum.Tools)
+			require.Len(t, sum.Problems, c.problems)
+		})
+	}
+}

@@ -115,9 +115,9 @@ type reportIntake struct {
 	told     report.Taken
 
 	// Of the report under way.
-	chain         hash.Hash // over what it said so far
-	suites, tools map[string]bool
-	covered       map[string]*coverage // by unit
+	chain   hash.Hash // over what it said so far
+	suites  map[string]bool
+	covered map[string]*coverage // by unit
 }
 
 // coverage sums the files of one report.
@@ -141,7 +141,6 @@ func (in *reportIntake) take(i report.Item) error {
 		in.batch.Tests = append(in.batch.Tests, t)
 	case i.Finding != nil:
 		f := *i.Finding
-		remember(&in.tools, f.Tool)
 		f.ID = in.identify("finding", f.At, f.Tool, f.Fingerprint, f.File, strconv.Itoa(f.Line), f.Message)
 		in.batch.Findings = append(in.batch.Findings, f)
 	case i.Benchmark != nil:
@@ -234,9 +233,9 @@ func (in *reportIntake) done(name string, sum report.Summary, err error) error {
 			in.measured(event.Measurement{Suite: strings.Trim(c.directory, "."), Name: "coverage " + unit, Value: float64(c.covered) / float64(c.total), Unit: "1"})
 		}
 	}
-	if sum.Items() > 0 && sum.Kind != report.Events {
+	if sum.Items()+len(sum.Tools) > 0 && sum.Kind != report.Events {
 		in.batch.Reports = append(in.batch.Reports, event.Report{
-			Kind: string(sum.Kind), Name: name, Suites: names(in.suites), Tools: names(in.tools),
+			Kind: string(sum.Kind), Name: name, Suites: names(in.suites), Tools: slices.Sorted(slices.Values(sum.Tools)),
 			Tests: sum.Tests, Failures: sum.Failures, Findings: sum.Findings, Problems: sum.Problems, Broken: sum.Broken,
 			Repository: in.source.Repository, Revision: in.source.Revision, Ref: in.source.Ref, Base: in.source.Base, RunID: in.source.RunID, At: in.source.At,
 		})
@@ -244,7 +243,6 @@ func (in *reportIntake) done(name string, sum report.Summary, err error) error {
 	}
 	in.chain = nil
 	clear(in.suites)
-	clear(in.tools)
 	in.covered = nil
 	if in.size >= reportBatch {
 		return in.flush()

@@ -140,6 +140,26 @@ func TestReport(t *testing.T) {
 	require.EqualValues(t, 1, r.counted("reports", outcomeAccepted))
 }
 
+// A linter that found nothing is told of, so that what it found before ends; one
+// whose log is cut off is not.
+func TestLinterThatFoundNothing(t *testing.T) {
+	clean := `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"vet"}},"results":[]}]}`
+	r := start(t, wiring{})
+	status, told := r.report(t, "revision=a&kind=sarif", []byte(clean[:len(clean)-3]), asXML)
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Equal(t, 1, told.Broken)
+	require.Empty(t, r.named(event.NameReport))
+
+	status, told = r.report(t, "revision=a", []byte(clean), asXML)
+	require.Equal(t, http.StatusAccepted, status)
+	require.Equal(t, report.Taken{Reports: 1}, told)
+	ends := r.named(event.NameReport)
+	require.Len(t, ends, 1)
+	end, err := eventotlp.DecodeReport(pcommon.NewResource(), ends[0])
+	require.NoError(t, err)
+	require.Equal(t, event.Report{Kind: "sarif", Tools: []string{"vet"}, Revision: "a", At: fixedNow}, end)
+}
+
 func TestCoverageAndBenchmarksAreMeasurements(t *testing.T) {
 	r := start(t, wiring{})
 	status, told := r.report(t, "revision=a", []byte("mode: set\nacme/shop/cart/a.go:1.1,2.2 3 1\nacme/shop/tax/b.go:1.1,2.2 1 0\n"), asXML)
