@@ -56,10 +56,10 @@ func (c *consoleClient) get(ctx context.Context, path string, query url.Values, 
 	return c.do(ctx, http.MethodGet, path, query, nil, v)
 }
 
-// post sends body as JSON and reads the answer into v.
 // shown is where the console is, without any secret in it.
 func (c *consoleClient) shown() string { return endpoint.Shown(c.base.String()) }
 
+// post sends body as JSON and reads the answer into v.
 func (c *consoleClient) post(ctx context.Context, path string, body, v any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
