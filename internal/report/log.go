@@ -8,6 +8,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/cilog"
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/redact"
 )
 
 // Job is what the log of a build does not say itself.
@@ -65,15 +66,16 @@ func Cause(job Job, r cilog.Result) event.TestResult {
 			where = fmt.Sprintf("lines %d–%d", b.From, b.To)
 		}
 		fmt.Fprintf(&message, "%s of the log (%s):\n", where, strings.Join(b.Reasons, ", "))
-		for i, l := range b.Lines {
+		text := redact.Text(b.Text()) // whole: a key has many lines
+		for i, line := range strings.Split(text, "\n") {
 			if i == causeLines {
 				fmt.Fprintf(&message, "  … and %d more\n", len(b.Lines)+b.Omitted-causeLines)
 				break
 			}
-			message.WriteString("  " + printable(l.Text) + "\n")
+			message.WriteString("  " + printable(line) + "\n")
 		}
 		if b.Frame != nil && t.Stacktrace == "" {
-			t.File, t.Line, t.Stacktrace = b.Frame.File, b.Frame.Line, b.Text()
+			t.File, t.Line, t.Stacktrace = b.Frame.File, b.Frame.Line, text
 		}
 	}
 	if len(r.Blocks) == 0 {

@@ -13,9 +13,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/redact"
 )
 
 // Kind is a report's format.
@@ -191,7 +193,7 @@ func (p *parse) emit(i Item) error {
 func (p *parse) test(t event.TestResult) error {
 	t.Suite, t.Case = cut(t.Suite, maxName), cut(t.Case, maxName)
 	t.File = cut(t.File, maxName)
-	t.Message, t.Stacktrace = cut(t.Message, maxMessage), cut(t.Stacktrace, maxStack)
+	t.Message, t.Stacktrace = cut(redact.Text(t.Message), maxMessage), cut(redact.Text(t.Stacktrace), maxStack) // they go to pull requests and alerts
 	if t.At.IsZero() {
 		t.At = p.source.At
 	}
@@ -207,6 +209,9 @@ func (p *parse) test(t event.TestResult) error {
 
 func (p *parse) finding(f event.Finding) error {
 	f.Tool, f.Rule, f.File = cut(f.Tool, maxName), cut(f.Rule, maxName), cut(f.File, maxName)
+	if message := redact.Text(f.Message); message != f.Message { // of which a tool's fingerprint may be made
+		f.Message, f.Fingerprint = message, strings.ReplaceAll(f.Fingerprint, f.Message, message)
+	}
 	f.Message, f.Fingerprint = cut(f.Message, maxMessage), cut(f.Fingerprint, maxName)
 	f.Repository, f.Revision, f.RunID, f.At = p.source.Repository, p.source.Revision, p.source.RunID, p.source.At
 	f.Ref, f.Base = p.source.Ref, p.source.Base
