@@ -15,6 +15,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/cilog"
 	"github.com/deployloop/deployloop/internal/judge"
+	"github.com/deployloop/deployloop/internal/redact"
 	"github.com/deployloop/deployloop/internal/report"
 	"github.com/deployloop/deployloop/internal/terminal"
 )
@@ -142,10 +143,11 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 		defer kept.Close()
 		in = io.TeeReader(in, kept)
 	}
+	secrets := redact.Environment(os.Environ())
 	for _, name := range files {
 		err := readFile(name, in, func(r io.Reader) error {
 			sum, err := report.Parse(r, kind, source, func(i report.Item) error {
-				run.Add(i)
+				run.Add(hideIn(secrets, i))
 				return nil
 			})
 			out.Reports[name] = sum
@@ -161,6 +163,7 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 		out.Verdict = baseline.Judge(run)
 	}
 	out.leaveOut(run.Left, 0)
+	hideNames(secrets, out.Judgements)
 	out.Worse = out.Verdict.Worse()
 	if source.Job.Passed && len(out.Reports) > 0 {
 		baseline.LearnLog(f.job, source.Job.Known)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/deployloop/deployloop/internal/cicdclient"
+	"github.com/deployloop/deployloop/internal/redact"
 	"github.com/deployloop/deployloop/internal/report"
 )
 
@@ -47,11 +48,12 @@ func (s *sender) files(ctx context.Context, query url.Values, names []string, op
 	if err != nil {
 		return report.Taken{}, err
 	}
+	secrets := redact.Environment(os.Environ())
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	return client.Report(ctx, query, func() (io.ReadCloser, error) {
 		body, writer := io.Pipe()
-		go func() { writer.CloseWithError(writeArchive(writer, names, open)) }() // ends when the body is closed
+		go func() { writer.CloseWithError(writeArchive(writer, names, open, secrets)) }() // ends when the body is closed
 		if s.moved != nil {
 			return moving{body, s.moved}, nil
 		}
@@ -70,7 +72,7 @@ func (m moving) Read(p []byte) (int, error) {
 	return m.ReadCloser.Read(p)
 }
 
-func writeArchive(to io.Writer, names []string, open func(string) (*os.File, error)) error {
+func writeArchive(to io.Writer, names []string, open func(string) (*os.File, error), secrets *redact.Values) error {
 	archive := tar.NewWriter(to)
 	add := func(name string) error {
 		f, err := open(name)
@@ -86,7 +88,7 @@ func writeArchive(to io.Writer, names []string, open func(string) (*os.File, err
 			return err
 		}
 		// A file that grows meanwhile is sent as long as it was.
-		if _, err := io.CopyN(archive, f, info.Size()); err != nil {
+		if _, err := io.CopyN(archive, secrets.Reader(f), info.Size()); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		return nil

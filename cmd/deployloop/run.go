@@ -19,6 +19,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/judge"
+	"github.com/deployloop/deployloop/internal/redact"
 	"github.com/deployloop/deployloop/internal/report"
 )
 
@@ -50,7 +51,10 @@ result is judged against the baseline, with the place, the assertion, the stack'
 top, the commit that passed last and the command to run it again.
 
 The command runs as it is, without a shell; its output, signals and exit code are
-kept. The first signal goes on to it and a second one ends it. It gets TRACEPARENT,
+kept. The first signal goes on to it and a second one ends it. At a terminal ctrl-C
+reaches the command by itself, and many programs take a second SIGINT for "at once",
+so there run passes on neither SIGINT nor SIGQUIT: send SIGTERM to a run in the
+foreground, or SIGINT to its process group. The command gets TRACEPARENT,
 so that what it traces is part of this step's span. Of
 go test -json the words of failing tests are shown, as go test itself would, on a
 terminal and in CI; elsewhere, and with --raw, the output passes through as it is.
@@ -63,8 +67,13 @@ that a step whose every failure was flaky has passed.
 Where --endpoint or DEPLOYLOOP_CICD_URL names a deployloop, it is told when the
 step begins, of each failure as it happens, and of all results in the end, so that
 an alert need not wait for the end of a run. What was not taken is sent again; the
-end of a step waits a few seconds at most for a deployloop that takes nothing.
-Whatever becomes of that, the exit code stays.`,
+end of a step waits a few seconds at most for a deployloop that takes nothing, and
+for the answer of one that took reports as long as --send-timeout says. Whatever
+becomes of that, the exit code stays.
+
+Values of variables named TOKEN, SECRET, PASSWORD, PASSWD, KEY or CREDENTIAL, and
+what looks like a token, a key or a password, are hidden in all that is sent and in
+what is said in the end; the command's own output passes as it is.`,
 		Example: `  deployloop run -- go test -json ./...
   deployloop run --retries 2 --baseline .deployloop/baseline.json -- go test ./...
   deployloop run --report 'build/test-results/**/*.xml' -- ./gradlew test
@@ -102,7 +111,8 @@ type step struct {
 	known      *judge.Baseline
 	screen     *screen
 	interrupts *interrupts
-	sending    *runSender // nil: nobody is told
+	secrets    *redact.Values // what no result may tell
+	sending    *runSender     // nil: nobody is told
 	child      event.PipelineRun
 	began      time.Time
 	killed     bool // the command, by a signal: nothing is run again
@@ -111,6 +121,7 @@ type step struct {
 	run    *judge.Run
 	failed map[string]event.TestResult // that have not passed since, by key
 	jobs   int                         // failures that are no test's: a build, a package
+	ever   bool                        // a result was a failure, whatever it became
 	cut    map[string]bool             // packages of go test not all of whose tests have run
 	again  bool                        // what was run again last exited with 0
 	places []event.Finding             // that a compiler or linter named
@@ -145,7 +156,8 @@ func (f *runFlags) execute(c *cobra.Command, arguments []string) error {
 	f.name = cmp.Or(f.name, filepath.Base(arguments[0]))
 	s := &step{
 		runFlags: f, known: baseline, began: time.Now(), run: judge.NewRun(f.what.revision), failed: map[string]event.TestResult{}, cut: map[string]bool{},
-		out: reportOutput{Reports: map[string]report.Summary{}, Unread: map[string]string{}},
+		secrets: redact.Environment(os.Environ()),
+		out:     reportOutput{Reports: map[string]report.Summary{}, Unread: map[string]string{}},
 	}
 	s.child = f.pipelineRun(s.began)
 	s.screen = newScreen(c.OutOrStdout(), c.ErrOrStderr())
@@ -227,6 +239,7 @@ func (s *step) conclude(c *cobra.Command, code int) error {
 	} else {
 		s.out.Verdict = s.known.Judge(s.run)
 	}
+	hideNames(s.secrets, s.out.Judgements)
 	s.out.Worse = s.out.Verdict.Worse()
 	if s.update {
 		if err := s.known.Write(s.baseline); err != nil {
@@ -271,6 +284,7 @@ func (s *step) tellEnd(code int) {
 
 // take is told of each result as it comes.
 func (s *step) take(i report.Item) error {
+	i = hideIn(s.secrets, i)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i.Cut != "" {
@@ -294,6 +308,7 @@ const maxPlaces = 500
 
 // place is told of each place in what the command prints.
 func (s *step) place(f event.Finding) {
+	f = *hideIn(s.secrets, report.Item{Finding: &f}).Finding
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.places) < maxPlaces {
@@ -331,7 +346,7 @@ func (s *step) note(t event.TestResult, j event.Judgement) {
 		return
 	}
 	s.fails(key, t)
-	s.screen.failure(j, s.known.Runs > 0)
+	s.screen.failure(hideName(s.secrets, j), s.known.Runs > 0)
 }
 
 // maxFailed bounds the tests that may be run again; more are not flaky.
@@ -339,6 +354,7 @@ const maxFailed = 50_000
 
 // fails keeps a result that is a failure; s.mu is held.
 func (s *step) fails(key string, t event.TestResult) {
+	s.ever = true
 	if t.IsJob() || len(s.failed) >= maxFailed {
 		s.jobs++
 		return

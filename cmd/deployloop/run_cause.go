@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"io"
+	"strings"
 
 	"github.com/deployloop/deployloop/internal/cilog"
 	"github.com/deployloop/deployloop/internal/report"
@@ -27,24 +30,36 @@ func (o *outputTail) add(line []byte) {
 	o.lines = append(append(o.lines, line...), '\n')
 }
 
+// unread says what was not searched.
+func (o *outputTail) unread() string {
+	return fmt.Sprintf("of its output the first %.1f MiB were not searched; lines are counted from there", float64(o.dropped)/(1<<20))
+}
+
 // addCause tells of a command that failed, where nothing that it reports says
 // why, by the lines of its output that do. What a command that passed printed is
 // learnt with --update. s.mu is held.
 func (s *step) addCause(code int) {
 	job := report.Job{Pipeline: s.child.Pipeline, Name: s.name, Known: s.known.Logs[s.name]}
+	log := func() io.Reader { return strings.NewReader(s.secrets.Hide(string(s.tail.lines))) }
 	switch {
 	case code == 0 && s.update:
 		passed := new(cilog.Baseline)
-		if passed.Learn(bytes.NewReader(s.tail.lines)) == nil { // memory does not fail
+		if passed.Learn(log()) == nil { // memory does not fail
 			s.known.LearnLog(s.name, passed)
 		}
-	case code == 0, len(s.failed)+s.jobs+len(s.places) > 0, s.out.Failed > 0, s.stopped():
+	case code == 0, s.ever, len(s.places) > 0, s.stopped():
 	default:
-		r, _ := cilog.Explain(bytes.NewReader(s.tail.lines), job.Known)
-		if len(r.Blocks) == 0 {
-			return // it printed nothing that says more than its exit code
+		r, _ := cilog.Explain(log(), job.Known)
+		if len(r.Blocks) == 0 { // it printed nothing that says more than its exit code
+			if s.tail.dropped > 0 {
+				s.screen.note("the last lines that it printed do not say why it failed; " + s.tail.unread())
+			}
+			return
 		}
 		t := report.Cause(job, r)
+		if s.tail.dropped > 0 {
+			t.Message = s.tail.unread() + "\n" + t.Message
+		}
 		source := s.what.source()
 		t.Repository, t.Revision, t.Ref, t.Base, t.RunID, t.At = source.Repository, source.Revision, source.Ref, source.Base, source.RunID, source.At
 		s.run.Add(report.Item{Test: &t})

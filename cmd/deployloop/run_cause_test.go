@@ -84,3 +84,25 @@ func TestOutputTailIsBounded(t *testing.T) {
 	assert.True(t, bytes.HasSuffix(o.lines, []byte("\nlast\n")))
 	assert.True(t, bytes.HasPrefix(o.lines, line), "it begins with a whole line")
 }
+
+// A test that failed, and passed when it was run again, may be why the command
+// failed: its output is not searched for another cause.
+func TestAFlakyTestIsCauseEnough(t *testing.T) {
+	t.Setenv("DEPLOYLOOP_CICD_URL", "")
+	script := oneFailsOnePasses + `echo '{"Action":"pass","Package":"acme/cart","Test":"TestA"}'; echo 'ERROR: no space left on device' >&2; exit 1`
+	for _, j := range told(t, "run", "--offline", "--revision", "abc", "--output", "json", "--", "sh", "-c", script) {
+		assert.False(t, j.Test.IsJob(), "%+v", j.Test)
+	}
+	alone := told(t, "run", "--offline", "--revision", "abc", "--output", "json", "--", "sh", "-c", `echo 'ERROR: no space left on device' >&2; exit 1`)
+	require.Len(t, alone, 1)
+	assert.True(t, alone[0].Test.IsJob())
+}
+
+func TestHowMuchOfTheOutputWasNotSearchedIsTold(t *testing.T) {
+	t.Setenv("DEPLOYLOOP_CICD_URL", "")
+	long := `i=0; while [ $i -lt 9 ]; do head -c 1048576 /dev/zero | tr '\0' x; echo; i=$((i+1)); done; `
+	list := told(t, "run", "--offline", "--revision", "abc", "--output", "json", "--", "sh", "-c", long+`i=0; while [ $i -lt 200 ]; do head -c 60000 /dev/zero | tr '\0' x; echo; i=$((i+1)); done; echo 'ERROR: no space left on device'; exit 1`)
+	require.Len(t, list, 1)
+	assert.Regexp(t, `^of its output the first \d+\.\d MiB were not searched; lines are counted from there\n`, list[0].Test.Message)
+	assert.Contains(t, list[0].Test.Message, "no space left on device")
+}

@@ -159,7 +159,7 @@ const maxHead = 64 << 10
 func (r *childReader) Write(p []byte) (int, error) {
 	if !r.decided {
 		r.head = append(r.head, p...)
-		if !bytes.ContainsRune(r.head, '\n') && len(r.head) < maxHead {
+		if r.mayBeEvents() && !bytes.ContainsRune(r.head, '\n') && len(r.head) < maxHead {
 			return len(p), nil
 		}
 		r.decide()
@@ -167,6 +167,12 @@ func (r *childReader) Write(p []byte) (int, error) {
 	}
 	r.pass(p)
 	return len(p), nil
+}
+
+// mayBeEvents tells whether what came so far may begin an event of go test -json.
+// Anything else is passed on as it comes: a prompt has no end of line.
+func (r *childReader) mayBeEvents() bool {
+	return len(r.head) == 0 || bytes.HasPrefix([]byte(`{"`), r.head) || bytes.HasPrefix(r.head, []byte(`{"`))
 }
 
 // decide tells go test's two outputs from any other by how they begin.

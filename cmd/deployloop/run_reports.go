@@ -96,7 +96,7 @@ func (s *step) followReports(ctx context.Context) {
 			_, _ = report.Parse(f, report.Kind(s.kind), s.what.source(), func(i report.Item) error {
 				if t := i.Test; t != nil && report.Failed(t.Status) && !said[judge.Key(t.Suite, t.Case)] {
 					said[judge.Key(t.Suite, t.Case)] = true
-					s.screen.failure(s.known.Say(judge.NewRun(s.what.revision), *t), s.known.Runs > 0)
+					s.screen.failure(hideName(s.secrets, s.known.Say(judge.NewRun(s.what.revision), *t)), s.known.Runs > 0)
 				}
 				return nil
 			})
@@ -121,6 +121,7 @@ func (s *step) readReports() {
 	for _, name := range fresh {
 		err := readFile(name, nil, func(r io.Reader) error {
 			sum, err := report.Parse(r, report.Kind(s.kind), s.what.source(), func(i report.Item) error {
+				i = hideIn(s.secrets, i)
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				if t := i.Test; t != nil {

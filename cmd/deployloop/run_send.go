@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http/httptrace"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/cicdclient"
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/redact"
 	"github.com/deployloop/deployloop/internal/report"
 )
 
@@ -26,9 +28,12 @@ const (
 
 // patience is how long the end of a step waits for a deployloop that takes nothing:
 // for all that is left, and then for the step's end itself, which is always tried.
-type patience struct{ rest, last time.Duration }
+// Whoever took a request whole may work on it for longer: on a batch of events as
+// long as batch says, on reports as --send-timeout does. A proxy that keeps bodies
+// back answers a large archive only seconds after it took the last byte.
+type patience struct{ rest, last, batch time.Duration }
 
-var defaultPatience = patience{rest: 3 * time.Second, last: 2 * time.Second}
+var defaultPatience = patience{rest: 3 * time.Second, last: 2 * time.Second, batch: oneBatch}
 
 // runSender tells a deployloop of a step: its begin and its failures at once, the
 // rest in the end. What it was not taken stays, and is sent again. Its one goroutine
@@ -40,10 +45,12 @@ type runSender struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	patience patience
+	secrets  *redact.Values
 	files    []string // reports, sent whole in the end
 
 	began time.Time
 	moved atomic.Int64 // since began, when a byte was taken last
+	phase atomic.Int32 // of the request under way
 
 	mu           sync.Mutex
 	urgent, rest unsent
@@ -56,12 +63,16 @@ type runSender struct {
 }
 
 func (s *step) newSender(ctx context.Context) *runSender {
-	r := &runSender{to: s.to, what: s.what, patience: s.patience, began: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	r := &runSender{to: s.to, what: s.what, secrets: s.secrets, patience: s.patience, began: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{})}
 	if r.patience == (patience{}) {
 		r.patience = defaultPatience
 	}
 	r.to.moved = func() { r.moved.Store(int64(time.Since(r.began))) }
-	r.ctx, r.cancel = context.WithCancel(ctx)
+	r.ctx, r.cancel = context.WithCancel(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:              func(string) { r.enter(sendsRequest) },
+		WroteRequest:         func(w httptrace.WroteRequestInfo) { r.wrote(w.Err) },
+		GotFirstResponseByte: func() { r.enter(hasAnswer) },
+	}))
 	if r.what.revision == "" {
 		r.failure = errNoRevision
 		return r
@@ -72,10 +83,38 @@ func (s *step) newSender(ctx context.Context) *runSender {
 	return r
 }
 
+// The phases of a request. An answer may come before all of the body is taken.
+const (
+	sendsRequest = iota
+	awaitsAnswer
+	hasAnswer
+)
+
+func (r *runSender) enter(phase int32) {
+	r.phase.Store(phase)
+	r.to.moved()
+}
+
+func (r *runSender) wrote(err error) {
+	if err == nil && r.phase.CompareAndSwap(sendsRequest, awaitsAnswer) {
+		r.to.moved()
+	}
+}
+
+// idle is for how long nothing was taken. Nothing is left to be taken of a request
+// that waits for its answer.
+func (r *runSender) idle() time.Duration {
+	if r.phase.Load() == awaitsAnswer {
+		return 0
+	}
+	return time.Since(r.began) - time.Duration(r.moved.Load())
+}
+
 // begin tells that the step runs: one that hangs is known to.
 func (r *runSender) begin(run event.PipelineRun) { r.put(report.Event{Run: &run}, true) }
 
 func (r *runSender) test(t event.TestResult) {
+	t = *hideName(r.secrets, event.Judgement{Test: &t}).Test
 	r.put(report.Event{Test: &t}, report.Failed(t.Status))
 }
 
@@ -112,7 +151,7 @@ func (r *runSender) run() {
 			return
 		case <-r.wake:
 		}
-		if r.flush(&r.urgent, oneBatch) {
+		if r.flush(r.ctx, &r.urgent, oneBatch) {
 			pause = sendFailures
 		} else {
 			pause = min(2*pause, oneBatch)
@@ -127,7 +166,7 @@ func (r *runSender) run() {
 }
 
 // flush sends what is queued, a batch a request, until one fails.
-func (r *runSender) flush(u *unsent, most time.Duration) bool {
+func (r *runSender) flush(ctx context.Context, u *unsent, most time.Duration) bool {
 	for {
 		r.mu.Lock()
 		n, body := u.batch()
@@ -135,8 +174,8 @@ func (r *runSender) flush(u *unsent, most time.Duration) bool {
 		if n == 0 {
 			return true
 		}
-		ctx, cancel := context.WithTimeout(r.ctx, most)
-		taken, err := r.send(ctx, body)
+		one, cancel := context.WithTimeout(ctx, most)
+		taken, err := r.send(one, body)
 		cancel()
 		r.mu.Lock()
 		if err == nil {
@@ -188,9 +227,11 @@ func (r *runSender) end(run event.PipelineRun, stops *interrupts) (sent *report.
 		r.cancel()
 	}
 	r.sending.Wait()
-	all := r.flush(&r.urgent, r.to.timeout) && r.flush(&r.rest, r.to.timeout)
+	rest, enough := context.WithTimeout(r.ctx, r.to.timeout)
+	defer enough()
+	all := r.flush(rest, &r.urgent, r.patience.batch) && r.flush(rest, &r.rest, r.patience.batch)
 	if len(r.files) > 0 && all {
-		r.add(r.to.files(r.ctx, r.what.query(), r.files, os.Open))
+		r.add(r.to.files(rest, r.what.query(), r.files, os.Open))
 	}
 	stop()
 	release()
@@ -241,7 +282,7 @@ func (r *runSender) watch(hard bool) (stop func()) {
 				return
 			case <-time.After(r.patience.rest - idle):
 			}
-			if idle = time.Since(r.began) - time.Duration(r.moved.Load()); hard || idle >= r.patience.rest {
+			if idle = r.idle(); hard || idle >= r.patience.rest {
 				r.cancel()
 				return
 			}

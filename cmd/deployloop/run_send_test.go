@@ -117,7 +117,7 @@ func TestRunDoesNotWaitForAnEndpointThatHangs(t *testing.T) {
 		<-req.Context().Done()
 	}))
 	defer server.Close()
-	f := &runFlags{patience: patience{rest: 50 * time.Millisecond, last: 50 * time.Millisecond}}
+	f := &runFlags{patience: patience{rest: 50 * time.Millisecond, last: 50 * time.Millisecond, batch: 50 * time.Millisecond}}
 	_, notes, code := f.runHere(t, "--endpoint", server.URL, "--revision", "9f2c1ab", "--report", "*.xml", "--", "sh", "-c", oneFailsOnePasses+"touch TEST-cart.xml; exit 5")
 	require.Equal(t, 5, code)
 	require.Contains(t, notes, "the reports were not sent: 3 results: ")
@@ -126,9 +126,41 @@ func TestRunDoesNotWaitForAnEndpointThatHangs(t *testing.T) {
 	require.Contains(t, bodies[len(bodies)-1], `"finished"`)
 }
 
+// A proxy that keeps bodies back, and a receiver with much to read, answer long
+// after the last byte: they are at work, and not gone.
+func TestWhoTookARequestWholeMayWorkOnIt(t *testing.T) {
+	module(t, map[string]string{"TEST-cart.xml": badReport})
+	answer := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		<-answer
+		_, _ = io.WriteString(w, `{"reports":1}`)
+	}))
+	defer server.Close()
+	s := &step{runFlags: &runFlags{}}
+	s.to, s.what = sender{endpoint: server.URL, timeout: time.Minute}, ciContext{revision: "9f2c1ab"}
+	r := s.newSender(t.Context())
+	defer r.sending.Wait()
+	defer close(r.done)
+	idle := func() time.Duration { // an hour after something was taken
+		r.moved.Store(int64(time.Since(r.began) - time.Hour))
+		return r.idle()
+	}
+	require.GreaterOrEqual(t, idle(), time.Hour, "while it connects")
+	sent := make(chan error)
+	go func() {
+		_, err := r.to.files(r.ctx, r.what.query(), []string{"TEST-cart.xml"}, os.Open)
+		sent <- err
+	}()
+	eventually(t, func() bool { return idle() == 0 })
+	close(answer)
+	require.NoError(t, <-sent)
+	require.GreaterOrEqual(t, idle(), time.Hour, "once it has its answer")
+}
+
 func TestASignalCutsSendingShort(t *testing.T) {
 	module(t, map[string]string{})
-	f := &runFlags{signals: make(chan os.Signal, 1), patience: patience{rest: time.Hour, last: time.Hour}}
+	f := &runFlags{signals: make(chan os.Signal, 1), patience: patience{rest: time.Hour, last: time.Hour, batch: time.Hour}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		if !strings.Contains(string(body), "TestB") && !strings.Contains(string(body), "finished") {

@@ -444,3 +444,37 @@ func TestRunRefusesFlagsThatCannotBeMeant(t *testing.T) {
 		require.NotEmpty(t, notes)
 	}
 }
+
+// prompted says yes once it was asked.
+type prompted struct {
+	shown *locked
+	sent  bool
+}
+
+func (p *prompted) Read(b []byte) (int, error) {
+	if p.sent {
+		return 0, io.EOF
+	}
+	for end := time.Now().Add(time.Minute); !strings.Contains(p.shown.text(), "Continue? "); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return 0, io.EOF
+		}
+	}
+	p.sent = true
+	return copy(b, "yes\n"), nil
+}
+
+// A prompt ends with no line.
+func TestRunShowsAPromptBeforeItIsAnswered(t *testing.T) {
+	for _, prompt := range []string{"Continue? ", "{shop} Continue? "} {
+		module(t, map[string]string{})
+		var out locked
+		c := new(runFlags).command()
+		c.SetOut(&out)
+		c.SetErr(io.Discard)
+		c.SetIn(&prompted{shown: &out})
+		c.SetArgs([]string{"--", "sh", "-c", `printf '` + prompt + `'; read x; echo "$x"; [ "$x" = yes ]`})
+		require.NoError(t, c.ExecuteContext(t.Context()), prompt)
+		require.True(t, strings.HasPrefix(out.text(), prompt+"yes\n"), out.text())
+	}
+}
