@@ -21,7 +21,7 @@ func TestAlwaysOnStatisticKeepsItsBudget(t *testing.T) {
 	draw := (&sim{rng: rng}).poisson
 	crossed := 0
 	for range runs {
-		p := process{steady: steady{always: true}}
+		p := process{always: true}
 		var logs [cells]float64
 		for sec := range seconds {
 			w := 5 + 20*rng.Float64()

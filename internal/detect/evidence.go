@@ -16,17 +16,19 @@ import (
 // Every bound of every operation has one, so its size is what an open indicator
 // costs (docs/cost.md).
 type process struct {
-	steady
 	began int64 // the second before its first
-	track [trackers]tracker
-}
-
-// steady is the process but for its onset.
-type steady struct {
-	r     [cells]float64
 	ticks int32 // with exposure, so far
 	// always: every start counts in full, π ≡ 1 (Shiryaev–Roberts); see always.go.
 	always bool
+	// pairs are the cells by two neighbours. Until an event tells cells apart, one
+	// pair stands for all: most of what a watch opens never sees one.
+	pairs []cellPair
+}
+
+// cellPair is R of two neighbouring cells, and the onset of the lower one.
+type cellPair struct {
+	r [2]float64
+	tracker
 }
 
 // product is the same without the mixture over starts: it speaks of all that
@@ -37,7 +39,7 @@ type product struct {
 }
 
 // prior is π_t of this process.
-func (p *steady) prior(t int32) float64 {
+func (p *process) prior(t int32) float64 {
 	if p.always {
 		return 1
 	}
@@ -102,7 +104,7 @@ func onsetWeight(t int32) float64 {
 }
 
 // logPrior is ln π_t of this process.
-func (p *steady) logPrior(t int32) float64 {
+func (p *process) logPrior(t int32) float64 {
 	switch {
 	case p.always:
 		return 0
@@ -258,22 +260,37 @@ func (p *process) step(logs *[cells]float64, sec int64, c counts) {
 // take is step by the odds.
 func (p *process) take(o *odds, sec int64, c *counts) {
 	p.ticks++
-	pi := p.prior(p.ticks)
-	for i := range p.r {
-		p.r[i] += pi
-	}
-	if o.some {
-		for i, l := range o.ratio {
-			p.r[i] = min(p.r[i]*l, maxR)
-		}
-	}
 	if p.ticks == 1 {
 		p.began = sec - 1
 	}
-	at := int32(sec - p.began)
-	for i := range p.track {
-		p.track[i].step(float32(o.log[i]), at, p.ticks, c)
+	if o.some {
+		p.hold(trackers)
+	} else {
+		p.hold(1)
 	}
+	pi, at := p.prior(p.ticks), int32(sec-p.began)
+	for k := range p.pairs {
+		x := &p.pairs[k]
+		x.r[0] += pi
+		x.r[1] += pi
+		if o.some {
+			x.r[0] = min(x.r[0]*o.ratio[2*k], maxR)
+			x.r[1] = min(x.r[1]*o.ratio[2*k+1], maxR)
+		}
+		x.step(float32(o.log[k]), at, p.ticks, c)
+	}
+}
+
+// hold makes so many pairs of cells: what one stood for is theirs.
+func (p *process) hold(n int) {
+	if n <= len(p.pairs) {
+		return
+	}
+	pairs := make([]cellPair, n)
+	for k := range pairs[:n*min(len(p.pairs), 1)] {
+		pairs[k] = p.pairs[0]
+	}
+	p.pairs = pairs
 }
 
 // step adds one second; it begins at R = 1.
@@ -314,10 +331,14 @@ func (p *product) logE() float64 {
 }
 
 // logE is ln E.
-func (p *steady) logE() float64 {
+func (p *process) logE() float64 {
 	sum := 0.
-	for _, r := range p.r {
-		sum += r
+	for k := range p.pairs {
+		sum += p.pairs[k].r[0]
+		sum += p.pairs[k].r[1]
+	}
+	if len(p.pairs) == 1 {
+		return math.Log(sum / 2)
 	}
 	return math.Log(sum) - logCells
 }
@@ -325,22 +346,24 @@ func (p *steady) logE() float64 {
 // leading is the tracker at or just below the winning cell: where that one's
 // likelihood grew, a lower cell's did too, for ℓ is concave in ln r and 0 at r = 1.
 func (p *process) leading() *tracker {
-	best := 0
-	for i, r := range p.r {
-		if r > p.r[best] {
-			best = i
+	if len(p.pairs) == 0 {
+		return new(tracker)
+	}
+	best, most := 0, 0.
+	for k := range p.pairs {
+		if r := max(p.pairs[k].r[0], p.pairs[k].r[1]); r > most {
+			best, most = k, r
 		}
 	}
-	if p.r[best] >= maxR { // and others may be
+	if most >= maxR { // and others may be
 		best = 0
-		for i := range p.track {
-			if p.track[i].gain > p.track[best].gain {
-				best = i
+		for k := range p.pairs {
+			if p.pairs[k].gain > p.pairs[best].gain {
+				best = k
 			}
 		}
-		return &p.track[best]
 	}
-	return &p.track[best/2]
+	return &p.pairs[best].tracker
 }
 
 // tempered is ln E with its likelihood part divided by φ ≥ 1, the Pearson ratio
@@ -359,112 +382,6 @@ func (p *process) tempered(phi float64) float64 {
 		return e
 	}
 	return (e+cost)/phi - cost
-}
-
-const trackers = 4
-
-// trackedCells are the cells whose onset is followed: r = 1.1, 1.5, 3, 10.
-var trackedCells = [trackers]int{0, 2, 4, 6}
-
-// tracker follows G_t = max(0, G_{t−1}+ℓ_t) of one cell: the onset is the
-// second after its last zero, and its confidence set holds the seconds at which
-// the sum S of all ℓ was within two nats of its minimum there. Seconds count
-// from the process's begin.
-type tracker struct {
-	gain   float32 // G
-	heavy  float32 // largest weight since the minimum
-	at     int32   // second of the minimum (the last before the change)
-	latest int32   // last second with S within two nats of the minimum
-	tick   int32   // of the process, first after the minimum
-	since  sums    // counts since the minimum
-	ladder
-}
-
-// ladder holds seconds at which S was at its lowest yet, half a nat or more
-// apart: the last of these rungs, and the way to those before it.
-type ladder struct {
-	last int32   // second
-	fell float32 // from there to the minimum
-	back [ladderSteps - 1]struct {
-		seconds uint16 // from one rung to the next one, eighteen hours at most
-		fell    uint16 // likewise, in parts of ladderPart; eight nats at most
-	} // newest first
-	rungs uint8 // behind the last
-}
-
-// sums are counts in half the room: exact up to sixteen million.
-type sums struct{ xc, wc, xs, ws, wh, eh float32 }
-
-const (
-	ladderSteps = 5
-	ladderGap   = .5 // nats between rungs: five cover two nats and more
-	ladderPart  = 1. / 8192
-	onsetNats   = 2
-)
-
-func (t *tracker) step(l float32, at, tick int32, c *counts) {
-	if tick == 1 { // the process may have begun in the middle of the change
-		t.tick = 1
-	}
-	t.gain += l
-	t.heavy = max(t.heavy, float32(c.heavy))
-	if t.gain < 0 {
-		t.lower(-t.gain, at)
-		t.gain, t.at, t.tick, t.heavy, t.since = 0, at, tick+1, 0, sums{}
-	} else {
-		t.since.xc += float32(c.xc)
-		t.since.wc += float32(c.wc)
-		t.since.xs += float32(c.xs)
-		t.since.ws += float32(c.ws)
-		t.since.wh += float32(c.wh)
-		t.since.eh += float32(c.eh)
-	}
-	if t.gain <= onsetNats {
-		t.latest = at
-	}
-}
-
-// lower notes that the minimum fell, with a rung when it fell by a gap.
-func (l *ladder) lower(by float32, at int32) {
-	if l.fell += by; l.fell < ladderGap {
-		return
-	}
-	copy(l.back[1:], l.back[:])
-	l.back[0].seconds = uint16(min(at-l.last, math.MaxUint16))
-	l.back[0].fell = uint16(min(l.fell/ladderPart+.5, math.MaxUint16))
-	l.rungs = min(l.rungs+1, ladderSteps-1)
-	l.last, l.fell = at, 0
-}
-
-// first is the first rung within onsetNats of the minimum; none where no rung is.
-func (l *ladder) first(none int32) int32 {
-	if l.fell > onsetNats {
-		return none
-	}
-	first, fell := l.last, l.fell
-	for _, b := range l.back[:l.rungs] {
-		if fell += float32(b.fell) * ladderPart; fell > onsetNats {
-			break
-		}
-		first -= int32(b.seconds)
-	}
-	return first
-}
-
-// onset gives the best second and the confidence set's first and last.
-func (p *process) onset(t *tracker) (at, earliest, latest int64) {
-	first := min(t.at, t.first(t.at))
-	from := p.began + 1
-	return from + int64(t.at), from + int64(first), from + int64(max(t.latest, t.at))
-}
-
-// last is the last second before the change.
-func (p *process) last(t *tracker) int64 { return p.began + int64(t.at) }
-
-// window is what was counted since the onset.
-func (t *tracker) window() counts {
-	s := &t.since
-	return counts{float64(s.xc), float64(s.wc), float64(s.xs), float64(s.ws), float64(s.wh), float64(s.eh), float64(t.heavy)}
 }
 
 // upperRate is an upper confidence bound of a Poisson rate from x events

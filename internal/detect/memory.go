@@ -45,6 +45,7 @@ const (
 	patternSize    = int64(unsafe.Sizeof(pattern{})) + int64(unsafe.Sizeof(patternHistory{})) + mapEntry + 200
 	indicatorSize  = int64(unsafe.Sizeof(indicator{})) + 2*mapEntry
 	levelSize      = int64(unsafe.Sizeof(level{}))
+	cellPairSize   = int64(unsafe.Sizeof(cellPair{}))
 	toleranceSize  = int64(unsafe.Sizeof(tolerance{}) + unsafe.Sizeof(product{}))
 	watchPatSize   = int64(unsafe.Sizeof(patternPair{}) + unsafe.Sizeof(patternHistory{}))
 	stepSize       = int64(unsafe.Sizeof(step{}))
@@ -86,6 +87,9 @@ func (w *watch) memory() int64 {
 	}
 	for _, i := range w.indicators {
 		sum += indicatorSize + int64(len(i.levels))*levelSize
+		for k := range i.levels {
+			sum += int64(len(i.levels[k].harm.pairs)) * cellPairSize
+		}
 		if i.signal == event.SignalErrors || i.test != nil {
 			sum += toleranceSize
 		}

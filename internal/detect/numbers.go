@@ -101,13 +101,6 @@ func (c *sums) walk(n *numbers) {
 	}
 }
 
-func (p *steady) walk(n *numbers) {
-	for i := range p.r {
-		n.float(&p.r[i])
-	}
-	n.int32(&p.ticks)
-}
-
 func (p *product) walk(n *numbers) {
 	for i := range p.logs {
 		n.float(&p.logs[i])
@@ -116,17 +109,23 @@ func (p *product) walk(n *numbers) {
 }
 
 func (p *process) walk(n *numbers) {
-	p.steady.walk(n)
 	n.int64(&p.began)
-	for i := range p.track {
-		t := &p.track[i]
-		n.float32(&t.gain)
-		n.float32(&t.heavy)
-		n.int32(&t.at)
-		n.int32(&t.latest)
-		n.int32(&t.tick)
-		t.since.walk(n)
-		t.ladder.walk(n)
+	n.int32(&p.ticks)
+	pairs := uint8(len(p.pairs))
+	if n.uint8(&pairs); n.reading {
+		p.hold(min(int(pairs), trackers))
+	}
+	for k := range p.pairs {
+		x := &p.pairs[k]
+		n.float(&x.r[0])
+		n.float(&x.r[1])
+		n.float32(&x.gain)
+		n.float32(&x.heavy)
+		n.int32(&x.at)
+		n.int32(&x.latest)
+		n.int32(&x.tick)
+		x.since.walk(n)
+		x.ladder.walk(n)
 	}
 }
 
