@@ -77,7 +77,7 @@ func (w *watch) isNew(s *Source) bool {
 // whether this is the new one.
 func versionTells(d *event.Deployment, o *Origin) (told, new bool) {
 	if d.Version != "" && o.Version != "" && !event.SameVersion(d.Version, d.PreviousVersion) {
-		return true, event.SameVersion(d.Version, o.Version) && (d.Revision == "" || o.Revision == "" || event.SameRevision(d.Revision, o.Revision))
+		return true, sameSide(d, d.Version, o.Version) && (d.Revision == "" || o.Revision == "" || event.SameRevision(d.Revision, o.Revision))
 	}
 	if d.Revision != "" && o.Revision != "" && !event.SameRevision(d.Revision, d.PreviousRevision) {
 		return true, event.SameRevision(d.Revision, o.Revision)
@@ -85,9 +85,15 @@ func versionTells(d *event.Deployment, o *Origin) (told, new bool) {
 	return false, false
 }
 
+// sameSide: where the image tells the sides apart, several ReplicaSets may run each,
+// of several Deployments of one service.
+func sameSide(d *event.Deployment, side, version string) bool {
+	return event.SameVersion(side, version) || event.SameImage(side, version) && !event.SameImage(d.Version, d.PreviousVersion)
+}
+
 // saysOld: the telemetry names the version or the revision before.
 func saysOld(d *event.Deployment, o *Origin) bool {
-	return o.Version != "" && event.SameVersion(o.Version, d.PreviousVersion) && !event.SameVersion(d.Version, d.PreviousVersion) ||
+	return o.Version != "" && sameSide(d, d.PreviousVersion, o.Version) && !event.SameVersion(d.Version, d.PreviousVersion) ||
 		event.SameRevision(o.Revision, d.PreviousRevision) && !event.SameRevision(d.Revision, d.PreviousRevision)
 }
 

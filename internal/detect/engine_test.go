@@ -142,6 +142,21 @@ func TestTheNewVersionIsKnownByAnotherSpelling(t *testing.T) {
 	}
 }
 
+// Two Deployments of one service run each release in two ReplicaSets; a rollout of
+// the same image is told apart by its ReplicaSet.
+func TestReplicaSetsOfOneReleaseAreOneSide(t *testing.T) {
+	d := event.Deployment{Version: "1.43.0+rs.ddddd", PreviousVersion: "1.42.0+rs.bbbbb"}
+	for version, want := range map[string]bool{"1.43.0+rs.ddddd": true, "1.43.0+rs.fffff": true, "1.42.0+rs.bbbbb": false, "1.42.0+rs.ccccc": false} {
+		told, new := versionTells(&d, &Origin{Version: version})
+		require.True(t, told)
+		require.Equal(t, want, new, version)
+		require.Equal(t, !want, saysOld(&d, &Origin{Version: version}), version)
+	}
+	d.PreviousVersion = "1.43.0+rs.bbbbb"
+	_, new := versionTells(&d, &Origin{Version: "1.43.0+rs.bbbbb"})
+	require.False(t, new)
+}
+
 func TestOldVersionAffectedTooIsNotTheDeploymentsFault(t *testing.T) {
 	s := newSim(2, Config{})
 	pods := s.roll(100, .01, 900, .01)

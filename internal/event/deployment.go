@@ -112,6 +112,13 @@ func SameVersion(a, b string) bool {
 	return trimV(versionA) == trimV(versionB) && (rolloutA == rolloutB || rolloutA == "" || rolloutB == "")
 }
 
+// SameImage holds for versions that differ in their rollout at most.
+func SameImage(a, b string) bool {
+	a, _ = SplitRollout(a)
+	b, _ = SplitRollout(b)
+	return a != "" && trimV(a) == trimV(b)
+}
+
 // rolloutMark stands before the hash of a Kubernetes ReplicaSet in a version that
 // was read from its pods. Semantic versioning calls what follows a + build metadata,
 // and no image's tag can hold one.

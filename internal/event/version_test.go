@@ -29,6 +29,23 @@ func TestSameVersion(t *testing.T) {
 	}
 }
 
+func TestSameImage(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"1.2.3+rs.7d9f8b6c5d", "v1.2.3+rs.5c59b9dd9c", true},
+		{"1.2.3", "1.2.3+rs.5c59b9dd9c", true},
+		{"1.2.3+rs.7d9f8b6c5d", "1.2.4+rs.7d9f8b6c5d", false},
+		{"rs.7d9f8b6c5d", "rs.7d9f8b6c5d", false}, // which image is not known
+		{"", "", false},
+	} {
+		if got := SameImage(c.a, c.b); got != c.same {
+			t.Errorf("SameImage(%q, %q) = %v", c.a, c.b, got)
+		}
+	}
+}
+
 func TestFinerVersion(t *testing.T) {
 	for _, c := range [][3]string{
 		{"", "1.2.3", "1.2.3"},

@@ -63,6 +63,8 @@ type buildRecord struct {
 	ID       uint64 `json:"id"`
 	Version  string `json:"version,omitempty"`
 	Revision string `json:"revision,omitempty"`
+
+	Variants []string `json:"variants,omitempty"` // their versions
 }
 
 // Dirty returns what changed since the last call, ready to be written in one
@@ -124,7 +126,7 @@ func (l *Ledger) snapshot(key string) *record {
 		r.Deployment = &deploymentRecord{
 			Deployment: cloneDeployment(d.Deployment), Seq: d.seq,
 			PreviousTold: d.previousTold, RollbackTold: d.rollbackTold, AliasSource: maps.Clone(d.aliasSource),
-			Build: buildRecord{d.build.id, d.build.version, d.build.revision},
+			Build: buildRecord{d.build.id, d.build.version, d.build.revision, d.build.variantNames()},
 		}
 		return r
 	case kindChange:
@@ -228,6 +230,9 @@ func (l *Ledger) loadDeployment(r *deploymentRecord) error {
 		p.builds = append(p.builds, x.build)
 	}
 	x.build.learn(r.Build.Version, r.Build.Revision)
+	for _, version := range r.Build.Variants {
+		x.build.addVariant(version)
+	}
 	l.deployments[x.ID] = x
 	for _, id := range x.Aliases {
 		l.aliases[id] = x

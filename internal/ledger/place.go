@@ -32,6 +32,8 @@ type place struct {
 type build struct {
 	id                uint64 // the seq of the deployment that brought it
 	version, revision string
+	variants          []*build // other rollouts of the same image, beside this one
+	of                *build   // what this is a variant of
 
 	lastSeen     atomic.Int64
 	presentSince atomic.Int64 // begin of the present run without a long silence
@@ -65,6 +67,11 @@ func (p *place) resolve(version, revision string) *build {
 	for _, b := range slices.Backward(p.builds) {
 		if score := b.likeness(version, revision); score > most {
 			best, most = b, score
+		}
+		for _, v := range b.variants {
+			if score := v.likeness(version, revision); score > most {
+				best, most = v, score
+			}
 		}
 	}
 	return best

@@ -315,6 +315,7 @@ func (p *place) buildFor(x *deployment) *build {
 	if b == nil || b.revision == "" && x.Revision != "" && !event.SameRevision(b.version, x.Revision) {
 		b = &build{id: x.seq, version: x.Version, revision: x.Revision}
 	} else {
+		b.standAlone()
 		p.builds = slices.DeleteFunc(p.builds, func(other *build) bool { return other == b })
 		b.learn(x.Version, x.Revision)
 		x.Version, x.Revision = orElse(x.Version, b.version), longer(x.Revision, b.revision) // the rollout may be another

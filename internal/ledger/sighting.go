@@ -65,6 +65,9 @@ func (l *Ledger) lookUp(key seenKey) *sighted {
 //     it, is a baseline.
 //   - A version or revision never seen there is a new deployment, unless it
 //     completes one that another source began (see RecordDeployment, rule 3).
+//   - One of the same image as the newest, in another ReplicaSet and soon after it,
+//     is a variant of it: several Deployments, or clusters, of one service. If the newest's own
+//     ReplicaSet goes away, it was a rollout of the same image.
 //   - A known version that still sends while a newer one is there is the old
 //     cohort of a rolling update: nothing.
 //   - A known version is rolled back to in two cases only: it was silent for
@@ -98,7 +101,7 @@ func (l *Ledger) suspicious(p *place, b *build, at int64) bool {
 	}
 	head := p.headBuild.Load()
 	return head != nil && head != b && p.headStart.Load() != 0 &&
-		(l.gone(head, at) || cameBack(b, p.headStart.Load()))
+		(l.gone(head, at) || b.of == nil && cameBack(b, p.headStart.Load()))
 }
 
 // gone says whether b has been silent for so long that it is no longer there.
@@ -137,6 +140,9 @@ func (l *Ledger) sight(key seenKey, when time.Time) (event.Deployment, bool) {
 	var found *deployment
 	b := p.resolve(key.version, key.revision)
 	if b == nil {
+		b = l.variant(p, key, at)
+	}
+	if b == nil {
 		if found = l.meet(p, key, when); found == nil {
 			return event.Deployment{}, false
 		}
@@ -153,7 +159,11 @@ func (l *Ledger) sight(key seenKey, when time.Time) (event.Deployment, bool) {
 		}
 		b.see(at)
 		l.firstSeen(p, b, when)
-		found = l.rolledBackTo(p, b, when)
+		if b.of == nil {
+			found = l.rolledBackTo(p, b, when)
+		} else {
+			found = l.replaced(p, b, when)
+		}
 	}
 	l.remember(p, b, key)
 	if found == nil {
@@ -316,6 +326,9 @@ func (l *Ledger) unite(p *place, b *build) {
 			}
 		}
 		p.builds = slices.DeleteFunc(p.builds, func(c *build) bool { return c == other && c != keep.build })
+		for _, version := range other.variantNames() {
+			keep.build.addVariant(version)
+		}
 		keep.build.learn(other.version, other.revision)
 		l.touch(kindDeployment, keep.ID)
 		l.tell("deployment", keep.ID, l.latest)
@@ -378,7 +391,7 @@ func (l *Ledger) rolledBackTo(p *place, b *build, when time.Time) *deployment {
 func (l *Ledger) remember(p *place, b *build, key seenKey) *sighted {
 	s := &sighted{place: p, build: b, revision: b.revision}
 	for _, d := range slices.Backward(p.deployments) {
-		if d.build == b {
+		if d.build == b || d.build == b.of {
 			s.id, s.ok = d.ID, !d.Baseline
 			s.revision = longer(d.Revision, b.revision)
 			break
