@@ -266,10 +266,10 @@ func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
 	if f.output == "json" {
 		return json.NewEncoder(stdout).Encode(out)
 	}
+	// GitHub shows an annotation in its log too; any other log has but what is printed.
 	if f.annotations == "github" || f.annotations == "auto" && os.Getenv("GITHUB_ACTIONS") == "true" {
 		annotateGitHub(stdout, out.Judgements)
-	}
-	if os.Getenv("CI") == "" || os.Getenv("CI") == "false" {
+	} else {
 		printJudgements(stdout, terminal.NewPainter(stdout), out.Judgements, f.top)
 	}
 	_, err := fmt.Fprintln(stdout, oneLine(out.Verdict))

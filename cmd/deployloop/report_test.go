@@ -71,6 +71,25 @@ func TestReportInCI(t *testing.T) {
 	require.Contains(t, string(text), `"path":"cart_test.go","lines":{"begin":14}`)
 }
 
+// Where nothing else shows a failure, in GitLab's log or Jenkins's, its place,
+// its reason and the command to run it again are printed.
+func TestReportInCIWithoutAnnotations(t *testing.T) {
+	t.Setenv("CI", "true")
+	t.Setenv("GITHUB_ACTIONS", "")
+	want := []string{"NEW FAILURE  acme/cart TestTotal", "at cart_test.go:14", "want 3, got 4", "again: go test -count=1 -run '^TestTotal$' acme/cart", "1 new failures"}
+	check := func(arguments ...string) {
+		out, code := runReport(t, badReport, arguments...)
+		require.Equal(t, exitWorse, code)
+		for _, text := range want {
+			require.Contains(t, out, text)
+		}
+		require.NotContains(t, out, "::error")
+	}
+	check("--offline", "-")
+	t.Setenv("GITHUB_ACTIONS", "true")
+	check("--offline", "--annotations", "none", "-")
+}
+
 func TestReportNamesWhatItCouldNotRead(t *testing.T) {
 	t.Setenv("CI", "")
 	nothing := filepath.Join(t.TempDir(), "x")

@@ -133,6 +133,10 @@ func (f *suspectsFlags) run(ctx context.Context, in io.Reader, out io.Writer) er
 		if err != nil {
 			return fmt.Errorf("--range %s: %w", f.revisions, err)
 		}
+		// The loop makes do with the last commits; whoever types a range means that one.
+		if got.Previous == "" && previous != "" {
+			return fmt.Errorf("--range %s: %q: %w", f.revisions, previous, gitrange.ErrUnknownRevision)
+		}
 		options.Ignored = repository.IgnoredRevisions(ctx, got.New)
 		options.Owners = repository.Owners(ctx, got.New).Of
 		ranking = suspect.Rank(symptom, got.Commits, options)

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/gitrange"
 )
 
 func runSuspects(t *testing.T, stdin string, arguments ...string) (string, error) {
@@ -156,4 +158,14 @@ func TestSuspectsRefusesWhatIsUnclear(t *testing.T) {
 	}
 	_, err := runSuspects(t, " \n", "--repo", path, "--range", "v1..main", "--symptom", "-")
 	require.ErrorContains(t, err, "empty")
+}
+
+func TestSuspectsRefusesAnUnknownRevision(t *testing.T) {
+	path, _ := shopRepository(t)
+	for _, revisions := range []string{"nope..main", "v1..nope", "0123456789abcdef0123456789abcdef01234567..main"} {
+		out, err := runSuspects(t, goTrace, "--repo", path, "--range", revisions, "--symptom", "-")
+		require.ErrorIs(t, err, gitrange.ErrUnknownRevision, revisions)
+		require.ErrorContains(t, err, "git fetch")
+		require.Empty(t, out, "another range's ranking")
+	}
 }

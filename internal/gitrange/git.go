@@ -19,7 +19,7 @@ var (
 	ErrNoGit = errors.New("no git program in PATH: install git, or let push events tell the commits")
 	// ErrNoRepository: the path is no git repository.
 	ErrNoRepository = errors.New("not a git repository")
-	// ErrUnknownRevision: the new revision is not in the clone.
+	// ErrUnknownRevision: a revision that is needed is not in the clone.
 	ErrUnknownRevision = errors.New("revision is not in this clone: run git fetch there, or give a clone that has it")
 )
 
