@@ -132,6 +132,8 @@ const (
 	defaultCICD     = "127.0.0.1:8088"
 	defaultConsole  = "127.0.0.1:8090"
 	defaultMetrics  = "127.0.0.1:8889"
+
+	defaultSelfMetrics = "127.0.0.1:8887"
 )
 
 // announce says where everything is, once the page answers.
@@ -150,7 +152,7 @@ func announce(ctx context.Context, w io.Writer) {
   page          %s
   OTLP          grpc %s   http http://%s
   deployments   http://%s/v1/deployments   webhooks /webhooks/github
-  metrics       http://%s/metrics
+  metrics       http://%s/metrics   the Collector's own http://%s/metrics
   state         %s
 
   %s
@@ -163,7 +165,7 @@ func announce(ctx context.Context, w io.Writer) {
 
 `,
 		p.Bold("deployloop"), buildVersion(),
-		p.Link("http://"+defaultConsole), defaultOTLPGRPC, defaultOTLPHTTP, defaultCICD, defaultMetrics, os.Getenv(envStateDir),
+		p.Link("http://"+defaultConsole), defaultOTLPGRPC, defaultOTLPHTTP, defaultCICD, defaultMetrics, defaultSelfMetrics, os.Getenv(envStateDir),
 		p.Dim("to close the loop"),
 		defaultOTLPHTTP, checkbox(os.Getenv(envAlertmanager) != ""), alertmanager,
 		p.Dim("deployloop doctor tests every link; deployloop init writes a configuration of your own"))

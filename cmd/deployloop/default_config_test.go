@@ -23,6 +23,7 @@ func TestAnnouncedAddressesAreThoseOfTheDefaultConfig(t *testing.T) {
 	} {
 		require.Equal(t, want, conf.Get(key), key)
 	}
+	require.Contains(t, string(defaultConfig), "prometheus: {host: 127.0.0.1, port: "+strings.TrimPrefix(defaultSelfMetrics, "127.0.0.1:")+",")
 	require.Equal(t, "advise", conf.Get("connectors::anomaly::mode"))
 }
 

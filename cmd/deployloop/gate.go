@@ -104,6 +104,9 @@ The token of a console that wants one is read from ` + envConsoleToken + `.`,
 					request.question.Set(key, value)
 				}
 			}
+			if !request.respectMode {
+				request.question.Set("respect_mode", "false")
+			}
 			return request.run(c.Context(), client, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
@@ -190,6 +193,10 @@ func (g gateRequest) exit(v gateVerdict) (code int, decided bool) {
 // answer prints v and exits by code.
 func (g gateRequest) answer(out io.Writer, v gateVerdict, code int) error {
 	var err error
+	v.Decision = map[int]string{0: "pass", exitRegressed: "fail"}[code]
+	if v.Decision == "" {
+		v.Decision = "wait"
+	}
 	if g.output == "json" {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")

@@ -106,8 +106,11 @@ func TestGateExits(t *testing.T) {
 							want = 0
 						}
 						url, _ := gateServer(t, answer(verdict, mode))
-						_, _, code, err := runCommand(t, newGateCommand(), append(ask, "--endpoint", url, "--on-inconclusive", policy, fmt.Sprintf("--respect-mode=%t", respect))...)
+						out, _, code, err := runCommand(t, newGateCommand(), append(ask, "--endpoint", url, "--output", "json", "--on-inconclusive", policy, fmt.Sprintf("--respect-mode=%t", respect))...)
 						require.Equal(t, want, code, "%s in %s, %s, respected %t: %v", verdict, mode, policy, respect, err)
+						var told gateVerdict
+						require.NoError(t, json.Unmarshal([]byte(out), &told), out)
+						require.Equal(t, map[int]string{0: "pass", exitRegressed: "fail", exitUndecided: "wait"}[code], told.Decision, "what is said and the exit code are one")
 					}
 				}
 				url, _ := gateServer(t, answer("inconclusive", ""))
@@ -132,6 +135,22 @@ func TestGateExits(t *testing.T) {
 		require.Equal(t, exitUndecided, code)
 		require.EqualValues(t, 2, asked.Load())
 	})
+}
+
+// The console is told whose word counts, so that what it says fits the exit code.
+func TestGateAsksByMode(t *testing.T) {
+	for flag, want := range map[string]string{"--respect-mode=false": "false", "--respect-mode": ""} {
+		asked := make(chan string, 1)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked <- r.URL.Query().Get("respect_mode")
+			_, _ = w.Write([]byte(`{"verdict":"healthy","mode":"gate"}`))
+		}))
+		_, _, code, err := runCommand(t, newGateCommand(), "--service", "checkout", "--version", "1", "--endpoint", server.URL, flag)
+		server.Close()
+		require.NoError(t, err)
+		require.Zero(t, code)
+		require.Equal(t, want, <-asked)
+	}
 }
 
 func TestGateWithoutAnswer(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/deployloop/deployloop/internal/gitrange"
 	"github.com/deployloop/deployloop/internal/setup"
 	"github.com/deployloop/deployloop/internal/terminal"
 )
@@ -27,6 +28,9 @@ type initRequest struct {
 	asked             func(flag string) bool // that it was given
 }
 
+// errNobodyAnswers: silence is no consent to what a person was to be asked.
+var errNobodyAnswers = errors.New("nothing was written: there is no terminal to answer on; use --yes to take the answers of the flags as they are")
+
 func newInitCommand() *cobra.Command {
 	var request initRequest
 	c := &cobra.Command{
@@ -36,7 +40,7 @@ func newInitCommand() *cobra.Command {
 what to enter in the forge and the deploy tools.
 
 On a terminal it asks a few questions; each has a flag, and --yes takes the
-answers as they are. It writes two files, readable by you alone: the
+answers as they are. Elsewhere it needs --yes (or --output json). It writes two files, readable by you alone: the
 configuration, and the secrets of the webhooks (made up here) and tokens (yours
 to fill in) as environment variables. It overwrites no configuration without
 --force, and never a secret.`,
@@ -94,7 +98,8 @@ to fill in) as environment variables. It overwrites no configuration without
 	flags.StringVar(&a.OTLPHTTP, "otlp-http", defaultOTLPHTTP, "`address` to take OTLP over HTTP at")
 	flags.StringVar(&a.CICD, "cicd", defaultCICD, "`address` to take webhooks and deployments at; where others reach it (--public-url, --webhook), deployments and reports need a token")
 	flags.StringVar(&a.Console, "console", defaultConsole, "`address` of the console")
-	flags.StringVar(&a.Metrics, "metrics", defaultMetrics, "`address` at which Prometheus scrapes")
+	flags.StringVar(&a.Metrics, "metrics", defaultMetrics, "`address` at which Prometheus scrapes the loop's metrics")
+	flags.StringVar(&a.SelfMetrics, "self-metrics", defaultSelfMetrics, "`address` at which Prometheus scrapes what the Collector counts of itself (a collector of another distribution has 127.0.0.1:8888)")
 	flags.StringVar(&request.output, "output", "text", "`format` of what is printed: text or json")
 	for name, values := range map[string][]string{"mode": setup.Modes, "forge": setup.Forges, "webhook": setup.Sources, "output": {"text", "json"}} {
 		_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
@@ -109,7 +114,11 @@ func (r *initRequest) run(c *cobra.Command) error {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if in, onTerminal := c.InOrStdin().(*os.File); !r.yes && r.output == "text" && onTerminal && terminal.IsTerminal(in) {
+	if !r.yes && r.output == "text" {
+		in, isFile := c.InOrStdin().(*os.File)
+		if !isFile || !terminal.IsTerminal(in) {
+			return errNobodyAnswers
+		}
 		if err := r.ask(in, c.OutOrStdout()); err != nil {
 			return err
 		}
@@ -118,6 +127,11 @@ func (r *initRequest) run(c *cobra.Command) error {
 		return err
 	}
 	c.SilenceUsage = true // what follows is no error of the command line
+	for _, clone := range r.answers.Repositories {
+		if _, err := gitrange.Open(clone.Path); err != nil { // it may be one where deployloop is to run
+			fmt.Fprintf(c.ErrOrStderr(), "warning: --repository %s=%s: %v; no commit will be named from it unless there is a clone where deployloop runs\n", clone.Service, clone.Path, err)
+		}
+	}
 	config, err := setup.Config(r.answers)
 	if err != nil {
 		return err

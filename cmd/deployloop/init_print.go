@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -20,8 +21,7 @@ type question struct {
 }
 
 // ask goes through the questions; an answer that cannot be is asked again, an
-// empty one takes what stands in brackets, and the end of the input takes the
-// rest so.
+// empty one takes what stands in brackets; the end of the input is no answer.
 func (r *initRequest) ask(in io.Reader, out io.Writer) error {
 	a := &r.answers
 	list := func(to *[]string) (func() string, func(string)) {
@@ -68,7 +68,7 @@ func (r *initRequest) ask(in io.Reader, out io.Writer) error {
 			fmt.Fprintf(out, "  %s %s [%s] ", p.Bold(q.text), p.Dim("("+q.hint+")"), standing)
 			if !lines.Scan() {
 				fmt.Fprintln(out)
-				return lines.Err()
+				return cmp.Or(lines.Err(), errNobodyAnswers)
 			}
 			before := q.get()
 			if text := strings.TrimSpace(lines.Text()); text != "" {
@@ -114,7 +114,9 @@ func (r *initRequest) print(out io.Writer, variables []setup.Variable, values ma
 		}
 		line("\n  %s: %s", p.Bold(w.Title), w.Where)
 		line("    URL           %s", p.Link(w.URL))
-		line("    content type  %s", w.ContentType)
+		if w.ContentType != "" {
+			line("    content type  %s", w.ContentType)
+		}
 		line("    secret        the value of %s in %s (%s)", w.Secret, r.environment, w.Field)
 		line("    events        %s", strings.Join(w.Events, ", "))
 		for part := range strings.Lines(w.Snippet) {

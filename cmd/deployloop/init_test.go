@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -209,7 +210,7 @@ func TestInitJSON(t *testing.T) {
 // and what is left empty stays.
 func TestInitAsks(t *testing.T) {
 	r := initRequest{
-		answers: setup.Answers{Mode: "shadow", StateDir: t.TempDir(), OTLPGRPC: defaultOTLPGRPC, OTLPHTTP: defaultOTLPHTTP, CICD: defaultCICD, Console: defaultConsole, Metrics: defaultMetrics},
+		answers: setup.Answers{Mode: "shadow", StateDir: t.TempDir(), OTLPGRPC: defaultOTLPGRPC, OTLPHTTP: defaultOTLPHTTP, CICD: defaultCICD, Console: defaultConsole, Metrics: defaultMetrics, SelfMetrics: defaultSelfMetrics},
 		asked:   func(flag string) bool { return flag == "grafana" },
 	}
 	var out bytes.Buffer
@@ -231,8 +232,61 @@ func TestInitAsks(t *testing.T) {
 	require.NotContains(t, out.String(), "Grafana")
 	require.Contains(t, out.String(), `--alertmanager "nonsense"`)
 
-	// The input ends: the rest stays as it is.
+	// The input ends: that is no consent.
 	r.answers.Mode = "shadow"
-	require.NoError(t, r.ask(strings.NewReader(""), &out))
+	require.ErrorIs(t, r.ask(strings.NewReader(""), &out), errNobodyAnswers)
 	require.Equal(t, "shadow", r.answers.Mode)
+}
+
+// With nobody to ask, nothing is written unless --yes says so; /dev/null looks like
+// a terminal and is none.
+func TestInitNeedsAnAnswer(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer null.Close()
+	for _, in := range []io.Reader{null, strings.NewReader(""), strings.NewReader("\n\n\n\n\n\n\n")} {
+		dir := t.TempDir()
+		t.Setenv(envStateDir, filepath.Join(dir, "state"))
+		root := newRootCommand()
+		root.SetIn(in)
+		root.SetOut(io.Discard)
+		root.SetErr(io.Discard)
+		root.SetArgs([]string{"init", "--file", filepath.Join(dir, "deployloop.yaml")})
+		require.ErrorContains(t, root.ExecuteContext(t.Context()), "--yes")
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, left)
+	}
+}
+
+func TestInitWarnsOfWhatIsNoRepository(t *testing.T) {
+	dir := t.TempDir()
+	printed, err := initIn(t, dir, "--repository", "checkout="+dir)
+	require.NoError(t, err, "it may be another machine's path")
+	require.Contains(t, printed, "warning: --repository checkout="+dir)
+	path, _ := shopRepository(t)
+	printed, err = initIn(t, t.TempDir(), "--repository", "checkout="+path)
+	require.NoError(t, err)
+	require.NotContains(t, printed, "warning")
+}
+
+// A setting is shown where its forge has one.
+func TestInitShowsTheSettingsThatThereAre(t *testing.T) {
+	for source, has := range map[string]bool{"github": true, "gitea": true, "gitlab": false, "jenkins": false} {
+		printed, err := initIn(t, t.TempDir(), "--webhook", source)
+		require.NoError(t, err)
+		require.Equal(t, has, strings.Contains(printed, "content type"), source)
+	}
+}
+
+// The Collector's own metrics leave a collector beside it its port.
+func TestInitLeavesOtherCollectorsTheirPort(t *testing.T) {
+	for arguments, want := range map[string]string{"": `host: "127.0.0.1", port: 8887,`, "--self-metrics=[::1]:9999": `host: "::1", port: 9999,`} {
+		dir := t.TempDir()
+		_, err := initIn(t, dir, strings.Fields(arguments)...)
+		require.NoError(t, err)
+		text, err := os.ReadFile(filepath.Join(dir, "deployloop.yaml"))
+		require.NoError(t, err)
+		require.Contains(t, string(text), want)
+	}
 }

@@ -33,6 +33,9 @@ again only adds what is new. Without it deployloop still sees deployments, by
 the first telemetry of a new version; marked ones it knows sooner, with the
 commit range and the rollback command.
 
+A receiver with auth (deployloop init sets it up where others reach it) wants the
+token of DEPLOYLOOP_CICD_TOKEN; there is no flag, since others see arguments.
+
 It exits 1 when the deployment could not be recorded. In a script that must not
 fail for that, add "|| true".`,
 		Example: `  deployloop mark --service checkout --version 1.42.0 --revision "$GITHUB_SHA" --environment production

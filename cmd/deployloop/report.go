@@ -58,6 +58,9 @@ Where --endpoint or DEPLOYLOOP_CICD_URL names a deployloop, the reports are sent
 there too: it keeps the history of every test and alerts on what is new. A
 failure to send is told and changes no exit code.
 
+A receiver with auth (deployloop init sets it up where others reach it) wants the
+token of DEPLOYLOOP_CICD_TOKEN; there is no flag, since others see arguments.
+
 It exits 0 when nothing got worse, 1 with a new failure or a new finding, and 2
 when a report could not be read.`,
 		Example: `  go test -json ./... | deployloop report --baseline .deployloop/baseline.json -

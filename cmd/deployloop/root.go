@@ -27,7 +27,8 @@ func newRootCommand() *cobra.Command {
 what changed, why it got worse, and what to do.
 
 Without arguments it runs the Collector with a built-in configuration: OTLP on
-127.0.0.1:4317 and :4318, deployments and webhooks on :8088, its page on :8090.`
+127.0.0.1:4317 and :4318, deployments and webhooks on :8088, its page on :8090,
+the loop's metrics on :8889, the Collector's own on :8887.`
 	root.Example = `  deployloop                                  # the Collector, built-in configuration
   deployloop --config deployloop.yaml         # the Collector, your configuration
   deployloop --set receivers.otlp.protocols.http.endpoint=0.0.0.0:4318

@@ -21,7 +21,10 @@ const (
 )
 
 // gateQuestion names a deployment as the asking tool knows it.
-type gateQuestion struct{ Service, Environment, Revision, Version string }
+type gateQuestion struct {
+	Service, Environment, Revision, Version string
+	EveryMode                               bool // decide by the verdict, whatever the service's mode
+}
 
 // gateAnswer is what the gate says of a deployment.
 type gateAnswer struct {
@@ -86,7 +89,7 @@ func (s *site) gate(q gateQuestion) gateAnswer {
 	default:
 		a.Decision = decisionWait
 	}
-	if v.Mode != event.Gate && a.Decision != decisionPass {
+	if v.Mode != event.Gate && !q.EveryMode && a.Decision != decisionPass {
 		a.Reason += fmt.Sprintf(" (Not held up: the mode of %s is %s; without that the decision were %s.)", d.Service, v.Mode, a.Decision)
 		a.Decision = decisionPass
 	}
@@ -164,13 +167,13 @@ func (s *site) gateArgo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := r.URL.Query()
-	a := s.gate(gateQuestion{v.Get("service"), v.Get("environment"), v.Get("revision"), v.Get("version")})
+	a := s.gate(gateQuestion{v.Get("service"), v.Get("environment"), v.Get("revision"), v.Get("version"), v.Get("respect_mode") == "false"})
 	for k := range v {
 		switch k {
-		case "service", "environment", "revision", "version":
+		case "service", "environment", "revision", "version", "respect_mode":
 		default:
 			a = gateAnswer{Verdict: event.Inconclusive, Decision: s.cfg.Gate.OnUnavailable, URL: s.publicURL(),
-				Reason: wording.OneLine(fmt.Sprintf("Unknown parameter %q: use service, environment, and revision or version.", k), 300)}
+				Reason: wording.OneLine(fmt.Sprintf("Unknown parameter %q: use service, environment, and revision or version; respect_mode.", k), 300)}
 		}
 	}
 	w.Header().Set("Cache-Control", "no-store")

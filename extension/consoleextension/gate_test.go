@@ -155,6 +155,20 @@ func checkGate(t *testing.T, h http.Handler, version string, want decision, hook
 	}
 }
 
+// deployloop gate goes by the verdict: nothing is said then of what the mode would
+// let pass.
+func TestGateWhateverTheMode(t *testing.T) {
+	for _, mode := range []event.Mode{event.Shadow, event.Advise, event.Gate} {
+		a := argo(t, handler(t, judged(t, mode)), "service=s-regressed&version=regressed&respect_mode=false")
+		require.Equal(t, decisionFail, a.Decision)
+		require.NotContains(t, a.Reason, "Not held up")
+		require.Equal(t, mode, a.Mode)
+	}
+	a := argo(t, handler(t, judged(t, event.Advise)), "service=s-regressed&version=regressed")
+	require.Equal(t, decisionPass, a.Decision)
+	require.Contains(t, a.Reason, "Not held up")
+}
+
 func TestGateAnswerForArgo(t *testing.T) {
 	h := handler(t, judged(t, event.Gate), func(c *Config) { c.PublicURL = "https://deploys.example/" })
 	w := get(t, h, "/gate/argo?service=s-watching&version=watching")

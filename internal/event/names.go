@@ -16,6 +16,10 @@ const (
 	NameFeedback    = "deployloop.feedback"
 )
 
+// ScopeCICD is the instrumentation scope of what the cicd receiver says of builds
+// and deployments: no telemetry of a service that is deployed.
+const ScopeCICD = "github.com/deployloop/deployloop/receiver/cicdreceiver"
+
 // Attribute names. Those without the deployloop. prefix are OpenTelemetry
 // semantic conventions v1.41.
 const (

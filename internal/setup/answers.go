@@ -30,7 +30,7 @@ type Answers struct {
 	StateDir      string
 
 	// Addresses to listen on.
-	OTLPGRPC, OTLPHTTP, CICD, Console, Metrics string
+	OTLPGRPC, OTLPHTTP, CICD, Console, Metrics, SelfMetrics string
 }
 
 // Repository is a local clone of a service.
@@ -76,7 +76,7 @@ func (a Answers) Validate() error {
 			bad("--webhook %q: use %s", s, strings.Join(Sources, ", "))
 		}
 	}
-	for flag, address := range map[string]string{"--otlp-grpc": a.OTLPGRPC, "--otlp-http": a.OTLPHTTP, "--cicd": a.CICD, "--console": a.Console, "--metrics": a.Metrics} {
+	for flag, address := range map[string]string{"--otlp-grpc": a.OTLPGRPC, "--otlp-http": a.OTLPHTTP, "--cicd": a.CICD, "--console": a.Console, "--metrics": a.Metrics, "--self-metrics": a.SelfMetrics} {
 		if !isAddress(address) {
 			bad("%s %q: write host:port", flag, address)
 		}

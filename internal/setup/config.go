@@ -3,6 +3,7 @@ package setup
 import (
 	_ "embed"
 	"encoding/json"
+	"net"
 	"strings"
 	"text/template"
 )
@@ -14,6 +15,8 @@ var configTemplate = template.Must(template.New("config").Funcs(template.FuncMap
 	"text":     yamlText,
 	"env":      func(name string) string { return `"${env:` + name + `}"` },
 	"secretOf": secretOf,
+	"hostOf":   func(address string) (string, error) { host, _, err := net.SplitHostPort(address); return host, err },
+	"portOf":   func(address string) (string, error) { _, port, err := net.SplitHostPort(address); return port, err },
 	"join":     func(list []string) string { return strings.Join(list, ", ") },
 }).Parse(configText))
 

@@ -11,21 +11,19 @@ type Webhook struct {
 	Title       string   `json:"title"`
 	Where       string   `json:"where"` // to enter it
 	URL         string   `json:"url"`
-	ContentType string   `json:"content_type"`
-	Secret      string   `json:"secret"`            // the variable that holds it
-	Field       string   `json:"secret_field"`      // what the source calls it, or how it is sent
-	Events      []string `json:"events"`            // to choose, as they are called there
-	Snippet     string   `json:"snippet,omitempty"` // to apply, where settings are files
+	ContentType string   `json:"content_type,omitempty"` // to choose; "": it is no setting there
+	Secret      string   `json:"secret"`                 // the variable that holds it
+	Field       string   `json:"secret_field"`           // what the source calls it, or how it is sent
+	Events      []string `json:"events"`                 // to choose, as they are called there
+	Snippet     string   `json:"snippet,omitempty"`      // to apply, where settings are files
 }
-
-const jsonType = "application/json"
 
 // Webhooks are the settings of the sources that were answered.
 func Webhooks(a Answers) []Webhook {
 	var list []Webhook
 	for _, source := range a.Webhooks {
 		w := webhooks[source]
-		w.Source, w.Secret, w.ContentType = source, secretOf(source), jsonType
+		w.Source, w.Secret = source, secretOf(source)
 		path := "/webhooks/" + source
 		if source == "cdevents" {
 			path = "/cdevents"
@@ -42,7 +40,7 @@ func Webhooks(a Answers) []Webhook {
 // webhooks by source; their events are those that the receiver reads.
 var webhooks = map[string]Webhook{
 	"github": {
-		Title: "GitHub", Where: "repository or organization > Settings > Webhooks > Add webhook", Field: "Secret",
+		Title: "GitHub", Where: "repository or organization > Settings > Webhooks > Add webhook", Field: "Secret", ContentType: "application/json",
 		Events: []string{"Pushes", "Pull requests", "Deployments", "Deployment statuses", "Workflow runs", "Workflow jobs", "Check runs", "Releases", "Code scanning alerts"},
 	},
 	"gitlab": {
@@ -50,7 +48,7 @@ var webhooks = map[string]Webhook{
 		Events: []string{"Push events", "Merge request events", "Pipeline events", "Job events", "Deployment events"},
 	},
 	"gitea": {
-		Title: "Gitea, Forgejo", Where: "repository or organization > Settings > Webhooks > Add webhook > Gitea (Forgejo: Forgejo)", Field: "Secret",
+		Title: "Gitea, Forgejo", Where: "repository or organization > Settings > Webhooks > Add webhook > Gitea (Forgejo: Forgejo)", Field: "Secret", ContentType: "application/json",
 		Events: []string{"Push", "Pull request", "Release", "Workflow run", "Workflow job"},
 	},
 	"jenkins": {

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
+	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
 	"github.com/deployloop/deployloop/internal/ledger"
 )
@@ -74,7 +75,11 @@ func (m *marker) traces(_ context.Context, td ptrace.Traces) (ptrace.Traces, err
 	defer m.guard()
 	now := m.now()
 	for i, all := 0, td.ResourceSpans(); i < all.Len(); i++ {
-		m.mark(all.At(i).Resource().Attributes(), now, spanStamp(all.At(i)), ledger.Traces, m.config.Infer)
+		scopes, signal := all.At(i).ScopeSpans(), ledger.Traces
+		if scopes.Len() > 0 && scopes.At(0).Scope().Name() == event.ScopeCICD {
+			signal = noSignal
+		}
+		m.mark(all.At(i).Resource().Attributes(), now, spanStamp(all.At(i)), signal, m.config.Infer && signal != noSignal)
 	}
 	return td, nil
 }
@@ -83,7 +88,11 @@ func (m *marker) metrics(_ context.Context, md pmetric.Metrics) (pmetric.Metrics
 	defer m.guard()
 	now := m.now()
 	for i, all := 0, md.ResourceMetrics(); i < all.Len(); i++ {
-		m.mark(all.At(i).Resource().Attributes(), now, time.Time{}, ledger.Metrics, m.config.Infer)
+		scopes, signal := all.At(i).ScopeMetrics(), ledger.Metrics
+		if scopes.Len() > 0 && scopes.At(0).Scope().Name() == event.ScopeCICD {
+			signal = noSignal
+		}
+		m.mark(all.At(i).Resource().Attributes(), now, time.Time{}, signal, m.config.Infer && signal != noSignal)
 	}
 	return md, nil
 }
@@ -94,12 +103,11 @@ func (m *marker) logs(_ context.Context, ld plog.Logs) (plog.Logs, error) {
 	for i, all := 0, ld.ResourceLogs(); i < all.Len(); i++ {
 		// Whoever tells of deployments is no deployment itself: a CI tool may
 		// name the service that it deploys as its own.
-		signal := ledger.Logs
-		tells := m.learn(all.At(i))
-		if tells {
+		scopes, signal := all.At(i).ScopeLogs(), ledger.Logs
+		if m.learn(all.At(i)) || scopes.Len() > 0 && scopes.At(0).Scope().Name() == event.ScopeCICD {
 			signal = noSignal
 		}
-		m.mark(all.At(i).Resource().Attributes(), now, logStamp(all.At(i)), signal, m.config.Infer && !tells)
+		m.mark(all.At(i).Resource().Attributes(), now, logStamp(all.At(i)), signal, m.config.Infer && signal != noSignal)
 	}
 	return ld, nil
 }

@@ -263,3 +263,42 @@ func BenchmarkOrdinaryLogs(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/record")
 }
+
+// What the cicd receiver says of builds is no telemetry of a service: it names no
+// version, and coverage would hold that against it for ever.
+func TestPipelineTelemetryIsNoServices(t *testing.T) {
+	h, l := newHost()
+	ctx := context.Background()
+	factory, set := NewFactory(), processortest.NewNopSettings(componentType)
+	tp, err := factory.CreateTraces(ctx, set, factory.CreateDefaultConfig(), new(consumertest.TracesSink))
+	require.NoError(t, err)
+	mp, err := factory.CreateMetrics(ctx, set, factory.CreateDefaultConfig(), new(consumertest.MetricsSink))
+	require.NoError(t, err)
+	lp, err := factory.CreateLogs(ctx, set, factory.CreateDefaultConfig(), new(consumertest.LogsSink))
+	require.NoError(t, err)
+	for _, p := range []component.Component{tp, mp, lp} {
+		require.NoError(t, p.Start(ctx, h))
+		t.Cleanup(func() { assert.NoError(t, p.Shutdown(ctx)) })
+	}
+	send := func(scope string) {
+		td, md, ld := ptrace.NewTraces(), pmetric.NewMetrics(), plog.NewLogs()
+		spans, metrics, logs := td.ResourceSpans().AppendEmpty(), md.ResourceMetrics().AppendEmpty(), ld.ResourceLogs().AppendEmpty()
+		for _, attributes := range []pcommon.Map{spans.Resource().Attributes(), metrics.Resource().Attributes(), logs.Resource().Attributes()} {
+			attributes.PutStr(event.AttrServiceName, "cicd")
+		}
+		s, m, r := spans.ScopeSpans().AppendEmpty(), metrics.ScopeMetrics().AppendEmpty(), logs.ScopeLogs().AppendEmpty()
+		for _, name := range []pcommon.InstrumentationScope{s.Scope(), m.Scope(), r.Scope()} {
+			name.SetName(scope)
+		}
+		s.Spans().AppendEmpty()
+		m.Metrics().AppendEmpty().SetEmptyGauge().DataPoints().AppendEmpty()
+		eventotlp.EncodeTestResult(event.TestResult{Suite: "cart", Case: "TestTotal"}, r.LogRecords().AppendEmpty())
+		require.NoError(t, tp.ConsumeTraces(ctx, td))
+		require.NoError(t, mp.ConsumeMetrics(ctx, md))
+		require.NoError(t, lp.ConsumeLogs(ctx, ld))
+	}
+	send(event.ScopeCICD)
+	require.Empty(t, l.Coverage())
+	send("cart/instrumentation")
+	require.Len(t, l.Coverage(), 1, "a service of that name is one")
+}

@@ -14,7 +14,7 @@ import (
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
 )
 
-const scopeName = "github.com/deployloop/deployloop/receiver/cicdreceiver"
+const scopeName = event.ScopeCICD
 
 // serviceName is the resource of everything the receiver says itself. It is not
 // the deployed service: the telemetry of a build must not mix with that of a

@@ -25,7 +25,7 @@ func TestInitStartDoctor(t *testing.T) {
 	stdout, stderr, code := deploylooptest.Run(t, program, os.Environ(), "init", "--yes", "--file", file, "--mode", "advise",
 		"--alertmanager", am.URL, "--webhook", "github,gitlab,gitea,jenkins,argocd,flux,flagger,spinnaker,cdevents", "--state-dir", filepath.Join(dir, "state"),
 		"--otlp-grpc", servertest.FreeAddress(t), "--otlp-http", servertest.FreeAddress(t), "--cicd", servertest.FreeAddress(t),
-		"--console", console, "--metrics", servertest.FreeAddress(t))
+		"--console", console, "--metrics", servertest.FreeAddress(t), "--self-metrics", servertest.FreeAddress(t))
 	require.Equal(t, 0, code, stdout+stderr)
 
 	_, stderr, code = deploylooptest.Run(t, program, os.Environ(), "validate", "--config", file)
