@@ -86,6 +86,32 @@ func TestTrafficIsComparedWithPeers(t *testing.T) {
 	}
 }
 
+// What peers excused before a restart is excused after it.
+func TestPeersOverARestart(t *testing.T) {
+	x := newNeighbourhood(1, true)
+	x.play(700, 1, 1)
+	x.deployed()
+	x.play(100, 1, 1)
+	before := x.e.watches["d"].peers
+	data, err := x.e.Snapshot()
+	require.NoError(t, err)
+	again := New(Config{Start: time.Unix(x.sec, 0), Watches: x.e.cfg.Watches})
+	require.NoError(t, again.Restore(data))
+	x.e = again
+	for _, p := range append(x.others, x.own) {
+		p.source = x.e.Source(p.source.Origin())
+	}
+	peers := x.e.watches["d"].peers
+	require.Len(t, peers, len(before))
+	for k := range peers {
+		require.Equal(t, before[k].service.key, peers[k].service.key)
+		require.Equal(t, before[k].before, peers[k].before)
+		require.Same(t, again.services[peers[k].service.key], peers[k].service)
+	}
+	x.play(400, 1, .01)
+	require.Equal(t, event.Healthy, x.last["d"].State, "%s (%s)", x.last["d"].Detail, x.last["d"].ControlDetail)
+}
+
 // Who gets its traffic from the service, or calls it, is no peer; nor is who
 // was deployed, or has users of its own.
 func TestPeersDoNotHangTogether(t *testing.T) {

@@ -113,5 +113,11 @@ func TestDependentsByTheTimeOfBoth(t *testing.T) {
 	}
 	x.play(100)
 	x.e.Watch(event.Deployment{ID: "payments", Service: "payments", Environment: "prod", Version: "2", PreviousVersion: "1", StartedAt: time.Unix(x.sec, 0)}, event.Advise)
-	require.InDelta(t, 1, x.e.watches["payments"].depend["web"], .1)
+	depend := x.e.watches["payments"].depend
+	require.InDelta(t, 1, depend["web"], .1)
+	data, err := x.e.Snapshot()
+	require.NoError(t, err)
+	again := New(Config{Start: time.Unix(x.sec, 0)})
+	require.NoError(t, again.Restore(data))
+	require.Equal(t, depend, again.watches["payments"].depend, "and after a restart")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/gob"
 	"fmt"
+	"maps"
 	"math"
 	"time"
 
@@ -79,6 +80,13 @@ type watchState struct {
 	Rests      event.Calibration
 	Basis      Basis
 	Blocks     [2]int64 // how many, and the last one's begin
+	Peers      []peerState
+	Depend     map[string]float64
+}
+
+type peerState struct {
+	Name   string
+	Before float64
 }
 
 type indicatorState struct {
@@ -184,6 +192,10 @@ func (w *watch) save() watchState {
 	st.Numbers, st.Record, st.Threshold, st.Rests = n.list, w.rec.save(), w.threshold, w.calibration
 	st.Basis = w.basis
 	st.Blocks = [2]int64{w.blocks, w.blockAt}
+	for _, p := range w.peers {
+		st.Peers = append(st.Peers, peerState{p.service.key.name, p.before})
+	}
+	st.Depend = w.depend
 	return st
 }
 
@@ -363,6 +375,13 @@ func (e *Engine) loadWatch(st watchState) error {
 		return damaged
 	}
 	w.blocks, w.blockAt = max(st.Blocks[0], 0), st.Blocks[1]
+	for _, p := range st.Peers { // all services are loaded
+		if of := e.services[serviceKey{p.Name, s.key.environment}]; of != nil && p.Before > 0 && finite(p.Before) {
+			w.peers = append(w.peers, peer{service: of, before: p.Before})
+		}
+	}
+	w.depend = st.Depend
+	maps.DeleteFunc(w.depend, func(_ string, each float64) bool { return !(each > 0) || !finite(each) })
 	w.newSources, w.oldSources = 0, 0 // counted again as they speak
 	for _, i := range w.indicators {
 		if i.pattern >= 0 && int(i.pattern) >= len(w.hits) {
