@@ -6,24 +6,22 @@ import (
 	"time"
 )
 
-// The profile of the week: what a service serves in each hour of it, as the
-// Huber mean of up to eight weeks. Traffic that is compared with the ten minutes
-// before a deployment is compared with less where the week says that less is
-// usual by now; never with more, for a day that begins late is no harm.
+// The profile of the week: what a service served in each hour of the last eight
+// weeks. Traffic that is compared with the ten minutes before a deployment is
+// compared with less where the weeks say that less is usual by now: each by its
+// own level, for they differ more than the course of a day does. Never with
+// more, for a day that begins late is no harm.
 
 const (
 	weekHours    = 168
 	profileWeeks = 8
-	profileReady = 3    // weeks of an hour, from which it is known
-	profileHour  = 1800 // seconds of an hour that must have been seen
-	profileLeast = .01  // of the pace before, at least, is expected
-	huberK       = 1.345
-	huberRounds  = 8
+	profileReady = 3      // weeks of an hour, from which it is known
+	profileHour  = 1800   // seconds of an hour that must have been seen
+	profileLeast = .01    // of the pace before, at least, is expected
 	madSigma     = 1.4826 // standard deviations of normal values in a MAD
 )
 
-// profile holds the mean successes a second of each hour of the week, UTC, by
-// week; the newest take the place of the oldest.
+// profile holds the mean successes a second of each hour of the week, UTC, by week.
 type profile struct {
 	Hours   [weekHours]hourOfWeek
 	Hour    int64 // since the epoch, of what is being gathered
@@ -32,18 +30,16 @@ type profile struct {
 }
 
 type hourOfWeek struct {
-	Rates [profileWeeks]float32
-	N, At uint8
+	Rates [profileWeeks]float32 // by week since the epoch, modulo their number
+	Week  uint16                // since the epoch, the newest
+	Known uint8                 // bit by bit: which of Rates are
 }
 
 // add counts one second's successes.
 func (p *profile) add(sec int64, served float64) {
 	if hour := sec / 3600; hour != p.Hour {
 		if p.Seconds >= profileHour {
-			h := &p.Hours[p.Hour%weekHours]
-			h.Rates[h.At] = float32(p.Sum / float64(p.Seconds))
-			h.At = (h.At + 1) % profileWeeks
-			h.N = min(h.N+1, profileWeeks)
+			p.Hours[p.Hour%weekHours].add(p.Hour/weekHours, p.Sum/float64(p.Seconds))
 		}
 		p.Hour, p.Sum, p.Seconds = hour, 0, 0
 	}
@@ -51,75 +47,73 @@ func (p *profile) add(sec int64, served float64) {
 	p.Seconds++
 }
 
-// usual is the Huber mean of an hour's weeks and the standard deviation that
-// their MAD tells.
-func (h *hourOfWeek) usual() (mean, sigma float64, ready bool) {
-	if h.N < profileReady {
-		return 0, 0, false
+// add keeps the rate of a week, and forgets those of eight weeks before.
+func (h *hourOfWeek) add(week int64, rate float64) {
+	for w := max(int64(h.Week)+1, week-profileWeeks+1); w <= week; w++ {
+		h.Known &^= 1 << (w % profileWeeks)
 	}
-	var values, off [profileWeeks]float64
-	list, far := values[:h.N], off[:h.N]
-	for k := range list {
-		list[k] = float64(h.Rates[k])
-	}
-	slices.Sort(list)
-	mean = median(list)
-	for k, v := range list {
-		far[k] = math.Abs(v - mean)
-	}
-	slices.Sort(far)
-	sigma = madSigma * median(far)
-	if sigma == 0 {
-		return mean, 0, true
-	}
-	for range huberRounds {
-		step := 0.
-		for _, v := range list {
-			step += math.Max(-huberK*sigma, math.Min(v-mean, huberK*sigma))
-		}
-		mean += step / float64(len(list))
-	}
-	return mean, sigma, true
+	h.Week = uint16(max(week, int64(h.Week)))
+	h.Rates[week%profileWeeks] = float32(rate)
+	h.Known |= 1 << (week % profileWeeks)
 }
 
-// at is what is usual at a second: between the middles of hours in proportion,
-// and no more than in the hour itself, for some fall at its stroke.
-func (p *profile) at(sec int64) (mean, sigma float64, ready bool) {
-	own, s, ok := p.Hours[sec/3600%weekHours].usual()
-	if !ok {
-		return 0, 0, false
+// rate is that of an hour since the epoch.
+func (p *profile) rate(hour int64) (rate float64, known bool) {
+	h, week := &p.Hours[hour%weekHours], hour/weekHours
+	if age := int64(h.Week) - week; age < 0 || age >= profileWeeks {
+		return 0, false
 	}
+	return float64(h.Rates[week%profileWeeks]), h.Known>>(week%profileWeeks)&1 == 1
+}
+
+// at is what was served at a second: between the middles of hours in
+// proportion, and no more than in the hour itself, for some fall at its stroke.
+func (p *profile) at(sec int64) (rate float64, known bool) {
 	middle := sec - 1800
-	a, _, okA := p.Hours[middle/3600%weekHours].usual()
-	b, _, okB := p.Hours[(middle/3600+1)%weekHours].usual()
-	if !okA || !okB {
-		return 0, 0, false
+	if middle < 0 {
+		return 0, false
 	}
+	own, ok := p.rate(sec / 3600)
+	a, okA := p.rate(middle / 3600)
+	b, okB := p.rate(middle/3600 + 1)
 	part := float64(middle%3600) / 3600
-	return math.Min(own, a+(b-a)*part), s, true
+	return math.Min(own, a+(b-a)*part), ok && okA && okB
 }
 
-// pace is what share of the traffic of before is expected at a second, by the
-// week: 1 where it is not known, or where more is.
+// pace is what share of the traffic of before is expected at a second: the
+// median of what it was in each week, less a standard deviation by their MAD. 1
+// where it is not known, or where more is expected.
 func (p *profile) pace(before, now int64) (share float64, known bool) {
 	if p == nil {
 		return 1, false
 	}
-	was, _, ok := p.at(before)
-	is, sigma, okNow := p.at(now)
-	if !ok || !okNow || was <= 0 {
+	var shares, off [profileWeeks]float64
+	n := 0
+	for week := range int64(profileWeeks) {
+		ago := (week + 1) * weekHours * 3600
+		was, ok := p.at(before - ago)
+		is, okNow := p.at(now - ago)
+		if ok && okNow && was > 0 {
+			shares[n] = is / was
+			n++
+		}
+	}
+	if n < profileReady {
 		return 1, false
 	}
-	return math.Min(math.Max((is-sigma)/was, profileLeast), 1), true
+	slices.Sort(shares[:n])
+	usual := median(shares[:n])
+	for k, s := range shares[:n] {
+		off[k] = math.Abs(s - usual)
+	}
+	slices.Sort(off[:n])
+	return math.Min(math.Max(usual-madSigma*median(off[:n]), profileLeast), 1), true
 }
 
-// ready says whether the week around a second is known.
+// ready says whether the weeks around a second are known.
 func (p *profile) ready(sec int64) bool {
-	if p == nil {
-		return false
-	}
-	_, _, ok := p.at(sec)
-	return ok
+	_, known := p.pace(sec, sec)
+	return known
 }
 
 // finite says whether all its numbers are.
@@ -127,9 +121,6 @@ func (p *profile) finite() bool {
 	sum := p.Sum
 	for k := range p.Hours {
 		h := &p.Hours[k]
-		if h.N > profileWeeks || h.At >= profileWeeks {
-			return false
-		}
 		for _, v := range h.Rates {
 			sum += float64(v)
 		}

@@ -27,24 +27,53 @@ func weeks(n int, begin int64, rate func(hour int64) float64) *profile {
 func TestProfileIsRobust(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	begin := simStart / 3600 * 3600
-	p := weeks(8, begin, func(hour int64) float64 {
-		if hour/weekHours == begin/3600/weekHours+3 {
-			return 0 // a week of an outage
+	evening := begin + 8*weekHours*3600 + 7200
+	fall := func(hour int64) float64 { // to a fifth, each week in the same hour
+		if hour%weekHours == evening/3600%weekHours {
+			return .2
 		}
-		return 100 * math.Exp(.05*rng.NormFloat64())
-	})
-	mean, sigma, ready := p.at(begin + 9*weekHours*3600)
-	require.True(t, ready)
-	require.InDelta(t, 100, mean, 8)
-	require.InDelta(t, 5, sigma, 5)
-	_, _, ready = weeks(2, begin, func(int64) float64 { return 1 }).at(begin)
-	require.False(t, ready, "two weeks are none")
+		return 1
+	}
+	for name, rate := range map[string]func(hour int64) float64{
+		"a week of an outage": func(hour int64) float64 {
+			if hour/weekHours == begin/3600/weekHours+3 {
+				return 0
+			}
+			return 100 * math.Exp(.05*rng.NormFloat64())
+		},
+		"a level of its own each week": func(hour int64) float64 { return []float64{60, 100, 140}[hour/weekHours%3] },
+		"growth":                       func(hour int64) float64 { return math.Exp2(float64(hour-begin/3600) / weekHours) },
+	} {
+		p := weeks(8, begin, func(hour int64) float64 { return rate(hour) * fall(hour) })
+		share, known := p.pace(evening-5400, evening-5400)
+		require.True(t, known, name)
+		require.EqualValues(t, 1, share, name)
+		share, _ = p.pace(evening-2000, evening-1800)
+		require.InDelta(t, 1, share, .1, name)
+		share, _ = p.pace(evening-1800, evening)
+		require.InDelta(t, .2, share, .04, name)
+	}
+	_, known := weeks(2, begin, func(int64) float64 { return 1 }).pace(begin+2*weekHours*3600, begin+2*weekHours*3600)
+	require.False(t, known, "two weeks are none")
 	short := &profile{Hour: begin / 3600}
 	for range 20 {
 		short.add(begin, 5)
 		short.add(begin+3600, 5)
 	}
-	require.Zero(t, short.Hours[begin/3600%weekHours].N, "an hour of which little was seen")
+	require.Zero(t, short.Hours[begin/3600%weekHours].Known, "an hour of which little was seen")
+	one := &hourOfWeek{}
+	for _, week := range []int64{100, 101, 103, 109} {
+		one.add(week, float64(week))
+	}
+	p := &profile{}
+	p.Hours[0] = *one
+	for week, want := range map[int64]bool{100: false, 101: false, 102: false, 103: true, 108: false, 109: true, 110: false} {
+		rate, known := p.rate(week * weekHours)
+		require.Equal(t, want, known, week)
+		if known {
+			require.EqualValues(t, week, rate)
+		}
+	}
 }
 
 // Traffic that falls as it does every week is no harm of the deployment before
