@@ -64,7 +64,8 @@ from a broken one; of a package that a panic or the timeout cut short it runs al
 since its later tests never ran. The exit code stays the command's own, unless --flaky-ok says
 that a step whose every failure was flaky has passed.
 
-Where --endpoint or DEPLOYLOOP_CICD_URL names a deployloop, it is told when the
+Where --endpoint or DEPLOYLOOP_CICD_URL names a deployloop (with DEPLOYLOOP_CICD_TOKEN
+where its receiver wants a token), it is told when the
 step begins, of each failure as it happens, and of all results in the end, so that
 an alert need not wait for the end of a run. What was not taken is sent again; the
 end of a step waits a few seconds at most for a deployloop that takes nothing, and
