@@ -295,10 +295,10 @@ func plain(s string) string {
 // warnSkipped says what of the input did not count.
 func warnSkipped(w io.Writer, s backtest.Skipped, losses []event.Loss) {
 	if s.Lines > 0 {
-		fmt.Fprintf(w, "warning: %d lines are no OTLP JSON and were left out, the first is %s\n", s.Lines, s.FirstLine)
+		fmt.Fprintf(w, "warning: left out %s, no OTLP JSON; the first is %s\n", howMany(int(s.Lines), "line"), s.FirstLine)
 	}
 	if s.Untimed > 0 {
-		fmt.Fprintf(w, "warning: %d items have no event time and were left out\n", s.Untimed)
+		fmt.Fprintf(w, "warning: left out %s without an event time\n", howMany(int(s.Untimed), "item"))
 	}
 	for _, l := range losses {
 		fmt.Fprintf(w, "note: %s: %d\n", l.Name, l.Count)

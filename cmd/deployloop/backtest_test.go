@@ -156,7 +156,7 @@ func TestBacktestTellsWhatItSkipped(t *testing.T) {
 	out, errs := runBacktest(t, "", "--telemetry", write(t, "all.jsonl", lines))
 	require.Contains(t, out, "regressed")
 	require.Contains(t, errs, fmt.Sprintf("all.jsonl:%d", len(lines)-1))
-	require.Contains(t, errs, "1 items have no event time")
+	require.Contains(t, errs, "1 item without an event time")
 
 	c := newBacktestCommand()
 	c.SetArgs([]string{"--telemetry", write(t, "bad.jsonl", []string{"nothing"})})

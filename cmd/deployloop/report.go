@@ -48,7 +48,8 @@ before it. The kind of each file is detected: JUnit XML, go test output (text or
 
 It works offline against a baseline file, so that it serves before a push: CI
 runs it with --update on the main branch and keeps the file; developers run it
-without. Without a baseline every failure is new.
+without. Without a baseline every failure is new. Findings are not: a tool's first
+run is its baseline, so they are counted and told as such.
 
 With --kind log a file is the log of a job that failed, and the lines in it that
 say why are told. The log of one that passed, taken in by --update with --result
@@ -195,7 +196,7 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 	case out.Worse:
 		return exitError{code: exitWorse}
 	case len(out.Unread) > 0:
-		return exitError{exitUnreadable, fmt.Errorf("%d of %d reports could not be read", len(out.Unread), len(files))}
+		return exitError{exitUnreadable, fmt.Errorf("%d of %s could not be read", len(out.Unread), howMany(len(files), "report"))}
 	}
 	return nil
 }
@@ -259,7 +260,7 @@ func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
 		fmt.Fprintf(stderr, "the reports were not sent: %s\n", plain(out.NotSent))
 	}
 	if left := out.LeftOut; left != nil {
-		fmt.Fprintf(stderr, "beyond what is kept of one run, %d results were not judged and %d not sent: split the run\n", left.Judged, left.Sent)
+		fmt.Fprintf(stderr, "beyond what is kept of one run, %s not judged and %d not sent: split the run\n", howMany(left.Judged, "result"), left.Sent)
 	}
 	if f.codeQuality != "" {
 		if err := writeCodeQuality(f.codeQuality, out.Judgements); err != nil {

@@ -20,17 +20,28 @@ const maxAnnotations = 10
 
 // oneLine is all that CI needs when all is well.
 func oneLine(v judge.Verdict) string {
-	parts := []string{fmt.Sprintf("%d tests: %d passed, %d failed, %d skipped", v.Tests, v.Passed, v.Failed, v.Skipped)}
+	parts := []string{fmt.Sprintf("%s: %d passed, %d failed, %d skipped", howMany(v.Tests, "test"), v.Passed, v.Failed, v.Skipped)}
 	for _, c := range []struct {
-		call event.Call
-		word string
+		call      event.Call
+		one, many string
 	}{
-		{event.NewFailure, "new failures"}, {event.KnownFlaky, "known flaky"}, {event.AlreadyFailing, "already failing"}, {event.Fixed, "fixed"},
-		{event.Slower, "slower"}, {event.Worsened, "got worse"}, {event.Vanished, "vanished"}, {event.NewFinding, "new findings"}, {event.FixedFinding, "findings fixed"},
+		{event.NewFailure, "new failure", "new failures"}, {event.KnownFlaky, "known flaky", "known flaky"}, {event.AlreadyFailing, "already failing", "already failing"}, {event.Fixed, "fixed", "fixed"},
+		{event.Slower, "slower", "slower"}, {event.Worsened, "got worse", "got worse"}, {event.Vanished, "vanished", "vanished"},
+		{event.NewFinding, "new finding", "new findings"}, {event.FixedFinding, "finding fixed", "findings fixed"},
 	} {
-		if n := v.Count(c.call); n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, c.word))
+		switch n := v.Count(c.call); n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+c.one)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", n, c.many))
 		}
+	}
+	if v.Unchanged > 0 {
+		parts = append(parts, howMany(v.Unchanged, "finding")+" as before")
+	}
+	if v.Uncompared > 0 {
+		parts = append(parts, howMany(v.Uncompared, "finding")+", taken as the baseline")
 	}
 	for _, c := range v.Coverage {
 		text := fmt.Sprintf("%.1f%% of %s covered", 100*c.Share, c.Unit)

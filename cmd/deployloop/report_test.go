@@ -42,11 +42,11 @@ func TestReportAgainstABaselineFile(t *testing.T) {
 	baseline := filepath.Join(t.TempDir(), "baseline.json")
 	out, code := runReport(t, goodReport, "--baseline", baseline, "--update", "--revision", "a1b2c3d", "-")
 	require.Zero(t, code)
-	require.Equal(t, "1 tests: 1 passed, 0 failed, 0 skipped\n", out)
+	require.Equal(t, "1 test: 1 passed, 0 failed, 0 skipped\n", out)
 
 	out, code = runReport(t, badReport, "--baseline", baseline, "-")
 	require.Equal(t, exitWorse, code)
-	for _, want := range []string{"NEW FAILURE  acme/cart TestTotal", "at cart_test.go:14", "want 3, got 4", "last passed at a1b2c3d", "again: go test -count=1 -run '^TestTotal$' acme/cart", "1 new failures"} {
+	for _, want := range []string{"NEW FAILURE  acme/cart TestTotal", "at cart_test.go:14", "want 3, got 4", "last passed at a1b2c3d", "again: go test -count=1 -run '^TestTotal$' acme/cart", "1 new failure\n"} {
 		require.Contains(t, out, want)
 	}
 	_, code = runReport(t, badReport, "--baseline", baseline, "--update", "-")
@@ -76,7 +76,7 @@ func TestReportInCI(t *testing.T) {
 func TestReportInCIWithoutAnnotations(t *testing.T) {
 	t.Setenv("CI", "true")
 	t.Setenv("GITHUB_ACTIONS", "")
-	want := []string{"NEW FAILURE  acme/cart TestTotal", "at cart_test.go:14", "want 3, got 4", "again: go test -count=1 -run '^TestTotal$' acme/cart", "1 new failures"}
+	want := []string{"NEW FAILURE  acme/cart TestTotal", "at cart_test.go:14", "want 3, got 4", "again: go test -count=1 -run '^TestTotal$' acme/cart", "1 new failure\n"}
 	check := func(arguments ...string) {
 		out, code := runReport(t, badReport, arguments...)
 		require.Equal(t, exitWorse, code)
@@ -97,7 +97,7 @@ func TestReportNamesWhatItCouldNotRead(t *testing.T) {
 	out, code := runReport(t, goodReport, "--revision", "a1b2c3d", "-", nothing)
 	require.Equal(t, exitUnreadable, code)
 	require.Contains(t, out, "no report of a known kind")
-	require.Contains(t, out, "1 tests: 1 passed")
+	require.Contains(t, out, "1 test: 1 passed")
 }
 
 // sarifOf is a log of vet with a finding of each rule.
@@ -133,4 +133,20 @@ func TestLinterThatFoundNothing(t *testing.T) {
 	out, code = runReport(t, clean, "--baseline", baseline, "-")
 	require.Zero(t, code)
 	require.Contains(t, out, "FIXED FINDING")
+}
+
+// Without a run of its tool before, a finding is neither new nor hidden.
+func TestFirstFindingsAreTold(t *testing.T) {
+	t.Setenv("CI", "")
+	t.Setenv("GITHUB_ACTIONS", "")
+	out, code := runReport(t, sarifOf("leak"), "-")
+	require.Zero(t, code)
+	require.Equal(t, "0 tests: 0 passed, 0 failed, 0 skipped · 1 finding, taken as the baseline\n", out)
+
+	baseline := filepath.Join(t.TempDir(), "baseline.json")
+	out, _ = runReport(t, sarifOf("leak", "race"), "--baseline", baseline, "--update", "-")
+	require.Contains(t, out, "2 findings, taken as the baseline\n")
+	out, code = runReport(t, sarifOf("leak", "null"), "--baseline", baseline, "-")
+	require.Equal(t, exitWorse, code)
+	require.Contains(t, out, "1 new finding · 1 finding fixed · 1 finding as before\n")
 }

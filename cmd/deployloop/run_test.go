@@ -114,7 +114,7 @@ func TestRunJudgesARealGoTest(t *testing.T) {
 	require.Equal(t, 1, code, "the command's own")
 	require.Contains(t, notes, "NEW FAILURE  acme/shop/cart TestTotal  total_test.go:7", "told as it happens")
 	for _, want := range []string{"NEW FAILURE  acme/shop/cart TestTotal", "at total_test.go:7", "want 3, got -1", "last passed at a1b2c3d",
-		"again: go test -count=1 -run '^TestTotal$' acme/shop/cart", "2 tests: 1 passed, 1 failed, 0 skipped · 1 new failures"} {
+		"again: go test -count=1 -run '^TestTotal$' acme/shop/cart", "2 tests: 1 passed, 1 failed, 0 skipped · 1 new failure\n"} {
 		require.Contains(t, out, want)
 	}
 
@@ -351,7 +351,7 @@ func TestRunReadsTheReportsThatItsCommandWrote(t *testing.T) {
 	out, _, code := runStep(t, "--report", "**/TEST-*.xml", "--", "sh", "-c", "mkdir -p build/results; cp new.xml build/results/TEST-cart.xml; touch build/results/TEST-cart.xml; exit 1")
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "at cart_test.go:14")
-	require.Contains(t, out, "1 tests: 0 passed, 1 failed")
+	require.Contains(t, out, "1 test: 0 passed, 1 failed")
 	_, notes, code := runStep(t, "--report", "**/TEST-stale.xml", "--", "true")
 	require.Zero(t, code)
 	require.Contains(t, notes, "older ones are left alone")

@@ -217,10 +217,10 @@ func (f *suspectsFlags) printText(out io.Writer, r event.Suspicion) error {
 	case len(r.Suspects) == 0:
 		b.WriteString("No commit lies in this range: nothing to suspect.\n")
 	case r.Abstained:
-		fmt.Fprintf(&b, "%s None of %s reaches %.0f%%. The most likely:\n", p.Warn("No commit is certain."), commitsText(r.Commits), 100*f.threshold)
+		fmt.Fprintf(&b, "%s None of %s reaches %.0f%%. The most likely:\n", p.Warn("No commit is certain."), howMany(r.Commits, "commit"), 100*f.threshold)
 	default:
 		s := r.Suspects[0]
-		fmt.Fprintf(&b, "%s %s %s (%.0f%%), of %s.\n", p.Bad("Suspect:"), p.Bold(event.ShortRevision(s.Change.Revision)), printable(subject(s.Change)), 100*s.Probability, commitsText(r.Commits))
+		fmt.Fprintf(&b, "%s %s %s (%.0f%%), of %s.\n", p.Bad("Suspect:"), p.Bold(event.ShortRevision(s.Change.Revision)), printable(subject(s.Change)), 100*s.Probability, howMany(r.Commits, "commit"))
 	}
 	for i, s := range r.Suspects {
 		if i >= f.top {
@@ -272,13 +272,6 @@ func paintDiff(p terminal.Painter, line string) string {
 		return p.Dim(line)
 	}
 	return line
-}
-
-func commitsText(n int) string {
-	if n == 1 {
-		return "1 commit"
-	}
-	return fmt.Sprintf("%d commits", n)
 }
 
 func subject(c event.Change) string {

@@ -16,7 +16,8 @@ type Verdict struct {
 	Skipped    int                   `json:"skipped"`
 	Findings   int                   `json:"findings"`
 	Unchanged  int                   `json:"findings_unchanged"`
-	NotRun     int                   `json:"suites_not_run"` // that the last run had
+	Uncompared int                   `json:"findings_uncompared"` // of tools that never ran before: a tool's first run is its baseline
+	NotRun     int                   `json:"suites_not_run"`      // that the last run had
 	Coverage   []event.CoverageTotal `json:"coverage,omitempty"`
 
 	common float64 // see Baseline.commonOfTests
@@ -107,7 +108,9 @@ func (b *Baseline) compareFindings(r *Run, at int, v *Verdict) {
 		switch {
 		case !b.newFinding(f, now[f.Fingerprint], at):
 			v.Unchanged++
-		case b.Tools[f.Tool]: // a tool's first run is its baseline
+		case !b.Tools[f.Tool]:
+			v.Uncompared++
+		default:
 			v.Judgements = append(v.Judgements, event.Judgement{Call: event.NewFinding, Finding: &f})
 		}
 	}
