@@ -42,7 +42,7 @@ func good() (*results, *recordedResults) {
 	}
 	for i := range 11 {
 		c := rollout{defective: "a", ours: "a", verdict: string(event.Watching), deploys: 4, ruled: map[string]bool{"b": true}}
-		if i < 3 {
+		if i < 4 {
 			c.verdict = string(event.Regressed)
 		}
 		rec.rollouts = append(rec.rollouts, c)
