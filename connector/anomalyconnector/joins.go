@@ -59,6 +59,7 @@ type joined struct {
 	role       joinRole
 	failed     bool
 	done       bool // the request was told of
+	call       bool // a request that is a call itself: nobody knows whose its failure is
 }
 
 type joinRole uint8
@@ -139,6 +140,7 @@ func (j *joins) note(s *source, span ptrace.Span, trace uint64, operation string
 	switch role {
 	case joinRequest:
 		x.operation, x.failed = operation, failed(span)
+		x.call = span.Kind() == ptrace.SpanKindClient || span.Kind() == ptrace.SpanKindProducer
 	case joinCall:
 		x.failed = failed(span)
 	}
@@ -236,6 +238,9 @@ func (j *joins) request(all []joined, x *joined) (request int32, below bool) {
 
 // judge tells the engine of one request.
 func (j *joins) judge(all []joined, x *joined) {
+	if x.call {
+		return
+	}
 	if !passes(x.key.trace, x.source.thinning.judged.Load()) || x.end < x.start || x.end-x.start >= joinPatience*int64(time.Second) {
 		return // some of its calls may have been left out, or are forgotten
 	}

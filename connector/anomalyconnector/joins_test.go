@@ -40,7 +40,7 @@ type joinSpan struct {
 	kind              ptrace.SpanKind
 	from, till        int
 	failed            bool
-	state             string
+	state, peer       string
 }
 
 func (b *joinBench) batch(spans ...joinSpan) {
@@ -68,6 +68,9 @@ func (b *joinBench) batch(spans ...joinSpan) {
 			s.Status().SetCode(ptrace.StatusCodeError)
 		}
 		s.TraceState().FromRaw(x.state)
+		if x.peer != "" {
+			s.Attributes().PutStr("peer.service", x.peer)
+		}
 	}
 	b.m.readTraces(td)
 }
@@ -114,6 +117,27 @@ func TestJoinOverBatches(t *testing.T) {
 	b.seconds(joinPatience)
 	assert.Empty(t, b.m.joins.waiting)
 	assert.Empty(t, b.m.refused.list())
+}
+
+// A call that is the root of its trace is a request, and no failure of its own
+// making is told of it: its callee may have failed. A client's is an edge, too.
+func TestARootThatIsACall(t *testing.T) {
+	for _, kind := range []ptrace.SpanKind{client, ptrace.SpanKindProducer} {
+		b := newJoinBench(t)
+		b.m.engine = detect.New(detect.Config{Start: joinStart})
+		b.batch(
+			joinSpan{trace: 1, id: 11, kind: kind, till: 40, failed: true, peer: "payments"},
+			joinSpan{trace: 1, id: 12, parent: 11, kind: client, from: 10, till: 30, failed: true},
+			joinSpan{trace: 2, id: 21, kind: server, till: 40},
+		)
+		b.seconds(joinPatience + 1)
+		require.Len(t, b.told, 1)
+		require.False(t, b.told[0].Failed)
+		operations := map[ptrace.SpanKind]int{client: 2, ptrace.SpanKindProducer: 1} // the request's, and the call's
+		require.Equal(t, operations[kind], b.m.engine.Status().Operations)
+		assert.Empty(t, b.m.refused.list())
+		assert.Empty(t, b.m.joins.waiting)
+	}
 }
 
 // A call whose request never comes, and one that comes when its request was

@@ -101,13 +101,14 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 			case level < shedWork:
 				end := int64(span.EndTimestamp())
 				s.engine.Work(detect.Work{Name: op.name, End: end, Weight: w})
-				if kind == ptrace.SpanKindClient {
-					if name := s.callees.of(span.Attributes()); name != "" {
-						s.engine.Call(detect.Call{Callee: name, End: end, Duration: end - int64(span.StartTimestamp()), Failed: failed(span), Weight: w})
-					}
-				}
 			default:
 				shed++
+			}
+			if kind == ptrace.SpanKindClient && level < shedWork { // be it a request or not
+				if name := s.callees.of(span.Attributes()); name != "" {
+					end := int64(span.EndTimestamp())
+					s.engine.Call(detect.Call{Callee: name, End: end, Duration: end - int64(span.StartTimestamp()), Failed: failed(span), Weight: w})
+				}
 			}
 			if span.Events().Len() > 0 {
 				m.readEvents(s, span, op.name, w)
