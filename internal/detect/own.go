@@ -2,7 +2,9 @@ package detect
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -252,7 +254,8 @@ func (w *watch) whose(i *indicator) (x whose, ok bool) {
 	l := &i.levels[i.best]
 	onset, _, _ := l.harm.onset(l.harm.leading())
 	var beside ownSum
-	for op, o := range w.own {
+	for _, op := range slices.Sorted(maps.Keys(w.own)) { // sums must not depend on the order
+		o := w.own[op]
 		if i.op >= 0 && i.aside == NotAside && op != i.op || i.signal == event.SignalLatency && o.test == nil {
 			continue
 		}

@@ -142,3 +142,21 @@ func TestTooLittleToTellWhose(t *testing.T) {
 	require.True(t, ok)
 	require.InDelta(t, .3, rise, 1e-9)
 }
+
+// What is told of whose a harm is does not depend on the order of a map.
+func TestWhoseInOneOrder(t *testing.T) {
+	i := &indicator{signal: event.SignalErrors, op: -1, levels: make([]level, 1)}
+	i.levels[0].harm.ticks = 1
+	w := &watch{own: map[int32]*ownWatch{}}
+	for op := range int32(20) {
+		o := &ownWatch{before: ownSum{n: 1000, squares: 1000, failed: .1 * float64(op), own: 1 / float64(op+3)}}
+		o.bin[0], o.fresh[0] = 1, ownSum{n: 100, squares: 100, failed: 50 + .1*float64(op), own: 40 + 1/float64(op+3)}
+		w.own[op] = o
+	}
+	first, ok := w.whose(i)
+	require.True(t, ok)
+	for range 100 {
+		again, _ := w.whose(i)
+		require.Equal(t, first, again)
+	}
+}
