@@ -21,12 +21,20 @@ func (w *watch) prepareTemplates() {
 	var list []int32
 	for k := range w.base.Patterns {
 		p, known := &w.base.Patterns[k], w.patternAt(int32(k))
-		if k != otherIndex && known.kind == event.SignalLog && !known.harm && p.Bins >= .8*w.base.Bins && w.spread(int32(k), true) {
+		if k != otherIndex && known.kind == event.SignalLog && !known.harm && p.Bins >= .8*w.base.Bins {
 			list = append(list, int32(k))
 		}
 	}
 	slices.SortStableFunc(list, func(a, b int32) int { return cmp.Compare(w.base.Patterns[b].Count, w.base.Patterns[a].Count) })
-	for _, k := range list[:min(len(list), maxVanishedTemplates)] {
+	left := maxVanishedTemplates
+	for _, k := range list {
+		if left == 0 {
+			break
+		}
+		if !w.spread(k, true) {
+			continue
+		}
+		left--
 		i := w.newIndicator(event.SignalThroughput, -1, k, classTail)
 		w.counts[classTail]--
 		i.share = 0
