@@ -172,7 +172,7 @@ func (r *childReader) Write(p []byte) (int, error) {
 // mayBeEvents tells whether what came so far may begin an event of go test -json.
 // Anything else is passed on as it comes: a prompt has no end of line.
 func (r *childReader) mayBeEvents() bool {
-	return len(r.head) == 0 || bytes.HasPrefix([]byte(`{"`), r.head) || bytes.HasPrefix(r.head, []byte(`{"`))
+	return len(r.head) == 0 || string(r.head) == "{" || bytes.HasPrefix(r.head, []byte(`{"`))
 }
 
 // decide tells go test's two outputs from any other by how they begin.

@@ -11,7 +11,7 @@ import (
 
 // explain fills the reasons of a suspect, strongest first, and the place that
 // speaks most for it.
-func explain(s *event.Suspect, c *Commit, e *evidence, w Weights) {
+func explain(s *event.Suspect, c *Commit, e *evidence, w Weights, usual float64) {
 	files := filesOf(c)
 	type reason struct {
 		nats float64
@@ -47,6 +47,10 @@ func explain(s *event.Suspect, c *Commit, e *evidence, w Weights) {
 	}
 	if e.subject.file >= 0 {
 		add(featSubject, "changed %s, which the failing test is named after", files[e.subject.file].Path)
+	}
+	// In a softmax only the difference to the others counts; half a nat is said.
+	if nats := w.Feature[featChurn]*(e.Vector[featChurn]-usual) + w.Feature[featChurnElsewhere]*e.Vector[featChurnElsewhere]; nats > .5 {
+		reasons = append(reasons, reason{nats, fmt.Sprintf("changed more code than most of the range: %d lines in %d files", e.codeLines, e.codeFiles)})
 	}
 	if e.reported != "" {
 		add(featReported, "its own build said so: %s", cutText(e.reported, 200))
@@ -105,8 +109,10 @@ func place(s *event.Suspect, files []FileDiff, e *evidence, w Weights) {
 	f := files[best.file]
 	s.File, s.Line = f.Path, best.line
 	if best.hunk < 0 && len(f.Hunks) > 0 {
-		best.hunk = 0
-		s.Line = f.Hunks[0].NewStart
+		best.hunk = max(slices.IndexFunc(f.Hunks, func(h Hunk) bool {
+			return slices.ContainsFunc(slices.Concat(h.Added, h.Removed), func(line string) bool { return !bookkeeping.MatchString(line) })
+		}), 0)
+		s.Line = f.Hunks[best.hunk].NewStart
 	}
 	if best.hunk >= 0 {
 		s.Hunk = f.Hunks[best.hunk].Text

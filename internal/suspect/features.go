@@ -12,34 +12,35 @@ import (
 
 // The features of a candidate, each 0 to 1 unless said.
 const (
-	featLine       = iota // a frame's line was changed by it, or next to what it changed
-	featFile              // a frame's file was changed
-	featTestFrame         // only the test's own frame's file or line was changed
-	featFunction          // a function or route of the symptom is in what it changed
-	featLiteral           // a message or log line of the symptom stands in added lines
-	featSubject           // the class that a failing test is named after was changed
-	featTestFile          // the failing test itself was changed
-	featPackage           // changes lie in the folders of frames or failing tests
-	featPathWords         // BM25 of the symptom's words against the paths
-	featTextWords         // … against the message
-	featDiffWords         // … against the changed lines
-	featSpecial           // configuration, dependency, migration or flag
-	featChurn             // changed lines of code: ln(1+n)/ln(1+2000), at most 1
-	featNoCode            // tests, docs or build files only, or nothing at all
-	featDocsOnly          // docs only, or nothing at all
-	featPlaceChurn        // how much it changed of the frame's file or the class under test: ln(1+n)/ln(1+200)
-	featTestLine          // the line of the test's own frame was changed by it
-	featBreadth           // files of code: ln(1+n)/ln(1+50), at most 1
-	featCosmetic          // by its message or its lines it moved or reformatted code, or renamed in it
-	featBalanced          // as many lines added as removed in each of several files: a sign of reformatting
-	featReported          // its own tests or analysers reported something new: 1 in a place or under a name of the symptom, else .4
+	featLine           = iota // a frame's line was changed by it, or next to what it changed
+	featFile                  // a frame's file was changed
+	featTestFrame             // only the test's own frame's file or line was changed
+	featFunction              // a function or route of the symptom is in what it changed
+	featLiteral               // a message or log line of the symptom stands in added lines
+	featSubject               // the class that a failing test is named after was changed
+	featTestFile              // the failing test itself was changed
+	featPackage               // changes lie in the folders of frames or failing tests
+	featPathWords             // BM25 of the symptom's words against the paths
+	featTextWords             // … against the message
+	featDiffWords             // … against the changed lines
+	featSpecial               // configuration, dependency, migration or flag
+	featChurn                 // changed lines of code: ln(1+n)/ln(1+2000), at most 1
+	featNoCode                // tests, docs or build files only, or nothing at all
+	featDocsOnly              // docs only, or nothing at all
+	featPlaceChurn            // how much it changed of the frame's file or the class under test: ln(1+n)/ln(1+200)
+	featTestLine              // the line of the test's own frame was changed by it
+	featBreadth               // files of code: ln(1+n)/ln(1+50), at most 1
+	featCosmetic              // by its message or its lines it moved or reformatted code, or renamed in it
+	featBalanced              // as many lines added as removed in each of several files: a sign of reformatting
+	featChurnElsewhere        // churn of one that did not change the top frame's very line, where another did
+	featReported              // its own tests or analysers reported something new: 1 in a place or under a name of the symptom, else .4
 	featCount
 )
 
 // FeatureNames are the names of the features, in the order of Vector and Weights.
 var FeatureNames = [featCount]string{"line", "file", "test_frame", "function", "literal", "subject", "test_file", "package",
 	"path_words", "text_words", "diff_words", "special", "churn", "no_code", "docs_only",
-	"place_churn", "test_line", "breadth", "cosmetic", "balanced", "reported"}
+	"place_churn", "test_line", "breadth", "cosmetic", "balanced", "churn_elsewhere", "reported"}
 
 // Vector is a candidate in numbers.
 type Vector [featCount]float64
@@ -54,6 +55,7 @@ type evidence struct {
 	subject              hit
 	lineFrame, fileFrame event.Frame // that point there
 	reported             string      // the report, in words
+	codeLines, codeFiles int         // of code that it changed, moved lines apart
 	special              kind
 	specials             string // the file
 	words                []string
@@ -72,7 +74,7 @@ var noHit = hit{-1, -1, 0, ""}
 // changed, its message and its place in the range is looked at.
 func weigh(q query, commits []Commit, o Options) []evidence {
 	out := make([]evidence, len(commits))
-	touches := traceLines(q, commits, o)
+	touches, holder := traceLines(q, commits, o)
 	paths := make([]map[string]int, len(commits))
 	texts := make([]map[string]int, len(commits))
 	diffs := make([]map[string]int, len(commits))
@@ -81,12 +83,16 @@ func weigh(q query, commits []Commit, o Options) []evidence {
 		e := &out[i]
 		e.line, e.file, e.function, e.literal, e.subject = touches[i], noHit, noHit, noHit, noHit
 		files := filesOf(c)
-		e.sizes(files)
+		authored := authoredLines(files)
+		e.sizes(files, authored)
 		if c.Unread && len(files) == 0 {
 			e.Vector[featNoCode], e.Vector[featDocsOnly] = 0, 0
 		}
-		e.frameFiles(q, files, o)
-		e.tests(q, files)
+		if holder >= 0 && holder != i {
+			e.Vector[featChurnElsewhere] = e.Vector[featChurn]
+		}
+		e.frameFiles(q, files, authored, o)
+		e.tests(q, files, authored)
 		e.insideHunks(q, files)
 		paths[i], texts[i], diffs[i] = wordsOf(c, files)
 
@@ -98,7 +104,7 @@ func weigh(q query, commits []Commit, o Options) []evidence {
 				e.Vector[featLine] = t.strength
 			}
 		}
-		e.shape(c, files)
+		e.shape(c, files, authored)
 		e.reports(q, c, o)
 	}
 	rarity(out)
@@ -136,10 +142,10 @@ func filesOf(c *Commit) []FileDiff {
 	return files
 }
 
-func (e *evidence) sizes(files []FileDiff) {
-	var code, known int
+func (e *evidence) sizes(files []FileDiff, authored []int) {
+	var code, size, known int
 	e.Vector[featNoCode], e.Vector[featDocsOnly] = 1, 1
-	for _, f := range files {
+	for i, f := range files {
 		k := kindOf(f.Path)
 		if f.Submodule {
 			k = kindDependency
@@ -153,7 +159,8 @@ func (e *evidence) sizes(files []FileDiff) {
 		}
 		switch k {
 		case kindCode:
-			code += f.Added + f.Removed
+			code += authored[i]
+			size += f.Added + f.Removed
 			known++
 		case kindConfig, kindDependency, kindMigration, kindFlag:
 			if e.specials == "" {
@@ -162,14 +169,15 @@ func (e *evidence) sizes(files []FileDiff) {
 			e.Vector[featSpecial] = 1
 		}
 	}
-	if code == 0 {
+	if size == 0 {
 		code = 10 * known // names only
 	}
+	e.codeLines, e.codeFiles = code, known
 	e.Vector[featBreadth] = min(math.Log1p(float64(known))/math.Log1p(50), 1)
 	e.Vector[featChurn] = min(math.Log1p(float64(code))/math.Log1p(2000), 1)
 }
 
-func (e *evidence) frameFiles(q query, files []FileDiff, o Options) {
+func (e *evidence) frameFiles(q query, files []FileDiff, authored []int, o Options) {
 	for fi := range q.frames {
 		frame := &q.frames[fi]
 		folder := path.Dir(frame.File)
@@ -178,7 +186,7 @@ func (e *evidence) frameFiles(q query, files []FileDiff, o Options) {
 			if frame.test {
 				e.Vector[featTestFrame] = max(e.Vector[featTestFrame], s)
 			} else if s > 0 {
-				e.Vector[featPlaceChurn] = max(e.Vector[featPlaceChurn], s*placeChurn(f))
+				e.Vector[featPlaceChurn] = max(e.Vector[featPlaceChurn], s*placeChurn(authored[di]))
 				if s > e.Vector[featFile] {
 					e.Vector[featFile] = s
 					e.file, e.fileFrame = hit{di, -1, 0, frame.File}, frame.Frame
@@ -191,7 +199,7 @@ func (e *evidence) frameFiles(q query, files []FileDiff, o Options) {
 	}
 }
 
-func (e *evidence) tests(q query, files []FileDiff) {
+func (e *evidence) tests(q query, files []FileDiff, authored []int) {
 	for _, t := range q.tests {
 		for di, f := range files {
 			base := path.Base(f.Path)
@@ -213,7 +221,7 @@ func (e *evidence) tests(q query, files []FileDiff) {
 					s = .4
 				}
 				if kindOf(f.Path) == kindCode {
-					e.Vector[featPlaceChurn] = max(e.Vector[featPlaceChurn], s*placeChurn(f))
+					e.Vector[featPlaceChurn] = max(e.Vector[featPlaceChurn], s*placeChurn(authored[di]))
 				}
 				if s > e.Vector[featSubject] && kindOf(f.Path) == kindCode {
 					e.Vector[featSubject] = s

@@ -1,5 +1,7 @@
 package suspect
 
+import "slices"
+
 // touch is how a commit meets a line of a frame.
 type touch struct {
 	strength float64 // 1: the newest change of that very line; less: an older one, or next to it
@@ -16,9 +18,11 @@ const near = 3
 // traceLines follows the line of each frame from the newest commit back, as
 // blame does, and tells for each commit the strongest meeting. Commits are
 // newest first. Where the symptom was seen on another revision than the newest
-// commit, lines are a little off, which near forgives.
-func traceLines(q query, commits []Commit, o Options) []touch {
-	touches := make([]touch, len(commits))
+// commit, lines are a little off, which near forgives. The holder is the newest
+// commit that changed the very line of the top frame of the code itself, -1 for none.
+func traceLines(q query, commits []Commit, o Options) (touches []touch, holder int) {
+	touches, holder = make([]touch, len(commits)), -1
+	top := slices.IndexFunc(q.frames, func(f weighedFrame) bool { return !f.test })
 	for i := range touches {
 		touches[i] = touch{hunk: -1, frame: -1, file: -1}
 	}
@@ -52,6 +56,9 @@ func traceLines(q query, commits []Commit, o Options) []touch {
 					touches[ci] = touch{strength, di, hunk, line, fi}
 				}
 				if distance == 0 && hunk >= 0 {
+					if fi == top && !found {
+						holder = ci
+					}
 					found = true
 				}
 				born := false
@@ -66,7 +73,7 @@ func traceLines(q query, commits []Commit, o Options) []touch {
 			}
 		}
 	}
-	return touches
+	return touches, holder
 }
 
 // nearest is the hunk closest to a line of the new file, and how far it is (0: inside).

@@ -37,6 +37,16 @@ const (
 	penaltyIgnored  = 4
 )
 
+// usualChurn is the median of the candidates' churn.
+func usualChurn(all []evidence) float64 {
+	churn := make([]float64, len(all))
+	for i := range all {
+		churn[i] = all[i].Vector[featChurn]
+	}
+	slices.Sort(churn)
+	return churn[len(churn)/2]
+}
+
 // Rank orders the commits (newest first, children before parents) by the
 // probability that what each changed caused the symptom, beside the hypothesis
 // that something else did. All commits are in the answer, most probable first.
@@ -73,9 +83,10 @@ func Rank(s Symptom, commits []Commit, o Options) event.Suspicion {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
+	usual := usualChurn(all)
 	for _, i := range order {
 		suspect := event.Suspect{Change: commits[i].Change, Probability: probabilities[i]}
-		explain(&suspect, &commits[i], &all[i], w)
+		explain(&suspect, &commits[i], &all[i], w, usual)
 		if undone[i] != "" {
 			suspect.Reasons = append([]string{"taken back inside the range: " + undone[i]}, suspect.Reasons...)
 		}

@@ -14,13 +14,13 @@ var cosmeticMessage = regexp.MustCompile(`(?i)\b(check ?style|java ?doc|typos?|w
 	`bump version|prepare (?:for )?release|prepare for next|maven-release-plugin|changelog|release notes)\b`)
 
 // shape looks at what kind of edit a commit is.
-func (e *evidence) shape(c *Commit, files []FileDiff) {
+func (e *evidence) shape(c *Commit, files []FileDiff, authored []int) {
 	subject, _, _ := strings.Cut(c.Message, "\n")
 	if found := cosmeticMessage.FindAllString(cutText(subject, 300), 8); len(found) > 0 {
 		// "Fix javadoc" is about nothing else; a long sentence is about more.
 		e.Vector[featCosmetic] = min(1, 5*float64(len(found))/float64(len(strings.Fields(subject))))
 	}
-	balanced, edited, withText, moved := 0, 0, 0, true
+	balanced, edited, lines, own, texts := 0, 0, 0, 0, true
 	for i := range files {
 		f := &files[i]
 		if kindOf(f.Path) != kindCode {
@@ -28,46 +28,79 @@ func (e *evidence) shape(c *Commit, files []FileDiff) {
 		}
 		if f.Added+f.Removed > 0 {
 			edited++
+			lines += f.Added + f.Removed
+			own += authored[i]
+			texts = texts && hasTexts(f)
 			if f.Added == f.Removed {
 				balanced++
 			}
-		}
-		if len(f.Hunks) > 0 && !f.Truncated && (len(f.Hunks[0].Added) > 0 || len(f.Hunks[0].Removed) > 0) {
-			withText++
-			moved = moved && sameLines(f.Hunks)
 		}
 	}
 	if edited > 0 && e.Vector[featChurn] > math.Log1p(12)/math.Log1p(2000) {
 		e.Vector[featBalanced] = float64(balanced) / float64(edited)
 	}
-	if withText > 0 && withText == edited && moved {
+	if lines > 0 && texts && own*20 <= lines {
 		e.Vector[featCosmetic] = 1
 	}
 }
 
-// sameLines says whether the hunks of a file remove and add the same lines,
-// spaces and order apart.
-func sameLines(hunks []Hunk) bool {
-	count := map[string]int{}
+func hasTexts(f *FileDiff) bool {
+	return len(f.Hunks) > 0 && !f.Truncated && (len(f.Hunks[0].Added) > 0 || len(f.Hunks[0].Removed) > 0)
+}
+
+// bookkeeping are lines that change with where code stands, not with what it
+// does: imports, the package's name, lone brackets.
+var bookkeeping = regexp.MustCompile(`^\s*(?:[\])}{(;,]*|(?:import|package|using|#include|use)\b.*|from\s+\S+\s+import\b.*|(?:[\w.]+\s+)?"[\w.\-/]+")\s*$`)
+
+// authoredLines counts for each file the changed lines of code that the commit
+// did not merely move: the same line, spaces apart, is not also removed, or
+// added, somewhere in it. Where the text is not known all lines count.
+func authoredLines(files []FileDiff) []int {
 	squeeze := func(line string) string { return strings.Join(strings.Fields(line), "") }
-	for _, h := range hunks {
-		for _, line := range h.Added {
-			count[squeeze(line)]++
+	added, removed := map[string]int{}, map[string]int{}
+	for i := range files {
+		if kindOf(files[i].Path) != kindCode {
+			continue
 		}
-		for _, line := range h.Removed {
-			count[squeeze(line)]--
+		for _, h := range files[i].Hunks {
+			for _, line := range h.Added {
+				added[squeeze(line)]++
+			}
+			for _, line := range h.Removed {
+				removed[squeeze(line)]++
+			}
 		}
 	}
-	delete(count, "")
-	for _, n := range count {
-		if n != 0 {
-			return false
+	out := make([]int, len(files))
+	for i := range files {
+		f := &files[i]
+		out[i] = f.Added + f.Removed
+		if kindOf(f.Path) != kindCode || !hasTexts(f) {
+			continue
 		}
+		moved := func(lines []string, there map[string]int) {
+			for _, line := range lines {
+				key := squeeze(line)
+				if bookkeeping.MatchString(line) {
+					out[i]--
+				} else if there[key] > 0 {
+					there[key]--
+					out[i]--
+				}
+			}
+		}
+		for _, h := range f.Hunks {
+			moved(h.Added, removed)
+		}
+		for _, h := range f.Hunks {
+			moved(h.Removed, added)
+		}
+		out[i] = max(out[i], 0)
 	}
-	return true
+	return out
 }
 
 // placeChurn is how much of one file was changed.
-func placeChurn(f FileDiff) float64 {
-	return min(math.Log1p(float64(f.Added+f.Removed))/math.Log1p(200), 1)
+func placeChurn(lines int) float64 {
+	return min(math.Log1p(float64(lines))/math.Log1p(200), 1)
 }

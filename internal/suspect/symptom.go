@@ -72,13 +72,13 @@ func newQuery(s Symptom, o Options) query {
 			}
 		}
 		q.addFrames(frames)
-		q.addWords(e.Type, 1)
-		q.addWords(e.Message, 1)
-		q.addLiterals(e.Message)
-		q.addLiterals(e.Template)
-		q.addWords(e.Template, 1)
+		q.addWords(plainMessage(e.Type), 1)
+		for _, text := range []string{plainMessage(e.Message), plainMessage(e.Template)} {
+			q.addWords(text, 1)
+			q.addLiterals(text)
+		}
 		for _, x := range e.Examples {
-			q.addLiterals(x.Message)
+			q.addLiterals(plainMessage(x.Message))
 		}
 	}
 	for _, o := range s.Operations {
@@ -138,10 +138,13 @@ func (q *query) addFrames(frames []event.Frame) {
 		}
 		depth++
 		q.frames = append(q.frames, weighedFrame{Frame: f, weight: w, test: test})
+		name := lastName(f.Function)
 		if !test {
-			q.addName(lastName(f.Function))
+			q.addName(name)
 		}
-		q.addWords(f.Function, .3*w)
+		if !plainNames[strings.ToLower(name)] {
+			q.addWords(f.Function, .3*w)
+		}
 	}
 }
 
@@ -149,18 +152,59 @@ func (q *query) addFrames(frames []event.Frame) {
 // excerpt that are no frames.
 func (q *query) addMessage(text string) {
 	taken := 0
-	for line := range strings.Lines(text) {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
 		trimmed := strings.TrimSpace(line)
 		if trimmed == "" || runnerLine.MatchString(trimmed) || strings.HasPrefix(trimmed, "at ") || strings.HasPrefix(trimmed, "--- ") ||
 			strings.HasPrefix(trimmed, "File \"") || strings.HasPrefix(trimmed, "goroutine ") || len(logpattern.ParseStack(line)) > 0 {
 			continue
 		}
+		if i+1 < len(lines) && headsFrame(line, lines[i+1]) {
+			continue
+		}
+		trimmed = plainMessage(trimmed)
 		if taken++; taken > 20 {
 			return
 		}
 		q.addWords(trimmed, 1)
 		q.addLiterals(trimmed)
 	}
+}
+
+// headsFrame says whether a line is the first of a frame's two, as Go and Rust
+// print it: the function, behind the path of its module.
+func headsFrame(line, next string) bool {
+	if len(line) > 2<<10 || len(next) > 2<<10 {
+		return false
+	}
+	alone := logpattern.ParseStack(next)
+	if len(alone) == 0 {
+		return false
+	}
+	both := logpattern.ParseStack(line + "\n" + next)
+	return len(both) == 1 && both[0].Function != "" && alone[0].Function == ""
+}
+
+// boilerplate is what runtimes say of any program: no words of the error.
+var boilerplate = regexp.MustCompile(`^(?:\[signal |created by |Traceback \(most recent call last\)|(?:During handling of the above exception|The above exception was)|\.\.\. \d+ (?:more|common frames)|note: run with)` +
+	`|^(?:Caused by|Suppressed|panic|fatal error|Uncaught|Unhandled|Error):|Exception in thread "[^"]*"|\[recovered(?:, repanicked)?\]` +
+	`|runtime error: (?:invalid memory address or nil pointer dereference|(?:index|slice bounds) out of range.*|integer divide by zero|makeslice: \w+ out of range|hash of unhashable type)` +
+	`|assignment to entry in nil map|all goroutines are asleep - deadlock!|concurrent map (?:read and map write|writes|iteration and map write)|interface conversion: |(?:send on|close of) (?:closed|nil) channel` +
+	`|Cannot (?:read|set) propert(?:y|ies)|of (?:undefined|null) \((?:reading|setting)|is not (?:a function|defined|iterable)|Cannot invoke|because the return value of` +
+	`|object has no attribute|unsupported operand type|is not (?:subscriptable|callable)|(?:Not equal|Should (?:not )?be \w+|Received unexpected error):?$`)
+
+// wholeLine are those of them whose line says nothing else either.
+var wholeLine = regexp.MustCompile(`^(?:\[signal |created by |Traceback |During handling |The above exception |\.\.\. \d|note: run with)`)
+
+// qualified is the package before the name of an exception's class.
+var qualified = regexp.MustCompile(`\b(?:[a-z_]\w*\.)+([A-Z]\w*)`)
+
+// plainMessage takes from a message what its runtime adds.
+func plainMessage(line string) string {
+	if wholeLine.MatchString(line) {
+		return ""
+	}
+	return qualified.ReplaceAllString(boilerplate.ReplaceAllString(line, " "), "$1")
 }
 
 // runnerLine is what a test runner says of itself, and where: no words of the error.

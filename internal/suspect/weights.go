@@ -19,7 +19,7 @@ var Prior = Weights{
 	Feature: [featCount]float64{
 		featLine: 4, featFile: 2, featTestFrame: .3, featFunction: 2, featLiteral: 4, featSubject: 2, featTestFile: .3, featPackage: .5,
 		featPathWords: 1, featTextWords: 1, featDiffWords: 1, featSpecial: .5, featChurn: 1, featNoCode: -1, featDocsOnly: -1,
-		featPlaceChurn: 1, featTestLine: 2, featBreadth: 0, featCosmetic: -1.5, featBalanced: -.5, featReported: 1.5,
+		featPlaceChurn: 1, featTestLine: 2, featBreadth: 0, featCosmetic: -1.5, featBalanced: -.5, featChurnElsewhere: -1, featReported: 1.5,
 	},
 	Other: 1,
 	Sure:  [3]float64{0, 1, 0},
@@ -32,10 +32,10 @@ var Prior = Weights{
 // on metadata of Defects4J (MIT) and regs4j; a test holds the two in step.
 var Default = Weights{
 	Feature: [featCount]float64{
-		featLine: 2.85, featFile: 1.80, featTestFrame: -.36, featFunction: 2, featLiteral: 4, featSubject: .49, featTestFile: .51, featPackage: -.57,
+		featLine: 2.79, featFile: 1.81, featTestFrame: -.36, featFunction: 2, featLiteral: 4, featSubject: .48, featTestFile: .51, featPackage: -.57,
 		featPathWords: 3.00, featTextWords: 2.58, featDiffWords: 1, featSpecial: .89, featChurn: 3.77, featNoCode: -.80, featDocsOnly: -.24,
-		featPlaceChurn: .53, featTestLine: 2.86, featBreadth: .09, featCosmetic: -2.79, featBalanced: -.37, featReported: 1.5,
+		featPlaceChurn: .54, featTestLine: 2.85, featBreadth: .08, featCosmetic: -2.79, featBalanced: -.37, featChurnElsewhere: -1.04, featReported: 1.5,
 	},
 	Other: 3.44,
-	Sure:  [3]float64{-.23, .45, .24},
+	Sure:  [3]float64{-.23, .45, .23},
 }
