@@ -13,6 +13,7 @@ import (
 	"time"
 
 	logs "github.com/deployloop/deployloop/internal/cilog/backtest"
+	suspects "github.com/deployloop/deployloop/internal/suspect/backtest"
 )
 
 // recordedResults are what was measured on recorded data.
@@ -22,6 +23,7 @@ type recordedResults struct {
 	canary   []canaryResult
 	series   []seriesResult
 	ciLogs   []logs.Row
+	commits  []suspects.Report
 	grouping []systemAccuracy
 	nab      *nabResult
 }
@@ -90,6 +92,9 @@ func run(seed uint64, z size, out, command string) error {
 			return err
 		}
 		if rec.ciLogs, err = ciLogs(root); err != nil {
+			return err
+		}
+		if rec.commits, err = commits(root); err != nil {
 			return err
 		}
 	}

@@ -110,7 +110,7 @@ func reportTargets(p func(string, ...any), list []target) {
 		}
 	}
 	p("")
-	p("Commits: `docs/suspects.md`; cost: `docs/cost.md`. False alarms have no limit but α.")
+	p("Cost: `docs/cost.md`. False alarms have no limit but α.")
 	p("")
 }
 
@@ -206,6 +206,7 @@ func reportRecorded(p func(string, ...any), rec recordedResults) {
 		p("| %s | %.3f |", g.system, g.accuracy)
 	}
 	p("")
+	reportCommits(p, rec.commits)
 	reportCILogs(p, rec.ciLogs)
 	nabReport(p, rec.nab)
 }
