@@ -38,37 +38,22 @@ func (n *numbers) int64(x *int64) {
 	}
 }
 
-func (n *numbers) int32(x *int32) {
+// whole is a smaller whole number, kept as an int64.
+func whole[T int32 | int | uint16 | uint8](n *numbers, x *T) {
 	v := int64(*x)
 	n.int64(&v)
-	if n.reading {
-		*x = int32(v)
+	if n.reading { // written things may be shared with the hot path
+		*x = T(v)
 	}
 }
 
-func (n *numbers) int(x *int) {
-	v := int64(*x)
-	n.int64(&v)
-	if n.reading {
-		*x = int(v)
-	}
-}
+func (n *numbers) int32(x *int32) { whole(n, x) }
 
-func (n *numbers) uint16(x *uint16) {
-	v := int64(*x)
-	n.int64(&v)
-	if n.reading {
-		*x = uint16(v)
-	}
-}
+func (n *numbers) int(x *int) { whole(n, x) }
 
-func (n *numbers) uint8(x *uint8) {
-	v := int64(*x)
-	n.int64(&v)
-	if n.reading {
-		*x = uint8(v)
-	}
-}
+func (n *numbers) uint16(x *uint16) { whole(n, x) }
+
+func (n *numbers) uint8(x *uint8) { whole(n, x) }
 
 func (n *numbers) bool(x *bool) {
 	v := int64(0)
