@@ -48,7 +48,9 @@ the telemetry itself, as fast as the machine allows.
 Telemetry is OTLP JSON, one request a line, as the Collector's file exporter
 writes it: traces, metrics and logs in any mix, plain, .gz or .zst, "-" for
 standard input. It is put in order of event time first, so the order and the
-split of the files do not matter, and the same input gives the same bytes.
+split of the files do not matter, and the same input gives the same bytes. Lines
+that are none are named and left out, and a compressed file that was cut short
+is read as far as it goes.
 
 --prometheus reads the history that a Prometheus (or what speaks its API) holds
 instead, or beside files: the duration histograms of OpenTelemetry's HTTP, RPC
@@ -63,7 +65,8 @@ and, optionally, id and instances. A given id is the deployment's id in the
 output.
 
 With --output json each line is an object whose type is verdict or anomaly; the
-last line of each deployment (final: true) is its last verdict. With --evidence
+last line of each deployment (final: true) is its last verdict; one that was
+undecided when the recording ended is inconclusive. With --evidence
 each deployment's evidence document is written too, for deployloop explain.`,
 		Example: `  deployloop backtest --telemetry traces.jsonl logs.jsonl.gz
   deployloop backtest --telemetry telemetry.jsonl --deploys deploys.jsonl --output json
@@ -85,7 +88,7 @@ each deployment's evidence document is written too, for deployloop explain.`,
 	flags.StringVar(&f.config, "config", "", "`file` with the anomaly connector's settings, alone or in a Collector's configuration")
 	flags.StringVarP(&f.output, "output", "o", "text", "`format` of what is printed: text or json")
 	flags.StringVar(&f.evidence, "evidence", "", "`folder` for what each verdict stands on, a document a deployment (deployloop explain --file reads one)")
-	flags.BoolVar(&f.progress, "progress", false, "tell the progress on standard error (default: when it is a terminal)")
+	flags.BoolVar(&f.progress, "progress", false, "tell the progress each second where standard error is no terminal (default: every 10 s)")
 	flags.IntVar(&f.memory, "memory", 512, "`MiB` of telemetry to sort in memory; more is sorted in temporary files")
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
@@ -143,10 +146,11 @@ func (f *backtestFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr
 	}
 	var replay *anomalyconnector.Replay
 	err = input.Play(ctx, func(start time.Time) backtest.Detector {
+		meter.from = start
 		replay = anomalyconnector.NewReplay(config, start, f.deploys == "", zap.NewNop())
 		return replay
 	}, options)
-	meter.end()
+	meter.end(input)
 	if replay != nil {
 		defer replay.Close()
 	}
@@ -251,7 +255,7 @@ func readDeploys(name string) ([]backtest.Deploy, error) {
 // printBacktest prints the last verdicts as a table.
 func printBacktest(w io.Writer, paint terminal.Painter, final []backtest.Line) {
 	if len(final) == 0 {
-		fmt.Fprintln(w, "no deployment in this telemetry")
+		fmt.Fprintln(w, "no deployment in this telemetry: no service of it went to another service.version or vcs.ref.head.revision, and --deploys names none")
 		return
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -294,40 +298,81 @@ func plain(s string) string {
 
 // warnSkipped says what of the input did not count.
 func warnSkipped(w io.Writer, s backtest.Skipped, losses []event.Loss) {
+	for _, x := range s.Cut {
+		fmt.Fprintf(w, "warning: cut short: %s; what it holds till there was read\n", plain(x))
+	}
 	if s.Lines > 0 {
-		fmt.Fprintf(w, "warning: left out %s, no OTLP JSON; the first is %s\n", howMany(int(s.Lines), "line"), s.FirstLine)
+		fmt.Fprintf(w, "warning: left out %s, no OTLP JSON:\n", howMany(int(s.Lines), "line"))
+		for _, x := range s.Named {
+			fmt.Fprintf(w, "  %s\n", plain(x))
+		}
+		if more := int(s.Lines) - len(s.Named); more > 0 {
+			fmt.Fprintf(w, "  and %s more\n", howMany(more, "line"))
+		}
 	}
 	if s.Untimed > 0 {
 		fmt.Fprintf(w, "warning: left out %s without an event time\n", howMany(int(s.Untimed), "item"))
 	}
 	for _, l := range losses {
-		fmt.Fprintf(w, "note: %s: %d\n", l.Name, l.Count)
+		fmt.Fprintf(w, "note: %s\n", loss(l))
 	}
 }
 
-// progressMeter tells a person how far it is.
+// progressMeter tells a person how far it is: on a terminal in place, elsewhere
+// a line now and then.
 type progressMeter struct {
-	w    io.Writer
-	on   bool
-	last time.Time
+	w     io.Writer
+	live  bool // in place
+	every time.Duration
+	last  time.Time
+	began time.Time
+	// from and to are the event times that were played.
+	from, to time.Time
 }
 
-func newProgressMeter(w io.Writer, always bool) *progressMeter {
-	return &progressMeter{w: w, on: always || terminal.IsTerminal(w)}
+func newProgressMeter(w io.Writer, often bool) *progressMeter {
+	p := &progressMeter{w: w, live: terminal.IsTerminal(w), every: 10 * time.Second, began: time.Now()}
+	p.last = p.began
+	switch {
+	case p.live:
+		p.every = 200 * time.Millisecond
+	case often:
+		p.every = time.Second
+	}
+	return p
 }
 
 func (p *progressMeter) tell(format string, args ...any) {
-	if now := time.Now(); p.on && now.Sub(p.last) >= 200*time.Millisecond {
+	if now := time.Now(); now.Sub(p.last) >= p.every {
 		p.last = now
-		fmt.Fprintf(p.w, "\r\x1b[K"+format, args...)
+		p.line(format, args...)
+		if !p.live {
+			fmt.Fprintln(p.w)
+		}
 	}
 }
 
-func (p *progressMeter) read(n uint64)       { p.tell("reading: %d MiB", n>>20) }
-func (p *progressMeter) played(at time.Time) { p.tell("playing: %s", at.Format(time.RFC3339)) }
-
-func (p *progressMeter) end() {
-	if p.on {
-		fmt.Fprint(p.w, "\r\x1b[K")
+// line writes over what stands on a terminal's line.
+func (p *progressMeter) line(format string, args ...any) {
+	if p.live {
+		format = "\r\x1b[K" + format
 	}
+	fmt.Fprintf(p.w, format, args...)
+}
+
+func (p *progressMeter) read(n uint64) { p.tell("reading: %d MiB", n>>20) }
+
+func (p *progressMeter) played(at time.Time) {
+	p.to = at
+	p.tell("playing: %s", at.Format(time.RFC3339))
+}
+
+// end says what was played.
+func (p *progressMeter) end(in *backtest.Input) {
+	if p.from.IsZero() {
+		p.line("")
+		return
+	}
+	p.line("played %s to %s: %s, %.1f MiB, in %s\n", p.from.Format(time.RFC3339), p.to.Format(time.RFC3339), howMany(int(in.Lines), "line"), float64(in.Bytes)/(1<<20),
+		time.Since(p.began).Round(10*time.Millisecond))
 }

@@ -147,15 +147,80 @@ func TestBacktestWithDeploys(t *testing.T) {
 	require.Len(t, final, 2)
 	require.Equal(t, "regressed", final["mine"].Verdict)
 	require.NotEmpty(t, final["mine"].Deployment.Ledger)
-	require.NotEqual(t, "regressed", final["later"].Verdict)
+	require.Equal(t, "inconclusive", final["later"].Verdict)
+	require.Equal(t, "no_data", final["later"].Reason)
 	require.True(t, final["later"].Final)
+}
+
+// Where the recording ends before the watch, the last verdict says so, and
+// where a service speaks in another environment than the file names, that.
+func TestBacktestSaysThatTheRecordingEnded(t *testing.T) {
+	deploys := write(t, "deploys.jsonl", []string{
+		`{"id":"here","service":"checkout","version":"2","previous_version":"1","started_at":"2023-11-14T22:18:20Z"}`,
+		`{"id":"there","service":"checkout","environment":"production","version":"2","started_at":"2023-11-14T22:18:20Z"}`,
+	})
+	lines := recording()
+	folder := t.TempDir()
+	out, errs := runBacktest(t, "", "--telemetry", write(t, "all.jsonl", lines[:908]), "--deploys", deploys, "--evidence", folder, "--output", "json")
+	final := map[string]map[string]any{}
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		var l map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &l))
+		if l["final"] == true {
+			final[l["deployment"].(map[string]any)["id"].(string)] = l
+		}
+	}
+	require.Equal(t, "inconclusive", final["here"]["verdict"])
+	require.Equal(t, "recording_ended", final["here"]["reason"])
+	require.Contains(t, final["here"]["detail"], "the recording ended")
+	require.Contains(t, final["here"]["detail"], "into a watch of 24h0m0s; ")
+	require.Contains(t, final["there"]["detail"], "held no telemetry of the new version; checkout speaks in default, not in production")
+	require.Contains(t, errs, "played 2023-11-14T22:13:20Z to 2023-11-14T22:18:23Z: 908 lines")
+	document, err := readDocument(filepath.Join(folder, "here.json"), nil)
+	require.NoError(t, err)
+	require.EqualValues(t, "recording_ended", document.Verdict.Reason)
+	r := document.Recompute()
+	require.True(t, r.Agrees, "%v %v", r.Problems, r.Gaps)
+	require.EqualValues(t, "inconclusive", r.State)
+}
+
+// Each field that readers are promised is in every line.
+func TestBacktestLinesHoldEveryField(t *testing.T) {
+	out, _ := runBacktest(t, "", "--telemetry", write(t, "all.jsonl", recording()), "--output", "json")
+	types := map[string]bool{}
+	evidence := 0
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		var l map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &l))
+		types[l["type"].(string)] = true
+		for _, name := range []string{"at", "deployment", "verdict", "calibrating", "nats", "threshold", "onset", "control", "evidence", "suspects"} {
+			require.Contains(t, l, name, line)
+		}
+		for _, name := range []string{"id", "service", "environment", "revision"} {
+			require.Contains(t, l["deployment"], name, line)
+		}
+		for _, e := range l["evidence"].([]any) {
+			evidence++
+			for _, name := range []string{"indicator", "operation", "before", "after", "ratio", "interval", "nats"} {
+				require.Contains(t, e, name, line)
+			}
+		}
+	}
+	require.Equal(t, map[string]bool{"verdict": true, "anomaly": true}, types)
+	require.Positive(t, evidence)
 }
 
 func TestBacktestTellsWhatItSkipped(t *testing.T) {
 	lines := append(recording(), "not json", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"x"}}]}]}]}`)
+	lines = append(lines, "{\x1b[31m", "", "worse", "and worse", "the fifth", "the sixth")
 	out, errs := runBacktest(t, "", "--telemetry", write(t, "all.jsonl", lines))
 	require.Contains(t, out, "regressed")
-	require.Contains(t, errs, fmt.Sprintf("all.jsonl:%d", len(lines)-1))
+	require.Contains(t, errs, "left out 6 lines, no OTLP JSON:\n")
+	for _, k := range []int{7, 5, 3, 2, 1} {
+		require.Contains(t, errs, fmt.Sprintf("all.jsonl:%d: ", len(lines)-k), errs)
+	}
+	require.Contains(t, errs, "and 1 line more")
+	require.NotContains(t, errs, "\x1b")
 	require.Contains(t, errs, "1 item without an event time")
 
 	c := newBacktestCommand()

@@ -83,18 +83,19 @@ func (p *explanation) compared() {
 		row("counted", "from %s, the first telemetry of the new version, to %s: %s", clock(d.Window.Ready), clock(d.At), d.At.Sub(d.Window.Ready).Round(time.Second))
 	}
 	row("settings", "%.12s (sha256): a rise below ×%.3g, or of errors below %s, is no harm", plain(d.SettingsHash), d.Settings.MinRateRatio, points(d.Settings.MinErrorRatio))
-	if n := len(d.Losses); n > 0 {
-		row("lost", "%s", losses(d.Losses))
+	for k, l := range d.Losses {
+		row([]string{"not counted", ""}[min(k, 1)], "%s", loss(l))
 	}
 	table.Flush()
 }
 
-func losses(list []event.Loss) string {
-	var out []string
-	for _, l := range list {
-		out = append(out, fmt.Sprintf("%s %d", plain(l.Name), l.Count))
+// loss is what did not count, and why.
+func loss(l event.Loss) string {
+	text := fmt.Sprintf("%s: %d", plain(l.Name), l.Count)
+	if words := wording.Loss(l.Name); words != "" {
+		text += " (" + words + ")"
 	}
-	return strings.Join(out, ", ")
+	return text
 }
 
 // indicators tells before and after, strongest first.
@@ -116,9 +117,12 @@ func (p *explanation) indicators() {
 		if e.Detail != "" {
 			name += " " + plain(e.Detail)
 		}
-		change := "×" + strconv.FormatFloat(e.Ratio, 'g', 3, 64)
-		if e.FirstEver {
+		change := "-"
+		switch {
+		case e.FirstEver:
 			change = "first ever"
+		case e.New.Exposure > 0 && e.Old.Exposure > 0:
+			change = "×" + strconv.FormatFloat(e.Ratio, 'g', 3, 64)
 		}
 		state := ""
 		switch {
@@ -129,7 +133,7 @@ func (p *explanation) indicators() {
 		case e.Within:
 			state = " " + p.paint.Good("within")
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\t%.1f%s\t%s\n", wording.Clip(name, 60), rate(e.Before, e.Unit), rate(e.After, e.Unit), change,
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\t%.1f%s\t%s\n", wording.Clip(name, 60), rate(e.Before, e.Old, e.Unit), rate(e.After, e.New, e.Unit), change,
 			counted(e.New), counted(e.Old), part.Nats, state, again)
 	}
 	table.Flush()
@@ -154,24 +158,22 @@ func (p *explanation) tolerances() {
 	}
 }
 
-const barWidth = 40
+const (
+	barWidth   = 40
+	growthRows = 16
+)
 
-// growth draws the evidence over time.
+// growth draws the evidence over time, where it moved by what the last figure
+// or the bar shows.
 func (p *explanation) growth() {
-	points := p.d.Growth
-	if len(points) < 2 {
+	shown := turns(p.d.Growth, .05)
+	for step := .1; len(shown) > growthRows; step *= 1.5 {
+		shown = turns(p.d.Growth, step)
+	}
+	if len(shown) < 2 {
 		return
 	}
 	p.heading("How the evidence grew")
-	const rows = 16
-	shown := points
-	if len(points) > rows { // the newest are what decided
-		shown = nil
-		for i := range rows / 2 {
-			shown = append(shown, points[i*(len(points)-rows/2)/(rows/2)])
-		}
-		shown = append(shown, points[len(points)-rows/2:]...)
-	}
 	full := math.Max(p.d.Verdict.Threshold, p.d.Verdict.Nats)
 	for _, x := range shown {
 		n := int(math.Round(barWidth * math.Max(x.Nats, 0) / full))
@@ -182,6 +184,17 @@ func (p *explanation) growth() {
 		p.line("  %s  %6.1f  %s", clock(p.d.Window.Opened.Add(time.Duration(x.At)*time.Second)), x.Nats, bar)
 	}
 	p.line("  %s  %6.1f  needed for regressed", strings.Repeat(" ", len("15:04:05")), p.d.Verdict.Threshold)
+}
+
+// turns are the first point, those that lie so far from the one before, and the last.
+func turns(points []detect.Point, step float64) []detect.Point {
+	var out []detect.Point
+	for k, x := range points {
+		if k == 0 || k == len(points)-1 || math.Abs(x.Nats-out[len(out)-1].Nats) >= step {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // threshold tells what the figures mean.
@@ -262,13 +275,21 @@ func points(share float64) string {
 	return strconv.FormatFloat(100*share, 'g', 3, 64) + " points"
 }
 
-func rate(x float64, unit string) string {
-	if unit == "1" {
+const noData = "no data"
+
+func rate(x float64, of event.Count, unit string) string {
+	switch {
+	case of.Exposure <= 0:
+		return noData
+	case unit == "1":
 		return strconv.FormatFloat(100*x, 'f', 2, 64) + "%"
 	}
 	return strconv.FormatFloat(x, 'g', 4, 64) + " " + plain(unit)
 }
 
 func counted(c event.Count) string {
+	if c.Exposure <= 0 {
+		return noData
+	}
 	return strconv.FormatFloat(math.Round(c.Events), 'f', -1, 64) + " of " + strconv.FormatFloat(math.Round(c.Exposure), 'f', -1, 64)
 }

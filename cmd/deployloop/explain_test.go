@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -118,4 +120,66 @@ func TestExplainAsksTheConsole(t *testing.T) {
 	assert.Contains(t, out, "there is no evidence")
 	_, code = runExplain(t, "")
 	assert.Equal(t, 1, code, "neither an id nor a document")
+}
+
+// gauges is a recording of a service that tells of itself by gauges alone: an
+// old version of three instances, and after forty minutes a new one of two,
+// that replaces one whose name a recorder goes on writing its samples under.
+func gauges() (lines []string) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for minute := range int64(70) {
+		latest := 0.
+		for _, pod := range []string{"1/a", "1/b", "2/x", "2/y", "1/c"} {
+			version, name, _ := strings.Cut(pod, "/")
+			ratio := .99 + .01*rng.Float64()
+			switch {
+			case version == "2" && minute < 40:
+				continue
+			case name == "y":
+				latest = ratio
+			case name == "c" && minute >= 40:
+				ratio = latest
+			}
+			lines = append(lines, fmt.Sprintf(`{"resourceMetrics":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"ads"}},`+
+				`{"key":"service.version","value":{"stringValue":"%s"}},{"key":"service.instance.id","value":{"stringValue":"%s"}}]},"scopeMetrics":[{"metrics":[`+
+				`{"name":"edge.success_ratio","unit":"1","gauge":{"dataPoints":[{"timeUnixNano":"%d","asDouble":%v}]}}]}]}]}`,
+				version, name, (1_700_000_000+60*minute)*1e9, ratio))
+		}
+	}
+	return lines
+}
+
+// What has no data is said to have none, instances count whatever they send,
+// what did not count is told in words, and a row of the growth says something new.
+func TestExplainOfAServiceOfGauges(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "evidence")
+	deploys := write(t, "deploys.jsonl", []string{`{"id":"ads","service":"ads","version":"2","previous_version":"1","started_at":"2023-11-14T22:53:20Z"}`})
+	told, errs := runBacktest(t, "", "--evidence", folder, "--deploys", deploys, write(t, "gauges.jsonl", gauges()))
+	require.Contains(t, told, "inconclusive")
+	require.Contains(t, told, "the recording ended 29m")
+	require.Contains(t, errs, "copied_series: ")
+	require.Contains(t, errs, "goes on writing under the old name")
+	out, code := runExplain(t, "", "--file", filepath.Join(folder, "ads.json"))
+	require.Zero(t, code, out)
+	require.Contains(t, out, "ads 2 in default: inconclusive")
+	require.Regexp(t, `new +2, 2 instances`, out)
+	require.Regexp(t, `(?m)^  errors +no data +no data +- +no data +no data`, out)
+	require.NotContains(t, out, "0 of 0")
+	require.Regexp(t, `not counted +copied_series: \d+ \(samples of replaced instances`, out)
+	_, growth, found := strings.Cut(out, "How the evidence grew\n")
+	require.True(t, found, out)
+	var last string
+	rows := 0
+	for _, row := range strings.Split(growth, "\n") {
+		fields := strings.Fields(row)
+		if len(fields) < 2 || fields[1] == "needed" {
+			break
+		}
+		if fields[1] == last { // the last of all closes the course
+			require.Contains(t, strings.Split(growth, "\n")[rows+1], "needed for regressed", out)
+		}
+		last, rows = fields[1], rows+1
+	}
+	require.GreaterOrEqual(t, rows, 2)
+	require.LessOrEqual(t, rows, growthRows)
 }

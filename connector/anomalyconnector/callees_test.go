@@ -101,7 +101,7 @@ func TestSpansExonerateByTheGraph(t *testing.T) {
 			version["web"] = "2"
 		}
 	}
-	verdicts := r.Verdicts()
+	verdicts := r.Finish()
 	require.Len(t, verdicts, 1)
 	v := verdicts[0]
 	require.Equal(t, event.Exonerated, v.State, v.Detail)

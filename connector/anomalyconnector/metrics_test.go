@@ -229,7 +229,7 @@ func playMetered(t *testing.T, seed uint64, every time.Duration, errors, slower 
 			}
 		}
 	}
-	all := r.Verdicts()
+	all := r.Finish()
 	require.NotEmpty(t, all)
 	return all[len(all)-1], 12 * time.Minute, r.Losses()
 }

@@ -167,8 +167,10 @@ func (r *Replay) settle() {
 	}
 }
 
-// Verdicts are the last verdicts of all deployments, by their start.
-func (r *Replay) Verdicts() []event.Verdict {
+// Finish ends the recording, and gives the last verdicts of all deployments, by
+// their start.
+func (r *Replay) Finish() []event.Verdict {
+	r.monitor.engine.Finish()
 	var out []event.Verdict
 	for _, d := range r.ledger.Deployments(ledger.Query{Limit: math.MaxInt32}) {
 		if d.Baseline {

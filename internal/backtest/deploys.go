@@ -52,6 +52,8 @@ func ReadDeploys(r io.Reader) ([]Deploy, error) {
 				return nil, fmt.Errorf("line %d: name a revision or a version", number)
 			case d.StartedAt.IsZero():
 				return nil, fmt.Errorf("line %d: started_at is missing (RFC 3339)", number)
+			case !d.FinishedAt.IsZero() && d.FinishedAt.Before(d.StartedAt):
+				return nil, fmt.Errorf("line %d: finished_at, %s, is before started_at, %s", number, d.FinishedAt.Format(time.RFC3339), d.StartedAt.Format(time.RFC3339))
 			}
 			out = append(out, d)
 		}

@@ -31,7 +31,7 @@ type Line struct {
 	ETASeconds       float64              `json:"eta_seconds,omitempty"`
 	MinimumEffect    float64              `json:"minimum_detectable_effect,omitempty"`
 	MinimumEffectAbs float64              `json:"minimum_detectable_increase,omitempty"`
-	Evidence         []event.Evidence     `json:"evidence"`
+	Evidence         []Evidence           `json:"evidence"`
 	Suspects         []Suspect            `json:"suspects"`
 	Impact           event.Impact         `json:"impact,omitzero"`
 	Related          []event.RelatedError `json:"related,omitempty"`
@@ -52,15 +52,22 @@ type Identity struct {
 
 // Anomaly is what a line of type anomaly says beside its deployment's verdict.
 type Anomaly struct {
-	ID        string          `json:"id"`
-	Kind      string          `json:"kind"`
-	Signal    string          `json:"indicator,omitempty"`
-	Operation string          `json:"operation,omitempty"`
-	Severity  string          `json:"severity"`
-	StartsAt  time.Time       `json:"starts_at"`
-	Open      bool            `json:"open"`
-	Closure   *event.Closure  `json:"closure,omitempty"`
-	Evidence  *event.Evidence `json:"evidence,omitempty"`
+	ID        string         `json:"id"`
+	Kind      string         `json:"kind"`
+	Signal    string         `json:"indicator,omitempty"`
+	Operation string         `json:"operation,omitempty"`
+	Severity  string         `json:"severity"`
+	StartsAt  time.Time      `json:"starts_at"`
+	Open      bool           `json:"open"`
+	Closure   *event.Closure `json:"closure,omitempty"`
+	Evidence  *Evidence      `json:"evidence,omitempty"`
+}
+
+// Evidence is one indicator. Operation is always there, "" of a whole service.
+type Evidence struct {
+	Signal    event.Signal `json:"indicator"`
+	Operation string       `json:"operation"`
+	event.Evidence
 }
 
 // Suspect is one commit of the deployment's range.
@@ -82,7 +89,7 @@ func verdictLine(v event.Verdict, ids map[string]string) Line {
 		Nats:       finite(v.Nats), Threshold: finite(v.Threshold), Control: string(v.Control), ControlDetail: v.ControlDetail,
 		RegressedAt: v.RegressedAt, HealthyAt: v.HealthyAt, ETASeconds: v.ETA.Seconds(),
 		MinimumEffect: finite(v.MinimumEffect), MinimumEffectAbs: finite(v.MinimumEffectAbs),
-		Evidence: []event.Evidence{}, Suspects: []Suspect{}, Impact: v.Impact, Related: v.Related, Losses: v.Losses,
+		Evidence: []Evidence{}, Suspects: []Suspect{}, Impact: v.Impact, Related: v.Related, Losses: v.Losses,
 	}
 	if id := ids[d.ID]; id != "" {
 		l.Deployment.ID, l.Deployment.Ledger = id, d.ID
@@ -120,11 +127,11 @@ func anomalyLine(a event.Anomaly, ids map[string]string) Line {
 }
 
 // tidy makes all numbers such as JSON knows.
-func tidy(e event.Evidence) event.Evidence {
+func tidy(e event.Evidence) Evidence {
 	for _, x := range []*float64{&e.Before, &e.After, &e.Ratio, &e.Interval[0], &e.Interval[1], &e.Nats, &e.Threshold} {
 		*x = finite(*x)
 	}
-	return e
+	return Evidence{Signal: e.Signal, Operation: e.Operation, Evidence: e}
 }
 
 func finite(x float64) float64 {

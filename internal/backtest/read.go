@@ -3,14 +3,16 @@ package backtest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -22,10 +24,14 @@ var maxLine = 256 << 20 // shorter in a test
 
 // Skipped is input that was not used, by why.
 type Skipped struct {
-	Lines     uint64 // not OTLP JSON
-	FirstLine string // where the first of them is and why
-	Untimed   uint64 // items without an event time
+	Lines   uint64   // not OTLP JSON
+	Named   []string // where the first of them are, and why
+	Cut     []string // compressed files that could not be read to their end, and from where
+	Untimed uint64   // items without an event time
 }
+
+// maxNamed bounds the lines that are named.
+const maxNamed = 5
 
 // Input reads telemetry files into order.
 type Input struct {
@@ -43,6 +49,12 @@ type rawLine struct {
 	long   bool // and left out for it
 }
 
+type badLine struct {
+	name   string
+	number uint64
+	err    error
+}
+
 // Read reads all files ("-": stdin), on all cores, into order of event time.
 // memory is how many bytes it may hold. Close must follow.
 func Read(ctx context.Context, files []string, stdin io.Reader, memory int, progress func(read uint64)) (*Input, error) {
@@ -51,7 +63,7 @@ func Read(ctx context.Context, files []string, stdin io.Reader, memory int, prog
 	defer cancel(nil)
 	lines := make(chan rawLine, 64)
 	var mu sync.Mutex // guards in
-	var first rawLine // the first bad line, by name and number, whoever met it
+	var bad []badLine // the first ones, by name and number, whoever met them
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
@@ -66,10 +78,9 @@ func Read(ctx context.Context, files []string, stdin io.Reader, memory int, prog
 				in.Skipped.Untimed += untimed
 				if err != nil {
 					in.Skipped.Lines++
-					if first.name == "" || line.name < first.name || line.name == first.name && line.number < first.number {
-						first = line
-						in.Skipped.FirstLine = fmt.Sprintf("%s:%d: %v", line.name, line.number, err)
-					}
+					bad = append(bad, badLine{line.name, line.number, err})
+					slices.SortFunc(bad, func(a, b badLine) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.number, b.number)) })
+					bad = bad[:min(len(bad), maxNamed)]
 				}
 				for _, b := range batches {
 					if err := in.sorted.add(b); err != nil {
@@ -86,17 +97,23 @@ func Read(ctx context.Context, files []string, stdin io.Reader, memory int, prog
 	}
 	var err error
 	for _, name := range files {
-		if err = readFile(ctx, name, stdin, lines); err != nil {
+		var cut string
+		if cut, err = readFile(ctx, name, stdin, lines); err != nil {
 			break
+		} else if cut != "" {
+			in.Skipped.Cut = append(in.Skipped.Cut, cut)
 		}
 	}
 	close(lines)
 	workers.Wait()
+	for _, x := range bad {
+		in.Skipped.Named = append(in.Skipped.Named, fmt.Sprintf("%s:%d: %v", x.name, x.number, x.err))
+	}
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err == nil && in.Lines > 0 && in.Lines == in.Skipped.Lines {
-		err = fmt.Errorf("no line is OTLP JSON as the Collector's file exporter writes it; %s", in.Skipped.FirstLine)
+		err = fmt.Errorf("no line is OTLP JSON as the Collector's file exporter writes it; %s", in.Skipped.Named[0])
 	}
 	if err != nil {
 		in.Close()
@@ -124,12 +141,14 @@ func (in *Input) Add(md pmetric.Metrics) error {
 // Close removes temporary files.
 func (in *Input) Close() { in.sorted.close() }
 
-func readFile(ctx context.Context, name string, stdin io.Reader, lines chan<- rawLine) error {
+// readFile gives the lines of a file. A compressed one may have been cut short,
+// as by a crash: what it still holds is read, and the text says up to where.
+func readFile(ctx context.Context, name string, stdin io.Reader, lines chan<- rawLine) (string, error) {
 	var r io.Reader = stdin
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return err
+			return "", err
 		}
 		defer f.Close()
 		r = f
@@ -137,36 +156,50 @@ func readFile(ctx context.Context, name string, stdin io.Reader, lines chan<- ra
 	buffered := bufio.NewReaderSize(r, 1<<20)
 	// By content, so that standard input and renamed files work too.
 	magic, _ := buffered.Peek(4)
+	packed := true
+	var unpacked io.Reader
+	var err error
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(buffered)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		buffered = bufio.NewReaderSize(z, 1<<20)
+		unpacked, err = gzip.NewReader(buffered)
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(buffered)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		var z *zstd.Decoder
+		if z, err = zstd.NewReader(buffered); err == nil {
+			defer z.Close()
 		}
-		defer z.Close()
-		buffered = bufio.NewReaderSize(z, 1<<20)
+		unpacked = z
+	default:
+		packed, unpacked = false, buffered
 	}
+	cut := func(after uint64, err error) (string, error) {
+		var system *fs.PathError
+		if !packed || errors.As(err, &system) {
+			return "", fmt.Errorf("%s:%d: %w", name, after+1, err)
+		}
+		return fmt.Sprintf("%s after line %d: %v", name, after, err), nil
+	}
+	if err != nil {
+		return cut(0, err)
+	}
+	buffered = bufio.NewReaderSize(unpacked, 1<<20)
 	for number := uint64(1); ; number++ {
 		line, err := readLine(buffered)
-		long := errors.Is(err, errLong)
-		if long || len(bytes.TrimSpace(line)) > 0 {
+		long, end := errors.Is(err, errLong), errors.Is(err, io.EOF)
+		if err != nil && !long && !end {
+			return cut(number-1, err)
+		}
+		if number == 1 {
+			line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+		}
+		if line = bytes.TrimSpace(line); long || len(line) > 0 {
 			select {
-			case lines <- rawLine{line, filepath.Base(name), number, long}:
+			case lines <- rawLine{line, name, number, long}:
 			case <-ctx.Done():
-				return context.Cause(ctx)
+				return "", context.Cause(ctx)
 			}
 		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil && !long {
-			return fmt.Errorf("%s:%d: %w", name, number, err)
+		if end {
+			return "", nil
 		}
 	}
 }

@@ -21,8 +21,8 @@ type Detector interface {
 	Deploy(d event.Deployment) event.Deployment
 	// Step lets the clock reach now and gives what changed.
 	Step(now time.Time) ([]event.Verdict, []event.Anomaly)
-	// Verdicts are the last ones of all deployments.
-	Verdicts() []event.Verdict
+	// Finish ends the recording, and gives the last verdicts of all deployments.
+	Finish() []event.Verdict
 }
 
 // Options of a run.
@@ -56,7 +56,7 @@ func (in *Input) Play(ctx context.Context, begin func(start time.Time) Detector,
 	p := &player{options: o, ids: map[string]string{}}
 	for _, d := range o.Deploys {
 		p.notices = append(p.notices, notice{d.StartedAt.Unix(), d.deployment(false), d.ID})
-		if !d.FinishedAt.IsZero() && !d.FinishedAt.Before(d.StartedAt) {
+		if !d.FinishedAt.IsZero() {
 			p.notices = append(p.notices, notice{d.FinishedAt.Unix(), d.deployment(true), d.ID})
 		}
 	}
@@ -101,7 +101,10 @@ func (in *Input) Play(ctx context.Context, begin func(start time.Time) Detector,
 			return err
 		}
 	}
-	for _, v := range p.detector.Verdicts() {
+	if o.Progress != nil {
+		o.Progress(time.Unix(p.clock, 0).UTC())
+	}
+	for _, v := range p.detector.Finish() {
 		l := verdictLine(v, p.ids)
 		l.Final = true
 		if err := o.Emit(l); err != nil {

@@ -3,6 +3,8 @@ package detect
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -286,6 +288,47 @@ func (w *watch) end(sec int64) {
 		w.leave()
 	}
 	w.fresh, w.olds = nil, nil
+}
+
+// Finish says that no more telemetry comes, since a recording ended: what is
+// undecided till then stays so, for that reason.
+func (e *Engine) Finish() {
+	e.work.Lock()
+	defer e.work.Unlock()
+	for _, w := range e.queue {
+		if w.ended || w.state != event.Watching {
+			continue
+		}
+		v := w.verdict(e.clock.wall(e.clock.now))
+		after := v.At.Sub(v.WatchedFrom).Truncate(time.Second)
+		switch longest := w.watches[len(w.watches)-1]; {
+		case w.items == 0:
+			w.set(event.Inconclusive, event.ReasonNoData, fmt.Sprintf("the recording ended %s after the deployment's start, and held no telemetry of the new version%s", max(after, 0), w.elsewhere()))
+		default:
+			w.set(event.Inconclusive, event.ReasonRecordingEnded, fmt.Sprintf("the recording ended %s into a watch of %s; %s", after, longest, v.Detail))
+		}
+	}
+}
+
+// elsewhere tells in which other environments a service speaks that says
+// nothing in this one.
+func (w *watch) elsewhere() string {
+	speaks := func(s *service) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.sources) > 0
+	}
+	var list []string
+	for _, s := range w.engine.list() {
+		if s != w.service && s.key.name == w.service.key.name && speaks(s) {
+			list = append(list, s.key.environment)
+		}
+	}
+	if len(list) == 0 || speaks(w.service) {
+		return ""
+	}
+	slices.Sort(list)
+	return fmt.Sprintf("; %s speaks in %s, not in %s", w.service.key.name, strings.Join(list[:min(len(list), 5)], ", "), w.service.key.environment)
 }
 
 // due says whether Tick should give this verdict now.

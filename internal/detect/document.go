@@ -221,7 +221,7 @@ func (w *watch) document(sec int64) *Document {
 		Settings: w.settings(),
 		Window: Window{Opened: w.engine.clock.timeOf(w.opened), Started: w.engine.clock.timeOf(w.started), Ready: w.engine.clock.timeOf(w.ready), Till: v.WatchedTill,
 			Warmup: float64(w.service.warmup), Stride: w.service.stride, Before: w.base.Seconds, BinLength: binSeconds},
-		Control: ControlRecord{Kind: v.Control, Why: v.ControlDetail, NewInstances: w.newSources, OldInstances: w.oldSources,
+		Control: ControlRecord{Kind: v.Control, Why: v.ControlDetail, NewInstances: w.instances(cohortNew, w.newSources), OldInstances: w.instances(cohortOld, w.oldSources),
 			HistoryRequests: w.base.Requests, HistorySources: w.base.Sources, Unseen: w.unseen()},
 		Losses: v.Losses, Growth: append([]Point{}, w.rec.growth...), Indicators: []IndicatorPart{},
 	}
@@ -236,6 +236,17 @@ func (w *watch) document(sec int64) *Document {
 	w.base.Recent.course(func(n, failed float64) { d.Window.Course = append(d.Window.Course, Bin{n, failed}) })
 	w.parts(d, sec)
 	return d
+}
+
+// instances is how many of a cohort were seen: at least those with requests.
+func (w *watch) instances(c cohort, withRequests float64) float64 {
+	n := 0.
+	for s, of := range w.members {
+		if of == c && s.origin.Caller == "" {
+			n++
+		}
+	}
+	return math.Max(n, withRequests)
 }
 
 // parts lists the critical indicators, what harms, and sums up the rest.

@@ -30,6 +30,7 @@ const (
 	ReasonOldCohortAffected Reason = "old_version_affected_too"   // exonerated
 	ReasonUpstreamFirst     Reason = "upstream_moved_first"       // exonerated
 	ReasonSupersededWatch   Reason = "superseded_by_newer_deploy" // the watch ended early
+	ReasonRecordingEnded    Reason = "recording_ended"            // inconclusive: what was played ended before the watch
 )
 
 // ControlKind says against what the new cohort was compared.
