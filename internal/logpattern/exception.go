@@ -1,6 +1,7 @@
 package logpattern
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -24,10 +25,12 @@ func (x Exception) ID() string { return hexID(x.Fingerprint) }
 // Fingerprint names an exception by its type and the file and function of its
 // top three frames of the application's own code: no line, which every edit
 // above it moves, and no folder of a release. Without own frames the top three
-// of any count; without a stack the masked message stands in.
+// of any count. Where no frame names a function, as in minified code, whose
+// names each build deals out anew, what the stack says joins them; without a
+// stack the masked message stands in.
 func Fingerprint(typ, message, stacktrace string) Exception {
 	x := Exception{Type: typ}
-	all := ParseStack(stacktrace)
+	all := belowPanic(ParseStack(stacktrace))
 	for _, f := range all {
 		if InApp(f) {
 			if x.Frames = append(x.Frames, f); len(x.Frames) == 8 {
@@ -52,13 +55,46 @@ func Fingerprint(typ, message, stacktrace string) Exception {
 	if len(frames) == 0 {
 		part(Mask(message))
 	}
+	named := len(frames) == 0
 	for _, f := range frames[:min(len(frames), topFrames)] {
 		part(stablePath(f.File))
+		if minified(f) {
+			continue
+		}
 		part(stable(f.Module))
 		part(stable(f.Function))
+		named = named || f.Function != ""
+	}
+	if !named {
+		part(Mask(said(stacktrace)))
 	}
 	x.Fingerprint = h.Sum64()
 	return x
+}
+
+// belowPanic leaves out what ran when a panic of Go's was recovered: the same
+// few functions, whatever panicked.
+func belowPanic(frames []event.Frame) []event.Frame {
+	for i := len(frames) - 1; i >= 0; i-- {
+		if frames[i].Function == "panic" && strings.HasSuffix(frames[i].File, "runtime/panic.go") {
+			return frames[i+1:]
+		}
+	}
+	return frames
+}
+
+// minified: nobody writes lines of so many columns.
+func minified(f event.Frame) bool { return f.Column >= 500 }
+
+// said is the line of a printed trace that says what happened: the head, after
+// which Rust's panic tells its message on a line of its own. The property that
+// V8 could not read is of the code, and is no variable text.
+func said(stacktrace string) string {
+	head, rest, _ := strings.Cut(stacktrace, "\n")
+	if strings.Contains(head, "panicked at ") && strings.HasSuffix(head, ":") {
+		head, _, _ = strings.Cut(rest, "\n")
+	}
+	return strings.NewReplacer("(reading '", "(reading ", "(setting '", "(setting ").Replace(head)
 }
 
 // Mask replaces what is variable in a line by its form.
@@ -78,14 +114,38 @@ func (m *Masker) Hash(line string) uint64 {
 	return xxhash.Sum64(m.scanner.text)
 }
 
-// typeOf reads "com.acme.CartException: message" at the head of a trace whose
-// reporter gave no type.
+// heads are how printed traces begin, with the type of what was thrown.
+var heads = []*regexp.Regexp{
+	// com.acme.CartException: message, after what runtimes put before it
+	regexp.MustCompile(`^(?:Exception in thread "[^"]*" |Unhandled exception\. |Uncaught (?:\(in promise\) )?|(?:PHP )?Fatal error: +Uncaught )?((?:[\w$]+[.\\])*[\w$]*(?:Error|Exception))(?::|$)`),
+	// /app/cart.rb:88:in `total': message (Shop::CartError)
+	regexp.MustCompile(`:in ['` + "`" + `].*\(([A-Z]\w*(?:::\w+)*)\)$`),
+	// … {"exception":"[object] (App\\CartException(code: 0): message at …
+	regexp.MustCompile(`\[object\] \(([\w\\]+)\(code: `),
+	// panic: runtime error: …, fatal error: concurrent map writes
+	regexp.MustCompile(`^(?:panic: )?(runtime error: .+|fatal error: .+)$`),
+}
+
+// typeOf reads the type at the head of a trace whose reporter gave none, or at
+// its end, where Python tells it.
 func typeOf(message, stacktrace string) string {
-	for _, text := range []string{stacktrace, message} {
+	texts := []string{stacktrace, message}
+	if strings.HasPrefix(stacktrace, "Traceback (most recent") {
+		tail := strings.TrimSpace(stacktrace)
+		texts[0] = tail[strings.LastIndexByte(tail, '\n')+1:]
+	}
+	for _, text := range texts {
 		head, _, _ := strings.Cut(text, "\n")
-		name, _, ok := strings.Cut(head, ":")
-		if ok && len(name) < 200 && !strings.ContainsAny(name, " \t/") && (strings.HasSuffix(name, "Error") || strings.HasSuffix(name, "Exception")) {
-			return name
+		if len(head) > maxStackLine {
+			head = head[:maxStackLine]
+		}
+		for i, re := range heads {
+			if m := re.FindStringSubmatch(strings.TrimRight(head, "\r ")); m != nil {
+				if i == len(heads)-1 { // its numbers are of the moment
+					return Mask(m[1])
+				}
+				return strings.ReplaceAll(m[1], `\\`, `\`) // as JSON has it
+			}
 		}
 	}
 	return ""
@@ -99,11 +159,24 @@ func stablePath(file string) string {
 	for n := 0; n < topFrames && from >= 0; n++ {
 		from = strings.LastIndexByte(file[:from], '/')
 	}
-	return stable(file[from+1:])
+	return stable(unhashed(file[from+1:]))
+}
+
+// bundleHash is what Vite, Rollup and esbuild put into the name of a bundle:
+// eight characters of any kind, of which one is no small letter beyond the first.
+var bundleHash = regexp.MustCompile(`[-.]([\w-]{8})(\.m?js)$`)
+
+func unhashed(file string) string {
+	m := bundleHash.FindStringSubmatchIndex(file)
+	if m == nil || strings.IndexFunc(file[m[2]+1:m[3]], func(c rune) bool { return c < 'a' || c > 'z' }) < 0 {
+		return file
+	}
+	return file[:m[2]] + "*" + file[m[3]:]
 }
 
 // stable masks runs of six and more hexadecimal digits and the numbers that
-// compilers give to what has no name ("lambda$total$3", "Proxy12").
+// compilers give to what has no name ("lambda$total$3", "fn__1234") or that
+// templates' functions bear ("_show_html_erb__4071930293859327123_21880").
 func stable(name string) string {
 	b := make([]byte, 0, len(name))
 	for i := 0; i < len(name); {
@@ -111,8 +184,10 @@ func stable(name string) string {
 		switch classOf[c] {
 		case classDigit, classHex, classLetter:
 			end, digits, other, _ := word(name, i)
+			before := name[max(i-2, 0):i]
 			switch {
-			case digits > 0 && other == 0 && end-i >= 6, digits == end-i && i > 0 && name[i-1] == '$':
+			case digits > 0 && other == 0 && end-i >= 6,
+				digits == end-i && (strings.HasSuffix(before, "$") || before == "__" || strings.HasSuffix(string(b), "*_")):
 				b = append(b, '*')
 			default:
 				b = append(b, name[i:end]...)

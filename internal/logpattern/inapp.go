@@ -20,6 +20,7 @@ func InApp(f event.Frame) bool {
 	if strings.HasPrefix(file, "<") || strings.HasPrefix(file, "[internal") {
 		return false // <frozen importlib>, <internal:kernel>, <anonymous>, <native>
 	}
+	file = strings.ReplaceAll(file, `\`, "/")
 	for _, part := range foreignPaths {
 		if strings.Contains(file, part) {
 			return false
@@ -29,17 +30,19 @@ func InApp(f event.Frame) bool {
 	case ".go":
 		return !goStandard(f)
 	case ".rs":
-		return !foreign(f.Module+"::", rustCrates) && !strings.HasPrefix(f.Function, "__rust_") && f.Function != "rust_begin_unwind" &&
-			!strings.HasPrefix(f.Function, "<alloc::") && !strings.HasPrefix(f.Function, "<core::") && !strings.HasPrefix(f.Function, "<std::")
+		return !rustLibrary(f)
 	case ".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx":
-		return !strings.HasPrefix(file, "node:") && !strings.HasPrefix(file, "internal/")
+		return !foreign(file, scriptRuntimes)
 	case ".py", ".rb", ".php":
 		return true
-	case ".s", ".S", ".c":
+	case ".s", ".S", ".c", ".pyx", ".pxd":
 		return false
 	}
-	if strings.HasPrefix(file, "node:") || strings.HasPrefix(file, "internal/") {
+	if foreign(file, scriptRuntimes) {
 		return false // node:internal/process has no suffix
+	}
+	if file == "" && strings.Contains(f.Module+f.Function, "::") {
+		return !rustLibrary(f)
 	}
 	if f.Module == "" {
 		return file != ""
@@ -52,10 +55,20 @@ var foreignPaths = []string{
 	"/node_modules/", "node_modules/", "/pkg/mod/", "/vendor/", "@v", "/usr/local/go/src/", "/usr/lib/go", "/go/src/runtime/",
 	"/site-packages/", "/dist-packages/", "/lib/python", "/gems/", "/lib/ruby/", "/rubygems/",
 	"/.cargo/registry/", "/.cargo/git/", "/rustc/", "/rustlib/", "webpack/runtime", "webpack/bootstrap",
-	"/usr/include/", "/.nuget/", "/_/src/libraries/", "/_/src/coreclr/",
+	"/usr/include/", "/.nuget/", "/_/src/libraries/", "/_/src/coreclr/", "/Python3", "external/com_github_", "external/org_golang_",
 }
 
-var rustCrates = []string{"core::", "std::", "alloc::", "test::", "tokio::", "futures_util::", "futures_core::", "hyper::", "tower::", "backtrace::", "rayon::"}
+var scriptRuntimes = []string{"node:", "internal/", "bun:", "ext:"}
+
+var rustCrates = []string{
+	"core::", "std::", "alloc::", "test::", "tokio::", "futures_util::", "futures_core::", "hyper::", "tower::", "backtrace::", "rayon::",
+	"anyhow::", "eyre::", "color_eyre::", "actix_web::", "actix_rt::", "axum::", "axum_core::", "tonic::", "reqwest::", "h2::", "tracing::", "sqlx_core::", "serde_json::", "rocket::", "warp::",
+}
+
+// rustLibrary: "<alloc::boxed::Box<F> as …>::call" is of alloc.
+func rustLibrary(f event.Frame) bool {
+	return foreign(strings.TrimLeft(f.Module+"::"+f.Function, "<&:"), rustCrates) || strings.HasPrefix(f.Function, "__rust_") || f.Function == "rust_begin_unwind"
+}
 
 // packages of the JVM's and .NET's libraries and of the frameworks that stand
 // between them and an application.
@@ -64,8 +77,10 @@ var packages = []string{
 	"org.springframework.", "org.apache.catalina.", "org.apache.coyote.", "org.apache.tomcat.", "org.apache.tools.ant.",
 	"org.apache.maven.", "org.apache.http.", "org.eclipse.jetty.", "org.hibernate.", "org.postgresql.", "com.mysql.", "com.zaxxer.hikari.",
 	"org.junit.", "junit.", "org.testng.", "org.mockito.", "org.gradle.", "io.netty.", "io.grpc.", "io.opentelemetry.", "io.micrometer.",
-	"io.undertow.", "reactor.", "io.reactivex.", "io.vertx.", "okhttp3.", "com.google.common.", "ch.qos.logback.", "org.slf4j.",
-	"System.", "Microsoft.", "Newtonsoft.", "Npgsql.", "Grpc.", "OpenTelemetry.", "NUnit.", "Xunit.", "Internal.Runtime.",
+	"io.undertow.", "com.fasterxml.", "feign.", "retrofit2.", "io.lettuce.", "com.mongodb.", "software.amazon.", "com.amazonaws.", "com.google.protobuf.",
+	"io.quarkus.", "io.micronaut.", "io.ktor.", "org.jboss.", "org.apache.kafka.", "org.glassfish.", "org.jooq.", "clojure.", "android.", "androidx.", "com.android.", "dalvik.", "reactor.", "io.reactivex.", "io.vertx.", "okhttp3.", "com.google.common.", "ch.qos.logback.", "org.slf4j.",
+	"System.", "Microsoft.", "Newtonsoft.", "Npgsql.", "Grpc.", "OpenTelemetry.", "NUnit.", "Xunit.", "Dapper.", "MassTransit.",
+	"MediatR.", "Polly.", "Serilog.", "StackExchange.", "MongoDB.", "MySqlConnector.", "RabbitMQ.", "Hangfire.", "Castle.", "UnityEngine.", "Internal.Runtime.",
 }
 
 func foreign(module string, prefixes []string) bool {
