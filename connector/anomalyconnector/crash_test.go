@@ -1,13 +1,18 @@
 package anomalyconnector
 
 import (
+	"context"
+	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/storagetest"
 
@@ -19,6 +24,76 @@ import (
 func (b *bench) crash() {
 	b.stop()
 	b.host[*b.config.Storage] = storagetest.NewFileBackedStorageExtension("state", b.t.TempDir())
+}
+
+// killed is a store to which a process that was killed writes no more.
+type killed struct{ storage.Client }
+
+func (killed) Set(context.Context, string, []byte) error          { return nil }
+func (killed) Batch(context.Context, ...*storage.Operation) error { return nil }
+
+// kill ends the process as kill -9 does: what was saved is what there is.
+func (b *bench) kill() {
+	b.m.store = killed{b.m.store}
+	b.stop()
+}
+
+// placebos are the metrics of the placebo ledger, as they were told last.
+func (b *bench) placebos() map[string]float64 {
+	out := map[string]float64{}
+	for _, md := range b.metrics.AllMetrics() {
+		for _, metric := range md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+			switch name := metric.Name(); {
+			case !strings.HasPrefix(name, "deployloop.placebo."):
+			case metric.Type() == pmetric.MetricTypeSum:
+				out[name] = metric.Sum().DataPoints().At(0).DoubleValue()
+			default:
+				out[name] = metric.Gauge().DataPoints().At(0).DoubleValue()
+			}
+		}
+	}
+	return out
+}
+
+// What the placebo ledger counted is told as metrics, with Wilson's interval:
+// the shares p that are z standard errors of theirs from the one that was seen.
+// A kill costs what came since the last save, and nothing else.
+func TestThePlaceboLedgerOutlivesAKill(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Placebos.Window = 30 * time.Second })
+	b.sight("1.41.3")
+	var pods []load
+	for i := range 3 {
+		pods = append(pods, load{version: "1.41.3", instance: "old-" + strconv.Itoa(i), rate: 20, errors: .01})
+	}
+	b.seconds(500, pods...)
+	check := func() (windows float64) {
+		got := b.placebos()
+		n, alarms := got[event.MetricPlaceboWindows], got[event.MetricPlaceboFalseAlarms]
+		require.Greater(t, n, 5.)
+		seen := alarms / n
+		require.InDelta(t, seen, got[event.MetricPlaceboRate], 1e-12)
+		require.LessOrEqual(t, got[event.MetricPlaceboRateLower], seen)
+		require.Greater(t, got[event.MetricPlaceboRateUpper], seen)
+		for _, name := range []string{event.MetricPlaceboRateLower, event.MetricPlaceboRateUpper} {
+			p := got[name]
+			if p != seen { // at none or all the interval ends there
+				require.InDelta(t, 1.959964*math.Sqrt(p*(1-p)/n), math.Abs(p-seen), 1e-6, name)
+			}
+		}
+		return n
+	}
+	n := check()
+	saved := n
+	for b.m.saved != b.now { // what is saved is what was counted by then
+		b.second(pods...)
+		saved = float64(b.m.engine.Status().Placebos.Windows)
+	}
+	b.seconds(int(saveEvery/time.Second)-1, pods...)
+	b.kill()
+	b.start()
+	require.EqualValues(t, saved, b.m.engine.Status().Placebos.Windows)
+	b.seconds(100, pods...)
+	require.Greater(t, check(), saved, "it goes on from there")
 }
 
 // An alert ends three heartbeats after the time of its last record, so after a

@@ -22,15 +22,11 @@ func (m *monitor) readGauge(s *source, metric pmetric.Metric, worse detect.Worse
 		in = metric.Gauge().DataPoints()
 	}
 	for _, p := range in.All() {
-		x := detect.Sample{Name: metric.Name(), At: m.pointTime(p.Timestamp()), Worse: worse, Golden: golden}
-		switch p.ValueType() {
-		case pmetric.NumberDataPointValueTypeDouble:
-			x.Value = p.DoubleValue()
-		case pmetric.NumberDataPointValueTypeInt:
-			x.Value = float64(p.IntValue())
-		default: // no recorded value
+		value, ok := recorded(p)
+		if !ok {
 			continue
 		}
+		x := detect.Sample{Name: metric.Name(), At: m.pointTime(p.Timestamp()), Value: value, Worse: worse, Golden: golden}
 		x.Series, x.Callee = seriesText(p.Attributes())
 		s.engine.Gauge(x)
 	}

@@ -25,7 +25,8 @@ const (
 	countedReset      = "metric_counter_resets"          // the counter began anew: counted
 	countedRebucketed = "metric_buckets_changed"         // counts count, durations do not
 	lossMalformed     = "metric_points_malformed"        // bounds and counts do not fit, or are no numbers
-	lossClockAhead    = "clock_ahead"                    // as the engine counts what is from the future
+	lossTemporality   = "metric_points_without_temporality"
+	lossClockAhead    = "clock_ahead" // as the engine counts what is from the future
 )
 
 // maxAhead is how far the engine lets telemetry be ahead of the clock.
@@ -100,6 +101,18 @@ func points(metric pmetric.Metric) uint64 {
 	return 0
 }
 
+func temporality(metric pmetric.Metric) pmetric.AggregationTemporality {
+	switch metric.Type() {
+	case pmetric.MetricTypeSum:
+		return metric.Sum().AggregationTemporality()
+	case pmetric.MetricTypeHistogram:
+		return metric.Histogram().AggregationTemporality()
+	case pmetric.MetricTypeExponentialHistogram:
+		return metric.ExponentialHistogram().AggregationTemporality()
+	}
+	return pmetric.AggregationTemporalityCumulative
+}
+
 // readMetric reads one metric of one source, whose lock is held.
 func (m *monitor) readMetric(s *source, resource uint64, scope string, in pmetric.Metric) {
 	level := in.Type() == pmetric.MetricTypeGauge ||
@@ -117,6 +130,10 @@ func (m *monitor) readMetric(s *source, resource uint64, scope string, in pmetri
 	x := s.metric(resource, scope, in.Name(), in.Unit())
 	if x == nil {
 		m.refuse(s, lossSeries, points(in))
+		return
+	}
+	if temporality(in) == pmetric.AggregationTemporalityUnspecified { // of since when nobody knows
+		m.refuse(s, lossTemporality, points(in))
 		return
 	}
 	if tail && x.meaning.aside { // a cumulative series goes on with what it counted meanwhile
@@ -151,11 +168,8 @@ func (m *monitor) pointTime(at pcommon.Timestamp) int64 {
 
 func (m *monitor) readSum(s *source, x *metric, in pmetric.Sum) {
 	for _, p := range in.DataPoints().All() {
-		v := p.DoubleValue()
-		switch p.ValueType() {
-		case pmetric.NumberDataPointValueTypeInt:
-			v = float64(p.IntValue())
-		case pmetric.NumberDataPointValueTypeEmpty: // the series ended
+		v, ok := recorded(p)
+		if !ok { // the series ended
 			s.tallied++
 			continue
 		}
@@ -165,6 +179,17 @@ func (m *monitor) readSum(s *source, x *metric, in pmetric.Sum) {
 		})
 	}
 	m.expose(s, x)
+}
+
+// recorded is a point's value; none where it says so, whatever stands there.
+func recorded(p pmetric.NumberDataPoint) (value float64, ok bool) {
+	switch {
+	case p.Flags().NoRecordedValue():
+		return 0, false
+	case p.ValueType() == pmetric.NumberDataPointValueTypeInt:
+		return float64(p.IntValue()), true
+	}
+	return p.DoubleValue(), p.ValueType() == pmetric.NumberDataPointValueTypeDouble
 }
 
 func (m *monitor) readHistogram(s *source, x *metric, metric pmetric.Metric) {
@@ -196,6 +221,12 @@ func (m *monitor) readHistogram(s *source, x *metric, metric pmetric.Metric) {
 	}
 }
 
+// zeroed is the identity of an exponential histogram's buckets.
+type zeroed struct {
+	layout *detect.Layout
+	zero   float64
+}
+
 // readExponential lays the buckets into the bins of the engine before it
 // compares points, since scale and offset may change between two of a series.
 func (m *monitor) readExponential(s *source, x *metric, metric pmetric.Metric) {
@@ -210,6 +241,9 @@ func (m *monitor) readExponential(s *source, x *metric, metric pmetric.Metric) {
 			start: int64(p.StartTimestamp()), at: m.pointTime(p.Timestamp()), count: float64(p.Count()),
 			cumulative: in.AggregationTemporality() == pmetric.AggregationTemporalityCumulative,
 			layout:     layout.Layout, durations: layout.Layout, bin: func(i int) int { return i },
+		}
+		if zero := p.ZeroThreshold(); zero > 0 { // once it grows, buckets move into that of zero: no reset
+			y.layout = zeroed{layout.Layout, zero}
 		}
 		if cap(s.deltas.raw) < detect.Bins {
 			s.deltas.raw = make([]uint64, detect.Bins)
@@ -296,6 +330,9 @@ func (m *monitor) lump(s *source, x *metric, attributes pcommon.Map, y *lumpy) {
 		if counts == nil {
 			t.Layout = nil
 		}
+	} else if z.stream.Repeats(y.start, y.at) {
+		m.count(s, streams.Stale)
+		return
 	}
 	if x.meaning.errors && y.durations == nil {
 		x.hold(&t)

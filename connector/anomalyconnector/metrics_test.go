@@ -413,3 +413,50 @@ func TestAPointFromTheFutureSilencesNobody(t *testing.T) {
 		assert.Zero(t, b.lost(lossStale), name)
 	}
 }
+
+// What is no number is counted by name, and what comes after it goes on.
+func TestWhatIsNoNumber(t *testing.T) {
+	b := newBench(t, nil)
+	md := pmetric.NewMetrics()
+	r := md.ResourceMetrics().AppendEmpty()
+	r.Resource().Attributes().PutStr("service.name", "checkout")
+	metrics := r.ScopeMetrics().AppendEmpty().Metrics()
+	sum, gauge, summary := metrics.AppendEmpty(), metrics.AppendEmpty(), metrics.AppendEmpty()
+	sum.SetName("http_requests_total")
+	sum.SetEmptySum().SetIsMonotonic(true)
+	sum.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	gauge.SetName("success_ratio")
+	gauge.SetEmptyGauge()
+	summary.SetName("http_request_duration_seconds")
+	summary.SetEmptySummary()
+	for i, value := range []float64{10, math.NaN(), math.Inf(1), math.Inf(-1), -4, 12} {
+		at := pcommon.NewTimestampFromTime(b.now.Add(time.Duration(i-6) * time.Second / 10))
+		for _, points := range []pmetric.NumberDataPointSlice{sum.Sum().DataPoints(), gauge.Gauge().DataPoints()} {
+			p := points.AppendEmpty()
+			p.SetTimestamp(at)
+			p.SetDoubleValue(value)
+		}
+		p := summary.Summary().DataPoints().AppendEmpty()
+		p.SetTimestamp(at)
+		p.SetCount(uint64(10 + i))
+		q := p.QuantileValues().AppendEmpty()
+		q.SetQuantile(.99)
+		q.SetValue(value)
+	}
+	var counted []float64
+	b.m.tally = func(s *source, x detect.Tally) {
+		if x.Operation != "" {
+			counted = append(counted, x.N)
+		}
+		s.engine.Tally(x)
+	}
+	b.m.readMetrics(md)
+	lost := map[string]uint64{}
+	for _, l := range b.m.lost() {
+		lost[l.Name] = l.Count
+	}
+	require.Equal(t, uint64(4), lost[lossMalformed], "of the counter")
+	require.Equal(t, uint64(3+3), lost["invalid_gauge"], "of the gauge and the quantile; a negative one is a value")
+	require.Contains(t, counted, 2., "from 10 to 12")
+	require.Zero(t, b.m.meter.panics.Load())
+}

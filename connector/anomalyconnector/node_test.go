@@ -2,6 +2,7 @@ package anomalyconnector
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -196,14 +197,58 @@ func TestOperations(t *testing.T) {
 func TestWeight(t *testing.T) {
 	for state, want := range map[string]float64{
 		"": 1, "vendor=x": 1, "ot=th:0": 1, "ot=th:8": 2, "ot=rv:abcdef12345678;th:c": 4, "a=b, ot=th:c": 4,
+		"ot=p:3;r:9": 8, "ot=r:9;p:0": 1, "ot=p:3;th:c": 4, "ot=p:63": 1, "ot=p:": 1, "ot=p:-1": 1, "x=p:3": 1,
 		"ot=th:": 1, "ot=th:xyz": 1, "ot=th:123456789012345": 1, "ot=th:fd70a": 1 / (1 - float64(0xfd70a)/(1<<20)),
 	} {
 		assert.InDelta(t, want, weight(state), 1e-9, state)
 	}
 }
 
+// What a sampler tells by an attribute counts for as many, unless the
+// tracestate tells it too.
+func TestSampleRate(t *testing.T) {
+	requests := func(rate any, state string) float64 {
+		b := newBench(t, nil)
+		d, _ := b.ledger.RecordDeployment(event.Deployment{Service: "checkout", Environment: "production", Version: "2", PreviousVersion: "1",
+			Status: event.DeploymentStarted, StartedAt: b.now})
+		b.seconds(1)
+		td := ptrace.NewTraces()
+		r := td.ResourceSpans().AppendEmpty()
+		for key, value := range map[string]string{"service.name": "checkout", "service.version": "2", "service.instance.id": "a", "deployment.environment.name": "production"} {
+			r.Resource().Attributes().PutStr(key, value)
+		}
+		spans := r.ScopeSpans().AppendEmpty().Spans()
+		for range 10 {
+			span := spans.AppendEmpty()
+			span.SetKind(ptrace.SpanKindServer)
+			span.SetName("GET /")
+			span.TraceState().FromRaw(state)
+			span.SetEndTimestamp(pcommon.NewTimestampFromTime(b.now))
+			if rate != nil {
+				require.NoError(t, span.Attributes().PutEmpty("SampleRate").FromRaw(rate))
+			}
+		}
+		b.m.readTraces(td)
+		b.seconds(3)
+		v, ok := b.m.engine.Verdict(d.ID)
+		require.True(t, ok)
+		return v.NewRequests
+	}
+	for _, tc := range []struct {
+		rate  any
+		state string
+		want  float64
+	}{
+		{nil, "", 10}, {int64(20), "", 200}, {2.5, "", 25}, {int64(0), "", 10}, {int64(-3), "", 10}, {"many", "", 10}, {math.NaN(), "", 10},
+		{int64(20), "ot=th:c", 40}, {int64(20), "ot=p:1", 20},
+	} {
+		require.Equal(t, tc.want, requests(tc.rate, tc.state), "%v %q", tc.rate, tc.state)
+	}
+}
+
 func FuzzWeight(f *testing.F) {
 	f.Add("ot=th:c;rv:1,x=y")
+	f.Add("ot=p:8;r:62")
 	f.Fuzz(func(t *testing.T, s string) {
 		if w := weight(s); !(w >= 1) {
 			t.Fatalf("%q: %v", s, w)

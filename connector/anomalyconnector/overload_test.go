@@ -100,6 +100,73 @@ func TestGoldenSignalsSurviveOverload(t *testing.T) {
 	require.GreaterOrEqual(t, lost[lossShedLogs], uint64(300*seconds))
 }
 
+// What is shed goes in the order that the README writes: each level sheds what
+// those below it shed, and one kind more, names it in the verdict with how much
+// it was, and leaves what is golden.
+func TestEachLevelOfOverloadShedsOneKindMore(t *testing.T) {
+	order := []struct {
+		name string
+		n    uint64
+	}{{lossShedWork, 301}, {lossShedQuiet, 100}, {lossShedMetrics, 1}, {lossShedLogs, 200}}
+	var calm event.Verdict
+	for level := shedNothing; level <= shedLogs; level++ {
+		b := newBench(t, nil)
+		d := b.deploy("2", "1")
+		b.seconds(2)
+		b.m.meter.level.Store(level)
+		b.flood("2", "a")
+		for _, kind := range []ptrace.SpanKind{ptrace.SpanKindServer, ptrace.SpanKindClient} { // requests; the second is a call as well
+			td := ptrace.NewTraces()
+			r := td.ResourceSpans().AppendEmpty()
+			for key, value := range map[string]string{"service.name": "checkout", "service.version": "2", "service.instance.id": "a", "deployment.environment.name": "production"} {
+				r.Resource().Attributes().PutStr(key, value)
+			}
+			span := r.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+			span.SetKind(kind)
+			span.SetName("GET /")
+			span.Attributes().PutStr("peer.service", "payments")
+			span.SetEndTimestamp(pcommon.NewTimestampFromTime(b.now))
+			b.m.readTraces(td)
+		}
+		md := pmetric.NewMetrics()
+		r := md.ResourceMetrics().AppendEmpty()
+		for key, value := range map[string]string{"service.name": "checkout", "service.version": "2", "service.instance.id": "a", "deployment.environment.name": "production"} {
+			r.Resource().Attributes().PutStr(key, value)
+		}
+		for _, name := range []string{"process.cpu.utilization", "success_ratio"} {
+			g := r.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+			g.SetName(name)
+			x := g.SetEmptyGauge().DataPoints().AppendEmpty()
+			x.SetTimestamp(pcommon.NewTimestampFromTime(b.now))
+			x.SetDoubleValue(.5)
+		}
+		b.m.readMetrics(md)
+		b.m.meter.level.Store(level)
+		b.seconds(3)
+		v, ok := b.m.engine.Verdict(d.ID)
+		require.True(t, ok)
+		want := map[string]uint64{}
+		for _, kind := range order[:level] {
+			want[kind.name] = kind.n
+		}
+		if level == shedLogs {
+			require.Equal(t, uint64(300), want[lossShedQuiet]+want[lossShedLogs])
+			want[lossShedLogs], want[lossShedQuiet] = 300, 0
+			delete(want, lossShedQuiet) // they are lines, too
+		}
+		got := map[string]uint64{}
+		for _, l := range v.Losses {
+			got[l.Name] = l.Count
+		}
+		require.Equal(t, want, got, "level %d", level)
+		if level == shedNothing {
+			calm = v
+		}
+		require.Equal(t, calm.NewRequests, v.NewRequests, "requests are never shed")
+		require.EqualValues(t, 2, v.NewRequests)
+	}
+}
+
 // When the long tail of metrics is shed, each of its points is counted, and
 // golden metrics are read as before.
 func TestOverloadShedsTheLongTailOfMetrics(t *testing.T) {

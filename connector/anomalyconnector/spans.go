@@ -58,6 +58,7 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 			continue
 		}
 		spans := scope.Spans()
+		rated := rated(spans)
 		for k := range spans.Len() {
 			span := spans.At(k)
 			op := s.names.of(span.Name())
@@ -71,6 +72,9 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 			w := 0.0
 			if state := span.TraceState().AsRaw(); state != "" {
 				w = weight(state)
+			}
+			if rated && w <= 1 {
+				w = sampleRate(span.Attributes())
 			}
 			kind := span.Kind()
 			if (kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) && level < shedWork {
@@ -104,7 +108,13 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 			default:
 				shed++
 			}
-			if kind == ptrace.SpanKindClient && level < shedWork { // be it a request or not
+			switch {
+			case kind != ptrace.SpanKindClient: // a call, be it a request or not
+			case level >= shedWork:
+				if entry(span, kind) { // the others were counted above
+					shed++
+				}
+			default:
 				if name := s.callees.of(span.Attributes()); name != "" {
 					end := int64(span.EndTimestamp())
 					s.engine.Call(detect.Call{Callee: name, End: end, Duration: end - int64(span.StartTimestamp()), Failed: failed(span), Weight: w})

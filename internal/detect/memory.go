@@ -28,6 +28,7 @@ const (
 	lossMemoryGauges    = "memory_new_gauges"
 	lossMemorySources   = "memory_new_instances"
 	lossMemoryVanishing = "memory_watched_for_vanishing"
+	lossMemoryAlwaysOn  = "memory_search_without_deployment"
 )
 
 // What things take, in bytes; maps at about twice their entries. The fleet of
@@ -124,6 +125,7 @@ func (e *Engine) relieve(services []*service) {
 		for _, s := range services {
 			if s.always != nil && s.always.state != event.Regressed {
 				s.always = nil
+				s.losses.add(lossMemoryAlwaysOn, 1)
 			}
 		}
 	}

@@ -110,3 +110,13 @@ func TestMemoryShedsNewServicesLast(t *testing.T) {
 	require.Len(t, s.e.services, 3) // with the one that stands for others
 	require.WithinDuration(t, time.Unix(s.sec, 0), s.e.Status().Watermark, 3*time.Second)
 }
+
+// The search without a deployment ends early, and is counted.
+func TestMemoryEndsTheSearchWithoutADeployment(t *testing.T) {
+	s, pods := calm(7, Config{}, 900)
+	require.NotNil(t, s.e.order[0].always)
+	s.e.cfg.Limits.Memory = 1
+	s.run(memoryInterval+1, pods, nil)
+	require.Nil(t, s.e.order[0].always)
+	require.Contains(t, s.e.Status().Losses, event.Loss{Name: lossMemoryAlwaysOn, Count: 1})
+}

@@ -10,7 +10,10 @@
 // count.
 package streams
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // What becomes of a point.
 type Kind uint8
@@ -85,6 +88,24 @@ type Stream struct {
 	buckets     []uint64
 	layout      any
 	seen        bool
+	told        [toldIntervals][2]int64 // of a stream of deltas, the last one at next−1
+	next        uint8
+}
+
+// toldIntervals is how many intervals of a stream of deltas are remembered: an
+// exporter that tries again repeats its last batches, in any order.
+const toldIntervals = 4
+
+// Repeats says whether a delta's interval was told before: two of one stream
+// share none, so it is the same point again.
+func (s *Stream) Repeats(start, time int64) bool {
+	interval := [2]int64{start, time}
+	if slices.Contains(s.told[:], interval) {
+		return true
+	}
+	s.told[s.next%toldIntervals] = interval
+	s.next++
+	return false
 }
 
 // Time is that of the last point.
@@ -149,7 +170,8 @@ func news(p Point, before, begun int64) int64 {
 
 // anew says whether a point is of a stream that started again: another start,
 // after the last point, or a count that is lower than it was. (A start that
-// moved within the stream's past is an exporter's estimate.)
+// moved within the stream's past is an exporter's estimate.) A bucket alone
+// that fell says so only where the buckets are the same.
 func (s *Stream) anew(p Point) bool {
 	if p.Start >= s.time && p.Start != s.start || p.Count < s.count {
 		return true
