@@ -17,9 +17,9 @@ var loggedForms = []struct {
 }{
 	{
 		name: "go, a recovered panic: the recovering middleware is no culprit", typ: "",
-		text: "goroutine 34 [running]:\nruntime/debug.Stack()\n\t/usr/local/go/src/runtime/debug/stack.go:26 +0x5e\ngithub.com/acme/shop/web.recoverer.func1.1()\n\t/src/shop/web/recover.go:18 +0x4c\npanic({0x7a3f20?, 0xc0001a4030?})\n\t/usr/local/go/src/runtime/panic.go:787 +0x132\ngithub.com/acme/shop/cart.Map[...](0xc0, 0x1)\n\t/src/shop/cart/map.go:88 +0x1d\ngithub.com/acme/shop/cart.(*Set[go.shape.int]).Add(0xc0)\n\t/src/shop/cart/set.go:8 +0x1d\n",
-		own:  []string{"Map[...]", "(*Set[go.shape.int]).Add"},
-		same: "goroutine 7 [running]:\nruntime/debug.Stack()\n\t/usr/local/go/src/runtime/debug/stack.go:26 +0x5e\ngithub.com/acme/shop/web.recoverer.func1.2()\n\t/src/shop/web/recover.go:19 +0x4c\npanic({0x7a3f20?, 0xc000?})\n\t/usr/local/go/src/runtime/panic.go:787 +0x132\ngithub.com/acme/shop/cart.Map[...](0xc1, 0x2)\n\t/src/shop/cart/map.go:90 +0x1d\ngithub.com/acme/shop/cart.(*Set[go.shape.int]).Add(0xc1)\n\t/src/shop/cart/set.go:9 +0x1d\n",
+		text:  "goroutine 34 [running]:\nruntime/debug.Stack()\n\t/usr/local/go/src/runtime/debug/stack.go:26 +0x5e\ngithub.com/acme/shop/web.recoverer.func1.1()\n\t/src/shop/web/recover.go:18 +0x4c\npanic({0x7a3f20?, 0xc0001a4030?})\n\t/usr/local/go/src/runtime/panic.go:787 +0x132\ngithub.com/acme/shop/cart.Map[...](0xc0, 0x1)\n\t/src/shop/cart/map.go:88 +0x1d\ngithub.com/acme/shop/cart.(*Set[go.shape.int]).Add(0xc0)\n\t/src/shop/cart/set.go:8 +0x1d\n",
+		own:   []string{"Map[...]", "(*Set[go.shape.int]).Add"},
+		same:  "goroutine 7 [running]:\nruntime/debug.Stack()\n\t/usr/local/go/src/runtime/debug/stack.go:26 +0x5e\ngithub.com/acme/shop/web.recoverer.func1.2()\n\t/src/shop/web/recover.go:19 +0x4c\npanic({0x7a3f20?, 0xc000?})\n\t/usr/local/go/src/runtime/panic.go:787 +0x132\ngithub.com/acme/shop/cart.Map[...](0xc1, 0x2)\n\t/src/shop/cart/map.go:90 +0x1d\ngithub.com/acme/shop/cart.(*Set[go.shape.int]).Add(0xc1)\n\t/src/shop/cart/set.go:9 +0x1d\n",
 		other: "goroutine 34 [running]:\nruntime/debug.Stack()\n\t/usr/local/go/src/runtime/debug/stack.go:26 +0x5e\ngithub.com/acme/shop/web.recoverer.func1.1()\n\t/src/shop/web/recover.go:18 +0x4c\npanic({0x7a3f20?, 0xc0001a4030?})\n\t/usr/local/go/src/runtime/panic.go:787 +0x132\ngithub.com/acme/shop/mail.Send(0xc0)\n\t/src/shop/mail/send.go:8 +0x1d\n",
 	},
 	{
