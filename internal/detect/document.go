@@ -337,7 +337,7 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 	if l.harm.ticks > 0 {
 		p.Nats, p.Phi = i.levelNats(w, l, sec)
 		t := l.harm.leading()
-		win := t.window()
+		win := l.harm.window()
 		p.Tested, p.Window, p.Heaviest, p.Seconds = tested(l.tested()), tested(win), win.heavy, float64(sec-l.harm.last(t))
 	}
 	switch {

@@ -34,7 +34,7 @@ func (i *indicator) passage(w *watch, sec int64, left float64) float64 {
 	}
 	t := l.harm.leading()
 	nats, phi := i.levelNats(w, l, sec)
-	window, elapsed := t.window(), float64(sec-l.harm.last(t))
+	window, elapsed := l.harm.window(), float64(sec-l.harm.last(t))
 	gained := phi * (nats + logCells - math.Log(l.harm.prior(t.tick))) // before tempering
 	if gained <= depth || elapsed <= 0 {
 		return math.NaN()

@@ -20,9 +20,22 @@ type process struct {
 	ticks int32 // with exposure, so far
 	// always: every start counts in full, π ≡ 1 (Shiryaev–Roberts); see always.go.
 	always bool
-	// pairs are the cells by two neighbours. Until an event tells cells apart, one
-	// pair stands for all: most of what a watch opens never sees one.
-	pairs []cellPair
+	// The cells by two neighbours. Until an event tells cells apart, one pair
+	// stands for all: most of what a watch opens never sees one.
+	one    *[1]cellPair
+	all    *[trackers]cellPair
+	asides *[trackers]aside // nil: nothing but pairs of counts, of weights up to one
+}
+
+// pairs are those that there are.
+func (p *process) pairs() []cellPair {
+	switch {
+	case p.all != nil:
+		return p.all[:]
+	case p.one != nil:
+		return p.one[:]
+	}
+	return nil
 }
 
 // cellPair is R of two neighbouring cells, and the onset of the lower one.
@@ -268,29 +281,53 @@ func (p *process) take(o *odds, sec int64, c *counts) {
 	} else {
 		p.hold(1)
 	}
+	if p.asides == nil && (c.wh != 0 || c.eh != 0 || c.heavy > 1) {
+		p.asides = new([trackers]aside)
+	}
 	pi, at := p.prior(p.ticks), int32(sec-p.began)
-	for k := range p.pairs {
-		x := &p.pairs[k]
+	list := p.pairs()
+	for k := range list {
+		x := &list[k]
 		x.r[0] += pi
 		x.r[1] += pi
 		if o.some {
 			x.r[0] = min(x.r[0]*o.ratio[2*k], maxR)
 			x.r[1] = min(x.r[1]*o.ratio[2*k+1], maxR)
 		}
-		x.step(float32(o.log[k]), at, p.ticks, c)
+		goes := x.step(float32(o.log[k]), at, p.ticks, c)
+		if p.asides == nil {
+			continue
+		}
+		if a := &p.asides[k]; goes {
+			a.wh += float32(c.wh)
+			a.eh += float32(c.eh)
+			a.heavy = max(a.heavy, float32(c.heavy))
+		} else {
+			*a = aside{}
+		}
 	}
 }
 
 // hold makes so many pairs of cells: what one stood for is theirs.
 func (p *process) hold(n int) {
-	if n <= len(p.pairs) {
+	switch {
+	case p.all != nil || n == 1 && p.one != nil:
+		return
+	case n == 1:
+		p.one = new([1]cellPair)
 		return
 	}
-	pairs := make([]cellPair, n)
-	for k := range pairs[:n*min(len(p.pairs), 1)] {
-		pairs[k] = p.pairs[0]
+	p.all = new([trackers]cellPair)
+	if p.one == nil {
+		return
 	}
-	p.pairs = pairs
+	for k := range p.all {
+		p.all[k] = p.one[0]
+		if p.asides != nil {
+			p.asides[k] = p.asides[0]
+		}
+	}
+	p.one = nil
 }
 
 // step adds one second; it begins at R = 1.
@@ -332,13 +369,15 @@ func (p *product) logE() float64 {
 
 // logE is ln E.
 func (p *process) logE() float64 {
-	sum := 0.
-	for k := range p.pairs {
-		sum += p.pairs[k].r[0]
-		sum += p.pairs[k].r[1]
+	if p.one != nil {
+		return math.Log(p.one[0].r[0])
 	}
-	if len(p.pairs) == 1 {
-		return math.Log(sum / 2)
+	sum := 0.
+	if p.all != nil {
+		for k := range p.all {
+			sum += p.all[k].r[0]
+			sum += p.all[k].r[1]
+		}
 	}
 	return math.Log(sum) - logCells
 }
@@ -346,24 +385,33 @@ func (p *process) logE() float64 {
 // leading is the tracker at or just below the winning cell: where that one's
 // likelihood grew, a lower cell's did too, for ℓ is concave in ln r and 0 at r = 1.
 func (p *process) leading() *tracker {
-	if len(p.pairs) == 0 {
+	list := p.pairs()
+	if len(list) == 0 {
 		return new(tracker)
 	}
+	return &list[p.lead()].tracker
+}
+
+// lead is the place of the leading pair.
+func (p *process) lead() int {
 	best, most := 0, 0.
-	for k := range p.pairs {
-		if r := max(p.pairs[k].r[0], p.pairs[k].r[1]); r > most {
+	if p.all == nil {
+		return best
+	}
+	for k := range p.all {
+		if r := max(p.all[k].r[0], p.all[k].r[1]); r > most {
 			best, most = k, r
 		}
 	}
 	if most >= maxR { // and others may be
 		best = 0
-		for k := range p.pairs {
-			if p.pairs[k].gain > p.pairs[best].gain {
+		for k := range p.all {
+			if p.all[k].gain > p.all[best].gain {
 				best = k
 			}
 		}
 	}
-	return &p.pairs[best].tracker
+	return best
 }
 
 // tempered is ln E with its likelihood part divided by φ ≥ 1, the Pearson ratio

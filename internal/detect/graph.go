@@ -174,7 +174,7 @@ func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait
 // excess is how many more events there were since the onset than the control's
 // rate would make.
 func excess(l *level) float64 {
-	c := l.harm.leading().window()
+	c := l.harm.window()
 	return math.Max(c.xc-l.controlRate()*c.wc, 0)
 }
 

@@ -471,7 +471,7 @@ func (i *indicator) levelNats(w *watch, l *level, sec int64) (nats, phi float64)
 	t := l.harm.leading()
 	phi = 1 // of nothing counted
 	if t.since != (sums{}) {
-		phi = i.inflation(w, l, t.window(), float64(sec-l.harm.last(t)), true)
+		phi = i.inflation(w, l, l.harm.window(), float64(sec-l.harm.last(t)), true)
 	}
 	return l.harm.tempered(phi), phi
 }

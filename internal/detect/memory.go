@@ -47,6 +47,7 @@ const (
 	indicatorSize  = int64(unsafe.Sizeof(indicator{})) + 2*mapEntry
 	levelSize      = int64(unsafe.Sizeof(level{}))
 	cellPairSize   = int64(unsafe.Sizeof(cellPair{}))
+	asideSize      = int64(unsafe.Sizeof(aside{}))
 	toleranceSize  = int64(unsafe.Sizeof(tolerance{}) + unsafe.Sizeof(product{}))
 	watchPatSize   = int64(unsafe.Sizeof(patternPair{}) + unsafe.Sizeof(patternHistory{}))
 	stepSize       = int64(unsafe.Sizeof(step{}))
@@ -89,11 +90,19 @@ func (w *watch) memory() int64 {
 	for _, i := range w.indicators {
 		sum += indicatorSize + int64(len(i.levels))*levelSize
 		for k := range i.levels {
-			sum += int64(len(i.levels[k].harm.pairs)) * cellPairSize
+			sum += i.levels[k].harm.memory()
 		}
 		if i.signal == event.SignalErrors || i.test != nil {
 			sum += toleranceSize
 		}
+	}
+	return sum
+}
+
+func (p *process) memory() int64 {
+	sum := int64(len(p.pairs())) * cellPairSize
+	if p.asides != nil {
+		sum += trackers * asideSize
 	}
 	return sum
 }

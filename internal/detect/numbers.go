@@ -81,7 +81,7 @@ func (c *counts) walk(n *numbers) {
 }
 
 func (c *sums) walk(n *numbers) {
-	for _, x := range []*float32{&c.xc, &c.wc, &c.xs, &c.ws, &c.wh, &c.eh} {
+	for _, x := range []*float32{&c.xc, &c.wc, &c.xs, &c.ws} {
 		n.float32(x)
 	}
 }
@@ -96,29 +96,37 @@ func (p *product) walk(n *numbers) {
 func (p *process) walk(n *numbers) {
 	n.int64(&p.began)
 	n.int32(&p.ticks)
-	pairs := uint8(len(p.pairs))
-	if n.uint8(&pairs); n.reading {
-		p.hold(min(int(pairs), trackers))
+	pairs, beside := uint8(len(p.pairs())), p.asides != nil
+	n.uint8(&pairs)
+	n.bool(&beside)
+	if n.reading && pairs > 0 {
+		p.hold(int(pairs))
+		if beside {
+			p.asides = new([trackers]aside)
+		}
 	}
-	for k := range p.pairs {
-		x := &p.pairs[k]
+	list := p.pairs()
+	for k := range list {
+		x := &list[k]
 		n.float(&x.r[0])
 		n.float(&x.r[1])
 		n.float32(&x.gain)
-		n.float32(&x.heavy)
 		n.int32(&x.at)
 		n.int32(&x.latest)
 		n.int32(&x.tick)
 		x.since.walk(n)
 		x.ladder.walk(n)
+		if p.asides != nil {
+			for _, y := range []*float32{&p.asides[k].wh, &p.asides[k].eh, &p.asides[k].heavy} {
+				n.float32(y)
+			}
+		}
 	}
 }
 
 func (l *ladder) walk(n *numbers) {
 	n.int32(&l.last)
 	n.float32(&l.fell)
-	n.uint8(&l.rungs)
-	l.rungs = min(l.rungs, ladderSteps-1)
 	for k := range l.back {
 		n.uint16(&l.back[k].seconds)
 		n.uint16(&l.back[k].fell)

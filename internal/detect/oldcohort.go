@@ -37,7 +37,7 @@ func (w *watch) againstPast(i *indicator, p *process) float64 {
 		return 0
 	}
 	t := p.leading()
-	return p.tempered(i.inflation(w, i.comparable(), t.window(), w.seconds(p.ticks-t.tick+1), true))
+	return p.tempered(i.inflation(w, i.comparable(), p.window(), w.seconds(p.ticks-t.tick+1), true))
 }
 
 // stepOldCohort asks of one second whether the old version got as bad as the new one.
@@ -104,7 +104,7 @@ func (w *watch) seenOfOld(seen *indicator) (of, known bool) {
 		}
 		for _, p := range []*process{i.old, i.now} {
 			if p.ticks > 0 {
-				c := p.leading().window()
+				c := p.window()
 				explained += math.Max(c.xc-l.controlPast()*c.wc, 0)
 			}
 		}

@@ -56,7 +56,7 @@ func newUndoing(w *watch) *undoing {
 			p = up
 		}
 		bad := rate
-		if win := l.harm.leading().window(); win.wc > 0 {
+		if win := l.harm.window(); win.wc > 0 {
 			bad = win.xc / win.wc
 		}
 		part := undonePart{i: i, level: int(i.best), side: lower, fromNew: true, newAt: w.lastItem}
@@ -199,7 +199,7 @@ func (p *undonePart) back(sec int64) bool {
 	if seconds < minRecovery {
 		return false
 	}
-	win := t.window()
+	win := p.process.window()
 	if p.i.gauge != nil {
 		return p.process.tempered(p.i.gauge.inflation(win)) >= recoverNats
 	}

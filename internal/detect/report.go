@@ -164,7 +164,7 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		e.Threshold = 0
 	}
 	if harm && l.harm.ticks > 0 {
-		now = l.harm.leading().window()
+		now = l.harm.window()
 		e.Onset = w.onset(i)
 	}
 	if now.wc == 0 {

@@ -13,7 +13,7 @@ import (
 
 // snapshotVersion changes when an older snapshot could not be understood; such
 // a one is refused, and the engine learns anew.
-const snapshotVersion = 5
+const snapshotVersion = 6
 
 // A snapshot holds histories, the origins seen, and the watches with all their
 // evidence. The open seconds, the examples waiting and the users' sketches are

@@ -14,7 +14,6 @@ var trackedCells = [trackers]int{0, 2, 4, 6}
 // from the process's begin.
 type tracker struct {
 	gain   float32 // G
-	heavy  float32 // largest weight since the minimum
 	at     int32   // second of the minimum (the last before the change)
 	latest int32   // last second with S within two nats of the minimum
 	tick   int32   // of the process, first after the minimum
@@ -30,12 +29,15 @@ type ladder struct {
 	back [ladderSteps - 1]struct {
 		seconds uint16 // from one rung to the next one, eighteen hours at most
 		fell    uint16 // likewise, in parts of ladderPart; eight nats at most
-	} // newest first
-	rungs uint8 // behind the last
+	} // newest first; of no seconds: none
 }
 
 // sums are counts in half the room: exact up to sixteen million.
-type sums struct{ xc, wc, xs, ws, wh, eh float32 }
+type sums struct{ xc, wc, xs, ws float32 }
+
+// aside is the rest of a tracker's sums, which a process has room for once there
+// is any: what was counted against a bound from history, and a weight above one.
+type aside struct{ wh, eh, heavy float32 }
 
 const (
 	ladderSteps = 5
@@ -44,26 +46,26 @@ const (
 	onsetNats   = 2
 )
 
-func (t *tracker) step(l float32, at, tick int32, c *counts) {
+// step adds one second. False: it is the lowest yet, and what was counted before
+// does not matter any more.
+func (t *tracker) step(l float32, at, tick int32, c *counts) bool {
 	if tick == 1 { // the process may have begun in the middle of the change
 		t.tick = 1
 	}
 	t.gain += l
-	t.heavy = max(t.heavy, float32(c.heavy))
 	if t.gain < 0 {
 		t.lower(-t.gain, at)
-		t.gain, t.at, t.tick, t.heavy, t.since = 0, at, tick+1, 0, sums{}
-	} else {
-		t.since.xc += float32(c.xc)
-		t.since.wc += float32(c.wc)
-		t.since.xs += float32(c.xs)
-		t.since.ws += float32(c.ws)
-		t.since.wh += float32(c.wh)
-		t.since.eh += float32(c.eh)
+		t.gain, t.at, t.latest, t.tick, t.since = 0, at, at, tick+1, sums{}
+		return false
 	}
+	t.since.xc += float32(c.xc)
+	t.since.wc += float32(c.wc)
+	t.since.xs += float32(c.xs)
+	t.since.ws += float32(c.ws)
 	if t.gain <= onsetNats {
 		t.latest = at
 	}
+	return true
 }
 
 // lower notes that the minimum fell, with a rung when it fell by a gap.
@@ -72,9 +74,8 @@ func (l *ladder) lower(by float32, at int32) {
 		return
 	}
 	copy(l.back[1:], l.back[:])
-	l.back[0].seconds = uint16(min(at-l.last, math.MaxUint16))
+	l.back[0].seconds = uint16(min(max(at-l.last, 1), math.MaxUint16))
 	l.back[0].fell = uint16(min(l.fell/ladderPart+.5, math.MaxUint16))
-	l.rungs = min(l.rungs+1, ladderSteps-1)
 	l.last, l.fell = at, 0
 }
 
@@ -84,8 +85,8 @@ func (l *ladder) first(none int32) int32 {
 		return none
 	}
 	first, fell := l.last, l.fell
-	for _, b := range l.back[:l.rungs] {
-		if fell += float32(b.fell) * ladderPart; fell > onsetNats {
+	for _, b := range l.back {
+		if fell += float32(b.fell) * ladderPart; b.seconds == 0 || fell > onsetNats {
 			break
 		}
 		first -= int32(b.seconds)
@@ -103,8 +104,21 @@ func (p *process) onset(t *tracker) (at, earliest, latest int64) {
 // last is the last second before the change.
 func (p *process) last(t *tracker) int64 { return p.began + int64(t.at) }
 
-// window is what was counted since the onset.
-func (t *tracker) window() counts {
-	s := &t.since
-	return counts{float64(s.xc), float64(s.wc), float64(s.xs), float64(s.ws), float64(s.wh), float64(s.eh), float64(t.heavy)}
+// window is what was counted since the leading onset.
+func (p *process) window() (c counts) {
+	list := p.pairs()
+	if len(list) == 0 {
+		return c
+	}
+	k := p.lead()
+	s := &list[k].since
+	c = counts{xc: float64(s.xc), wc: float64(s.wc), xs: float64(s.xs), ws: float64(s.ws)}
+	if *s != (sums{}) {
+		c.heavy = 1
+	}
+	if p.asides != nil {
+		a := &p.asides[k]
+		c.wh, c.eh, c.heavy = float64(a.wh), float64(a.eh), max(c.heavy, float64(a.heavy))
+	}
+	return c
 }

@@ -25,7 +25,7 @@ func TestOnePairStandsForAllUntilAnEvent(t *testing.T) {
 			lazy.take(&o, 100+2*sec, &c)
 			full.take(&o, 100+2*sec, &c)
 			if sec < int64(quiet) {
-				require.Len(t, lazy.pairs, 1)
+				require.Len(t, lazy.pairs(), 1)
 			}
 			require.InDelta(t, full.logE(), lazy.logE(), 1e-12)
 			require.Equal(t, *full.leading(), *lazy.leading())
