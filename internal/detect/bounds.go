@@ -46,7 +46,7 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 		return
 	}
 	w.followOld(i)
-	i.test, i.floor, i.started = t, latencyFloor, sec+slots // seconds open now hold requests that were not classed
+	i.test, i.started = t, sec+slots // seconds open now hold requests that were not classed
 	i.levels = make([]level, t.n)
 	for k := range i.levels {
 		l := &i.levels[k]
@@ -63,12 +63,12 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 		}
 		l.margin = w.minRatio
 		l.persist = float32(w.instanceSpread(i.op, t.bounds[k], t.tail[k], l.complement))
-		l.setBase(x, n, i.noise, w.base.Seconds, w.alpha, past)
+		l.setBase(x, n, i.noise(), w.base.Seconds, w.alpha, past)
 		if k == t.limit && w.mayBeCritical(i.op) {
-			l.tol = &tolerance{}
+			l.with().tol = &tolerance{}
 		}
 		if k == t.q95 {
-			l.better = &product{}
+			l.with().better = &product{}
 		}
 	}
 }

@@ -161,7 +161,7 @@ func (p *PastCourse) spread() spread {
 // of its own.
 func (w *watch) pastCurve(i *indicator) *curve {
 	switch {
-	case i.gauge != nil || i.pattern >= 0:
+	case i.opt().gauge != nil || i.pattern >= 0:
 	case i.signal == event.SignalThroughput && i.op < 0:
 		return &w.base.Traffic
 	case i.signal == event.SignalErrors && i.op < 0:

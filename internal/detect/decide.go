@@ -171,7 +171,7 @@ func (i *indicator) isWithin(w *watch) bool {
 func (i *indicator) toleranceNats(w *watch) float64 {
 	best := 0.
 	for k := range i.levels {
-		if i.levels[k].tol != nil {
+		if i.levels[k].opt().tol != nil {
 			nats, _ := i.tolerated(w, &i.levels[k])
 			best = math.Max(best, nats)
 		}
@@ -349,7 +349,7 @@ func (w *watch) powered() (ratio, rise float64) {
 	}
 	p := math.Max(l.controlRate(), 1/math.Max(l.total.ws+l.base.Exposure, 1))
 	mu := p * l.total.wc
-	all := l.total
+	all := l.total.counts()
 	all.heavy = w.design()
 	phi := w.errors.inflation(w, l, all, w.seconds(l.harm.ticks), true)
 	need := (w.threshold-math.Log(w.errors.share))*phi + logCells + math.Ln2

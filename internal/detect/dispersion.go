@@ -34,8 +34,8 @@ type cluster struct {
 
 // dispersion is what φ of a level is reckoned from.
 func (i *indicator) dispersion(w *watch, l *level, instances bool) Dispersion {
-	d := Dispersion{Noise: i.noise, Drift: i.drift, Spread: float64(l.persist), NewInstances: w.newSources, OldInstances: w.oldSources,
-		Instances: float64(w.base.Sources), Past: l.past, FirstEver: i.firstEver, instanced: instances, base: l.base}
+	d := Dispersion{Noise: i.noise(), Drift: i.drift(), Spread: float64(l.persist), NewInstances: w.newSources, OldInstances: w.oldSources,
+		Instances: float64(w.base.Sources), Past: l.opt().past, FirstEver: i.firstEver, instanced: instances, base: l.base}
 	if i.signal == event.SignalThroughput && (i.op >= 0 || i.pattern >= 0) {
 		d.Margin = l.margin
 	}

@@ -321,13 +321,13 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 		p.Bounds[1] = 0
 	}
 	p.Dispersed.Seconds = w.base.Seconds
-	if c := w.pastCurve(i); c != nil && l.past != nil && c.spread() == *l.past {
+	if c := w.pastCurve(i); c != nil && l.opt().past != nil && c.spread() == *l.opt().past {
 		p.Course = c.told()
 	}
 	switch {
-	case i.gauge != nil:
-		p.Dispersed.Clusters = i.gauge.clusters()
-		_, _, p.Dispersed.Instances = i.gauge.gauge.base(i.gauge.bounds[k])
+	case i.opt().gauge != nil:
+		p.Dispersed.Clusters = i.opt().gauge.clusters()
+		_, _, p.Dispersed.Instances = i.opt().gauge.gauge.base(i.opt().gauge.bounds[k])
 	case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 		p.Dispersed.Seconds = l.base.Exposure
 	}
@@ -341,17 +341,17 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 		p.Tested, p.Window, p.Heaviest, p.Seconds = tested(l.tested()), tested(win), win.heavy, float64(sec-l.harm.last(t))
 	}
 	switch {
-	case l.rec != nil:
-		p.FirstLate, p.Steps = l.rec.late, l.rec.harm.told()
+	case l.opt().rec != nil:
+		p.FirstLate, p.Steps = l.opt().rec.late, l.opt().rec.harm.told()
 	case l.harm.ticks > 0 && !l.unrecorded: // nothing spoke for harm before this second
 		p.FirstLate, p.Steps = true, series{w.lump(i, l, l.margin)}.told()
 	}
 	p.Recorded = !l.unrecorded
-	if critical && l.tol != nil && (w.healthyAt == 0 || w.healthyAt == sec) { // later ones decide nothing
+	if critical && l.opt().tol != nil && (w.healthyAt == 0 || w.healthyAt == sec) { // later ones decide nothing
 		nats, phi := i.tolerated(w, l)
 		t := &TolerancePart{Phi: phi, Nats: real(nats), Needed: -math.Log(healthyAlpha), Ratio: []Step{}, Rise: []Step{}}
-		if l.rec != nil {
-			t.Ratio, t.Rise = l.rec.ratio.told(), l.rec.rise.told()
+		if l.opt().rec != nil {
+			t.Ratio, t.Rise = l.opt().rec.ratio.told(), l.opt().rec.rise.told()
 		}
 		p.Tolerance = t
 	}
@@ -376,8 +376,8 @@ func (s series) told() []Step {
 func (i *indicator) eventText(w *watch, k int) string {
 	l := &i.levels[k]
 	switch {
-	case i.gauge != nil:
-		text := i.gauge.text(k)
+	case i.opt().gauge != nil:
+		text := i.opt().gauge.text(k)
 		if l.complement {
 			return "not " + text
 		}

@@ -71,11 +71,11 @@ func (c counts) times(k float64) counts {
 func (i *indicator) toleranceDrift(w *watch) float64 {
 	for k := range i.levels {
 		l := &i.levels[k]
-		if l.tol == nil {
+		if l.opt().tol == nil {
 			continue
 		}
 		nats, phi := i.tolerated(w, l)
-		seconds := w.seconds(max(l.tol.ratio.ticks, l.tol.rise.ticks))
+		seconds := w.seconds(max(l.opt().tol.ratio.ticks, l.opt().tol.rise.ticks))
 		if seconds < driftFrom {
 			return 0
 		}
@@ -94,7 +94,7 @@ func (i *indicator) toleranceDrift(w *watch) float64 {
 // due is what the better test of tolerance gains on average where the new cohort
 // fails at the control's rate.
 func (l *level) due() float64 {
-	c, rate := l.total, l.controlRate()
+	c, rate := l.total.counts(), l.controlRate()
 	c.xc, c.xs = rate*c.wc, rate*c.ws
 	low := l.controlBound(false)
 	var logs [cells]float64

@@ -203,16 +203,16 @@ func (w *watch) gaugeIndicator(g *gauge) *indicator {
 		c = classGolden
 	}
 	i := w.newIndicator(event.SignalGauge, -1, -1, c)
-	i.gauge = newGaugeTest(g)
-	i.levels = make([]level, len(i.gauge.bounds))
-	for k, b := range i.gauge.bounds {
+	i.with().gauge = newGaugeTest(g)
+	i.levels = make([]level, len(i.opt().gauge.bounds))
+	for k, b := range i.opt().gauge.bounds {
 		x, n, pods := g.base(b)
 		l := &i.levels[k]
 		l.base, l.complement, l.side, l.margin = event.Count{Events: x, Exposure: n}, b.within, side(b.within), gaugeMargin
 		if b.within {
 			l.margin = w.minRatio
 		}
-		design := 1 + (n/math.Max(pods, 1)-1)*i.gauge.icc
+		design := 1 + (n/math.Max(pods, 1)-1)*i.opt().gauge.icc
 		l.upper, l.lower = upperRate(x, n, design, w.alpha/2), lowerRate(x, n, design, w.alpha/2)
 	}
 	if w.byGauge == nil {
@@ -291,15 +291,15 @@ func (w *watch) observeGauges(sec int64, samples []gaugeSample) {
 		switch c {
 		case cohortNew:
 			t.new = append(t.new, x.value)
-			i.gauge.pods[x.source] = true
+			i.opt().gauge.pods[x.source] = true
 			w.gaugeSamples++
 		case cohortOld:
 			t.old = append(t.old, x.value)
-			i.gauge.oldAt = sec
+			i.opt().gauge.oldAt = sec
 		}
 	}
 	for _, t := range order {
-		test := t.of.gauge
+		test := t.of.opt().gauge
 		concurrent := test.oldAt != 0 && sec-test.oldAt <= gaugeConcurrent && test.gauge.key.client == ""
 		for k := range t.of.levels {
 			b := test.bounds[k]
@@ -337,7 +337,7 @@ func (w *watch) gaugeControl() event.ControlKind {
 	best := event.ControlNone
 	top := math.Inf(-1)
 	for _, i := range w.indicators {
-		if i.gauge == nil || i.nats <= top {
+		if i.opt().gauge == nil || i.nats <= top {
 			continue
 		}
 		l := &i.levels[i.best]

@@ -113,7 +113,7 @@ func (s *Source) calleeOf(name string) *Source {
 // itself. Against history only, as all exoneration. wait says
 // that somebody else calls it or was deployed there, and may tell in a moment.
 func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait bool) {
-	if w.ready == 0 || len(i.levels) == 0 || i.gauge != nil || i.signal == event.SignalThroughput {
+	if w.ready == 0 || len(i.levels) == 0 || i.opt().gauge != nil || i.signal == event.SignalThroughput {
 		return "", "", false
 	}
 	l := &i.levels[i.best]

@@ -16,7 +16,7 @@ type indicator struct {
 
 	class     class
 	side      side
-	critical  bool      // healthy needs it
+	sway      sway
 	firstEver bool      // never seen before this watch: see novelty
 	cleared   bool      // exonerated: it counts no more
 	early     bool      // recorded from its begin
@@ -24,31 +24,97 @@ type indicator struct {
 	best      uint8     // its strongest level
 
 	share float64 // wᵢ, its share of the deployment's evidence
-	floor float64 // δ, the least absolute rise of the rate
-	noise float64 // σ of the rate, with a memory of noiseMemory
-	drift float64 // the same between then and now, against history
+	nats  float64 // ln of its E, tempered
+	phi   float64 // of its strongest level
 
 	levels []level // one, or one a latency bound
 	test   *latencyTest
-	gauge  *gaugeTest // of a gauge, else nil
+	more   *indicatorMore // see opt and with
 
-	slice    float64 // exposure of the new cohort that took its partner from history
-	carry    float64 // events that came in a second without exposure
-	firstBad int64   // event time of the first bad item of the new cohort, ns
-	started  int64   // second from which it counts
+	firstBad int64 // event time of the first bad item of the new cohort, ns
+	started  int64 // second from which it counts
+}
 
-	nats float64 // ln of its E, tempered
-	phi  float64 // of its strongest level
+// indicatorMore is what few indicators have.
+type indicatorMore struct {
+	gauge *gaugeTest // of a gauge
+	slice float64    // exposure of the new cohort that took its partner from history
+	carry float64    // events that came in a second without exposure
+	old   *process   // the old cohort against history: "old version affected too"
+	now   *process   // the new cohort against history, whatever the control
+}
 
-	old *process // the old cohort against history: "old version affected too"
-	now *process // the new cohort against history, whatever the control
+var (
+	noMore      indicatorMore
+	noLevelMore levelMore
+)
+
+// opt is what an indicator has of these, to be read; with is for writing.
+func (i *indicator) opt() *indicatorMore {
+	if i.more == nil {
+		return &noMore
+	}
+	return i.more
+}
+
+func (i *indicator) with() *indicatorMore {
+	if i.more == nil {
+		i.more = new(indicatorMore)
+	}
+	return i.more
+}
+
+// single is an indicator with its one level.
+type single struct {
+	indicator
+	level [1]level
+}
+
+// sway is how a kind of rates wavers.
+type sway uint8
+
+const (
+	steady sway = iota
+	clustered
+	vanishing
+)
+
+var sways = [...]struct{ noise, drift float64 }{
+	steady:    {priorNoise, priorInstance},
+	clustered: {patternNoise, patternNoise / 2},
+	vanishing: {vanishNoise, vanishNoise / 2},
+}
+
+// noise is σ of the rate, with a memory of noiseMemory; drift the same between
+// then and now, against history.
+func (i *indicator) noise() float64 { return sways[i.sway].noise }
+func (i *indicator) drift() float64 { return sways[i.sway].drift }
+
+// floor is δ, the least absolute rise of the rate.
+func (i *indicator) floor(w *watch) float64 {
+	switch {
+	case i.signal == event.SignalErrors:
+		return w.minError
+	case i.signal == event.SignalLatency:
+		return latencyFloor
+	case i.pattern >= 0 && i.signal != event.SignalThroughput:
+		return patternFloor
+	}
+	return 0
 }
 
 // newIndicator makes an indicator with the class's next share.
 func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *indicator {
 	w.counts[c]++
-	i := &indicator{signal: signal, op: op, pattern: pattern, class: c, share: classShare[c] * arrivalShare(w.counts[c]),
-		early: len(w.indicators) < earlyRecorded, noise: priorNoise, drift: priorInstance, started: w.opened}
+	var i *indicator
+	if signal == event.SignalLatency || signal == event.SignalGauge {
+		i = new(indicator)
+	} else {
+		one := new(single)
+		i, one.levels = &one.indicator, one.level[:]
+	}
+	i.signal, i.op, i.pattern, i.class = signal, op, pattern, c
+	i.share, i.early, i.started = classShare[c]*arrivalShare(w.counts[c]), len(w.indicators) < earlyRecorded, w.opened
 	if w.signals != nil && !slices.Contains(w.signals, signal) {
 		i.cleared = true
 	}
@@ -56,13 +122,12 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 	persist := float32(priorInstance)
 	if op >= 0 {
 		if i.aside = w.operationAt(op).aside.Kind; i.aside == AsideShare || i.aside == AsideRate {
-			i.noise, i.drift, persist = patternNoise, patternNoise/2, patternNoise/2
+			i.sway, persist = clustered, patternNoise/2
 		}
 	}
 	switch {
 	case signal == event.SignalErrors:
-		i.floor = w.minError
-		i.levels = []level{{margin: w.minRatio, persist: persist}}
+		i.levels[0] = level{margin: w.minRatio, persist: persist}
 		n, failed := w.base.total()
 		past := &w.base.Errors
 		if op >= 0 && int(op) < len(w.base.Ops) {
@@ -70,29 +135,29 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 		} else if op >= 0 {
 			n, failed = 0, 0
 		}
-		i.levels[0].setBase(failed, n, i.noise, w.base.Seconds, w.alpha, past.spread())
-		i.levels[0].better = &product{}
+		i.levels[0].setBase(failed, n, i.noise(), w.base.Seconds, w.alpha, past.spread())
+		i.levels[0].with().better = &product{}
 		if w.mayBeCritical(op) {
-			i.levels[0].tol = &tolerance{}
+			i.levels[0].with().tol = &tolerance{}
 		}
 	case signal == event.SignalThroughput:
-		i.side, i.noise, i.drift = lower, vanishNoise, vanishNoise/2
-		i.levels = []level{{side: lower, margin: vanishMargin, persist: vanishNoise / 2}}
+		i.side, i.sway = lower, vanishing
+		i.levels[0] = level{side: lower, margin: vanishMargin, persist: vanishNoise / 2}
 		switch {
 		case op >= 0:
-			i.levels[0].setBase(w.base.Ops[op].N, w.base.Requests, i.noise, w.base.Seconds, w.alpha, volumeSpread(w.base.Ops[op].Recent, &w.base.Recent))
+			i.levels[0].setBase(w.base.Ops[op].N, w.base.Requests, i.noise(), w.base.Seconds, w.alpha, volumeSpread(w.base.Ops[op].Recent, &w.base.Recent))
 		case pattern >= 0:
 			p := &w.base.Patterns[pattern]
-			i.levels[0].setBase(p.Count, w.base.Requests, i.noise, w.base.Seconds, w.alpha, clumped(p.Count, w.base.Bins, p.Bins))
+			i.levels[0].setBase(p.Count, w.base.Requests, i.noise(), w.base.Seconds, w.alpha, clumped(p.Count, w.base.Bins, p.Bins))
 		default:
 			i.levels[0].margin = trafficMargin
 			x, t := 0., 0.
 			w.base.Recent.course(func(n, failed float64) { x, t = x+n-failed, t+binSeconds })
-			i.levels[0].setBase(x, t, i.noise, t, w.alpha, w.base.Traffic.spread())
+			i.levels[0].setBase(x, t, i.noise(), t, w.alpha, w.base.Traffic.spread())
 		}
 	case pattern >= 0:
-		i.noise, i.drift, i.floor = patternNoise, patternNoise/2, patternFloor
-		i.levels = []level{{margin: w.minRatio, persist: patternNoise / 2}}
+		i.sway = clustered
+		i.levels[0] = level{margin: w.minRatio, persist: patternNoise / 2}
 		var p patternHistory
 		if int(pattern) < len(w.base.Patterns) {
 			p = w.base.Patterns[pattern]
@@ -101,7 +166,7 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 		if exposure == 0 {
 			exposure = w.base.Lines
 		}
-		i.levels[0].setBase(p.Count, exposure, i.noise, w.base.Seconds, w.alpha, clumped(p.Count, w.base.Bins, p.Bins))
+		i.levels[0].setBase(p.Count, exposure, i.noise(), w.base.Seconds, w.alpha, clumped(p.Count, w.base.Bins, p.Bins))
 		i.firstEver = p.Count == 0
 	}
 	return i
@@ -112,19 +177,53 @@ type level struct {
 	margin     float64 // m, from earlier seconds
 	persist    float32 // lasting difference between instances, relative
 	side       side
-	complement bool    // events are the requests within the bound
-	unrecorded bool    // for want of room
-	past       *spread // of the rate in history; nil: none
-	held       *held   // what was not tested; nil: nothing
-	total      counts  // all seconds
+	complement bool   // events are the requests within the bound
+	unrecorded bool   // for want of room
+	total      totals // all seconds
 	base       event.Count
 	upper      float64 // of the history's rate at α/2
 	lower      float64
-	tol        *tolerance // nil: healthy does not ask here
-	better     *product   // the evidence for the other side, of critical indicators; nil: not asked
-	rec        *levelRecord
 	harm       process
+	more       *levelMore // see opt and with
 }
+
+// levelMore is what few levels have, else nil.
+type levelMore struct {
+	past   *spread    // of the rate in history
+	held   *held      // what was not tested
+	tol    *tolerance // where healthy asks
+	better *product   // the evidence for the other side, of critical indicators
+	rec    *levelRecord
+}
+
+// opt is what a level has of these, to be read; with is for writing.
+func (l *level) opt() *levelMore {
+	if l.more == nil {
+		return &noLevelMore
+	}
+	return l.more
+}
+
+func (l *level) with() *levelMore {
+	if l.more == nil {
+		l.more = new(levelMore)
+	}
+	return l.more
+}
+
+// totals are counts of no weight.
+type totals struct{ xc, wc, xs, ws, wh, eh float64 }
+
+func (t *totals) add(c counts) {
+	t.xc += c.xc
+	t.wc += c.wc
+	t.xs += c.xs
+	t.ws += c.ws
+	t.wh += c.wh
+	t.eh += c.eh
+}
+
+func (t *totals) counts() counts { return counts{t.xc, t.wc, t.xs, t.ws, t.wh, t.eh, 0} }
 
 // held is what a level counted and did not test.
 type held struct {
@@ -134,10 +233,10 @@ type held struct {
 
 // tested is what was.
 func (l *level) tested() counts {
-	c := l.total
-	if l.held != nil {
-		c.sub(l.held.pend)
-		c.sub(l.held.untested)
+	c := l.total.counts()
+	if l.opt().held != nil {
+		c.sub(l.opt().held.pend)
+		c.sub(l.opt().held.untested)
 	}
 	return c
 }
@@ -251,13 +350,13 @@ func noveltyLogs(c counts, margin, spent, history float64, out *[cells]float64) 
 func (l *level) setBase(x, w, noise, seconds, alpha float64, past spread) {
 	l.base = event.Count{Events: x, Exposure: w}
 	if past != (spread{}) {
-		l.past = &past
+		l.with().past = &past
 	}
 	if w <= 0 {
 		l.upper, l.lower = math.Inf(1), 0
 		return
 	}
-	l.lower, l.upper = bounds(l.base, pastPhi(x, noise, seconds, l.past), alpha)
+	l.lower, l.upper = bounds(l.base, pastPhi(x, noise, seconds, l.opt().past), alpha)
 }
 
 // controlRate is an estimate of the control's rate, concurrent before history.
@@ -287,13 +386,17 @@ func (l *level) controlBound(up bool) float64 {
 
 // refresh sets the margin from what earlier seconds said, and those only: not
 // while seconds wait that will be tested with it.
-func (i *indicator) refresh(l *level, least float64) {
-	if l.harm.ticks%refreshMargin != 0 || l.held != nil && l.held.pend != (counts{}) || l.side == lower || i.floor <= 0 {
+func (i *indicator) refresh(w *watch, l *level) {
+	if l.harm.ticks%refreshMargin != 0 || l.opt().held != nil && l.opt().held.pend != (counts{}) || l.side == lower {
 		return
 	}
-	l.margin = least
+	floor := i.floor(w)
+	if floor <= 0 {
+		return
+	}
+	l.margin = w.minRatio
 	if p := l.controlBound(true); p > 0 && !math.IsInf(p, 1) {
-		l.margin = math.Max(least, 1+i.floor/p)
+		l.margin = math.Max(w.minRatio, 1+floor/p)
 	}
 }
 
@@ -304,14 +407,14 @@ func (i *indicator) refresh(l *level, least float64) {
 // alone keeps the counts given exposure what they are.)
 func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent bool) (counts, bool) {
 	if c.wc <= 0 && c.xc > 0 {
-		i.carry += c.xc
+		i.with().carry += c.xc
 		c.xc = 0
-	} else if c.wc > 0 {
-		c.xc += i.carry
-		i.carry = 0
+	} else if c.wc > 0 && i.more != nil {
+		c.xc += i.more.carry
+		i.more.carry = 0
 	}
 	concurrent = concurrent && i.aside != AsideCaller
-	i.refresh(l, w.minRatio)
+	i.refresh(w, l)
 	l.total.add(c)
 	c, ok := l.pair(c, concurrent && !i.firstEver)
 	if !ok {
@@ -321,9 +424,9 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 	var o odds
 	switch {
 	case i.firstEver:
-		noveltyLogs(c, l.margin, i.slice, l.base.Exposure, &logs)
+		noveltyLogs(c, l.margin, i.with().slice, l.base.Exposure, &logs)
 		o.of(&logs)
-		i.slice += c.wc
+		i.with().slice += c.wc
 	case concurrent:
 		o.pair(&c, l.margin, l.side)
 	case l.base.Exposure > 0:
@@ -342,15 +445,15 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 		l.harm.always = w.always
 		l.harm.take(&o, sec, &c)
 	} else {
-		if l.held == nil {
-			l.held = new(held)
+		if l.opt().held == nil {
+			l.with().held = new(held)
 		}
-		l.held.untested.add(c)
+		l.opt().held.untested.add(c)
 	}
-	if l.better != nil {
+	if l.opt().better != nil {
 		switch {
 		case concurrent && !o.some && !i.firstEver:
-			l.better.ticks++ // no event tells nothing
+			l.opt().better.ticks++ // no event tells nothing
 			return c, true
 		case concurrent:
 			pairLogs(c, w.minRatio, !l.side, &logs)
@@ -359,7 +462,7 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 		default:
 			logs = [cells]float64{}
 		}
-		l.better.step(&logs)
+		l.opt().better.step(&logs)
 	}
 	return c, true
 }
@@ -378,15 +481,17 @@ func (p *counts) pair(c counts, concurrent bool) (counts, bool) {
 
 // pair is counts.pair with what waits at the level.
 func (l *level) pair(c counts, concurrent bool) (counts, bool) {
-	if l.held == nil {
+	if l.opt().held == nil {
 		if c.wc > 0 && (c.ws > 0 || !concurrent) {
 			return c, true
 		}
-		l.held = new(held)
+		l.with().held = new(held)
 	}
-	c, ok := l.held.pend.pair(c, concurrent)
-	if *l.held == (held{}) {
-		l.held = nil
+	c, ok := l.more.held.pend.pair(c, concurrent)
+	if *l.more.held == (held{}) {
+		if l.more.held = nil; *l.more == (levelMore{}) {
+			l.more = nil
+		}
 	}
 	return c, ok
 }
@@ -398,33 +503,33 @@ func (l *level) tolerate(c counts, tol, rise float64, concurrent bool) {
 	low := l.controlBound(false)
 	if concurrent {
 		pairLogs(c, 1/tol, lower, &logs)
-		l.tol.ratio.step(&logs)
-		l.rec.ratioPaired(c, 1/tol)
+		l.opt().tol.ratio.step(&logs)
+		l.opt().rec.ratioPaired(c, 1/tol)
 	} else if low > 0 {
 		rateLogs(c.xc, c.wc, low, 1/tol, lower, &logs)
-		l.tol.ratio.step(&logs)
-		l.rec.ratioBound(c, low*tol)
+		l.opt().tol.ratio.step(&logs)
+		l.opt().rec.ratioBound(c, low*tol)
 	}
 	if rise > 0 {
 		rateLogs(c.xc, c.wc, low+rise, 1, lower, &logs)
-		l.tol.rise.step(&logs)
-		l.rec.riseBound(c, low+rise)
+		l.opt().tol.rise.step(&logs)
+		l.opt().rec.riseBound(c, low+rise)
 	}
 }
 
 // tolerated is ln E of "worse than tolerance".
 func (i *indicator) tolerated(w *watch, l *level) (nats, phi float64) {
-	if l.tol == nil {
+	if l.opt().tol == nil {
 		return 0, 1
 	}
 	// What the new cohort does is asked, not what the version would on other
 	// instances: differences between instances are no noise here.
-	all := l.total
+	all := l.total.counts()
 	all.heavy = w.design()
 	// Noise is forgotten between two bursts of traffic.
 	seconds := math.Max(w.seconds(l.harm.ticks), 2*noiseMemory*float64(w.blocks-1))
 	phi = i.inflation(w, l, all, seconds, false)
-	return toleranceNats(&l.tol.ratio, &l.tol.rise, phi), phi
+	return toleranceNats(&l.opt().tol.ratio, &l.opt().tol.rise, phi), phi
 }
 
 // toleranceNats is ln E of two tests of "worse than tolerated", which means both.
@@ -438,8 +543,8 @@ func toleranceNats(ratio, rise *product, phi float64) float64 {
 
 // inflation is φ for counts over so many seconds.
 func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, instances bool) float64 {
-	if i.gauge != nil && !i.firstEver {
-		return i.gauge.inflation(c)
+	if i.opt().gauge != nil && !i.firstEver {
+		return i.opt().gauge.inflation(c)
 	}
 	d := i.dispersion(w, l, instances)
 	return d.phi(c, seconds)

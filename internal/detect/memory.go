@@ -159,20 +159,20 @@ func (w *watch) dropVanishing() (dropped int) {
 	}
 	kept := w.indicators[:0]
 	for _, i := range w.indicators {
-		if i.class != classTail || i.gauge != nil || i.nats > 0 {
+		if i.class != classTail || i.opt().gauge != nil || i.nats > 0 {
 			kept = append(kept, i)
 			continue
 		}
 		dropped++
 		w.forgone += i.share
 		for k := range i.levels {
-			if i.levels[k].rec != nil {
+			if i.levels[k].opt().rec != nil {
 				w.rec.levels--
 				w.engine.recorded--
 			}
 		}
 		if i.pattern >= 0 {
-			delete(w.byPattern, i.pattern)
+			w.byPattern[i.pattern] = nil
 		} else if o := w.byOp[i.op]; o != nil {
 			o.vanish = nil
 		}

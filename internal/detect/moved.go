@@ -181,7 +181,7 @@ func (w *watch) names(isPattern bool) []named {
 			if k < len(w.base.Patterns) {
 				past = w.base.Patterns[k].Count
 			}
-			i := w.byPattern[int32(k)]
+			i := w.ofPattern(int32(k))
 			out = append(out, named{index: int32(k), name: p.operation, was: share(past, w.hits[k].old), is: w.hits[k].new / w.newTotal, wasVanished: i != nil})
 		}
 		return out

@@ -140,34 +140,36 @@ func (l *level) walk(n *numbers) {
 	n.bool(&l.complement)
 	n.float32(&l.persist)
 	n.float(&l.margin)
-	if l.past != nil {
-		for k := range l.past {
-			n.float(&l.past[k])
+	if l.opt().past != nil {
+		for k := range l.opt().past {
+			n.float(&l.opt().past[k])
 		}
 	}
-	if l.held != nil {
-		l.held.pend.walk(n)
-		l.held.untested.walk(n)
+	if l.opt().held != nil {
+		l.opt().held.pend.walk(n)
+		l.opt().held.untested.walk(n)
 	}
 	n.float(&l.base.Events)
 	n.float(&l.base.Exposure)
 	n.float(&l.upper)
 	n.float(&l.lower)
-	l.total.walk(n)
-	l.harm.walk(n)
-	if l.tol != nil {
-		l.tol.ratio.walk(n)
-		l.tol.rise.walk(n)
-		l.tol.pend.walk(n)
+	for _, x := range []*float64{&l.total.xc, &l.total.wc, &l.total.xs, &l.total.ws, &l.total.wh, &l.total.eh} {
+		n.float(x)
 	}
-	if l.better != nil {
-		l.better.walk(n)
+	l.harm.walk(n)
+	if l.opt().tol != nil {
+		l.opt().tol.ratio.walk(n)
+		l.opt().tol.rise.walk(n)
+		l.opt().tol.pend.walk(n)
+	}
+	if l.opt().better != nil {
+		l.opt().better.walk(n)
 	}
 }
 
 // has tells which of its optional parts a level has, a bit each; have makes them.
 func (l *level) has() (parts uint8) {
-	for bit, there := range []bool{l.tol != nil, l.better != nil, l.past != nil, l.held != nil} {
+	for bit, there := range []bool{l.opt().tol != nil, l.opt().better != nil, l.opt().past != nil, l.opt().held != nil} {
 		if there {
 			parts |= 1 << bit
 		}
@@ -177,21 +179,21 @@ func (l *level) has() (parts uint8) {
 
 func (l *level) have(parts uint8) {
 	if parts&1 != 0 {
-		l.tol = &tolerance{}
+		l.with().tol = &tolerance{}
 	}
 	if parts&2 != 0 {
-		l.better = &product{}
+		l.with().better = &product{}
 	}
 	if parts&4 != 0 {
-		l.past = &spread{}
+		l.with().past = &spread{}
 	}
 	if parts&8 != 0 {
-		l.held = &held{}
+		l.with().held = &held{}
 	}
 }
 
 func (i *indicator) walk(n *numbers) {
-	for _, x := range []*float64{&i.share, &i.floor, &i.noise, &i.drift, &i.slice, &i.carry, &i.nats, &i.phi} {
+	for _, x := range []*float64{&i.share, &i.nats, &i.phi} {
 		n.float(x)
 	}
 	down := bool(i.side)
@@ -202,6 +204,14 @@ func (i *indicator) walk(n *numbers) {
 	n.int64(&i.firstBad)
 	n.int64(&i.started)
 	n.uint8(&i.best)
+	n.uint8((*uint8)(&i.sway))
+	i.sway = min(i.sway, vanishing)
+	carry, slice := i.opt().carry, i.opt().slice
+	n.float(&carry)
+	n.float(&slice)
+	if n.reading && (carry != 0 || slice != 0) {
+		i.with().carry, i.with().slice = carry, slice
+	}
 	i.best = min(i.best, uint8(max(len(i.levels)-1, 0)))
 	if i.test != nil {
 		for k := range i.test.bounds {
@@ -219,9 +229,9 @@ func (i *indicator) walk(n *numbers) {
 	for k := range i.levels {
 		i.levels[k].walk(n)
 	}
-	if i.old != nil {
-		i.old.walk(n)
-		i.now.walk(n)
+	if i.opt().old != nil {
+		i.opt().old.walk(n)
+		i.opt().now.walk(n)
 	}
 }
 
@@ -247,7 +257,7 @@ func (w *watch) walk(n *numbers) {
 	n.float(&w.undo.pace)
 	for k := range w.undo.parts {
 		p := &w.undo.parts[k]
-		if p.i.gauge != nil {
+		if p.i.opt().gauge != nil {
 			continue // learnt anew, see save
 		}
 		n.int(&p.level)

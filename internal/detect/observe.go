@@ -237,7 +237,7 @@ func (w *watch) warm(sec int64) bool {
 
 func (w *watch) stepErrors(i *indicator, sec int64, c counts, concurrent bool, firstFailed int64) {
 	l := &i.levels[0]
-	if tested, ok := i.step(w, l, sec, c, concurrent); ok && l.tol != nil {
+	if tested, ok := i.step(w, l, sec, c, concurrent); ok && l.opt().tol != nil {
 		l.tolerate(tested, errorTolerance, errorRise, concurrent)
 	}
 	if i.firstBad == 0 && firstFailed != 0 {
@@ -253,7 +253,7 @@ func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
 	for k := range i.levels {
 		l := &i.levels[k]
 		c := counts{xc: p.new.over(k), wc: p.new.timed, xs: p.old.over(k), ws: p.old.timed, heavy: heavier(&p.new, &p.old)}
-		if l.tol != nil && !l.complement {
+		if l.opt().tol != nil && !l.complement {
 			// Healthy means that q95 did not rise by a quarter: the new
 			// cohort's share beyond 1.25 times the bound is below the control's
 			// beyond the bound itself.
@@ -277,26 +277,26 @@ func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
 // share beyond 1.25 times the bound is as high as the control's beyond the bound
 // itself, or is a twentieth.
 func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent bool) {
-	c, ok := l.tol.pend.pair(c, concurrent)
+	c, ok := l.opt().tol.pend.pair(c, concurrent)
 	if !ok {
 		return
 	}
 	var logs [cells]float64
 	rateLogs(c.xc, c.wc, .05, 1, lower, &logs)
-	l.tol.rise.step(&logs)
+	l.opt().tol.rise.step(&logs)
 	w.recordOf(i, l, l.margin, 0).riseBound(c, .05)
 	base := &i.levels[i.test.q95]
 	switch {
 	case concurrent:
 		pairLogs(c, 1, lower, &logs)
-		l.rec.ratioPaired(c, 1)
+		l.opt().rec.ratioPaired(c, 1)
 	case !base.complement && base.lower > 0:
 		rateLogs(c.xc, c.wc, base.lower, 1, lower, &logs)
-		l.rec.ratioBound(c, base.lower)
+		l.opt().rec.ratioBound(c, base.lower)
 	default:
 		return
 	}
-	l.tol.ratio.step(&logs)
+	l.opt().tol.ratio.step(&logs)
 }
 
 // stepTraffic compares the whole service's successes a second, whoever serves
@@ -361,7 +361,7 @@ func (w *watch) stepPatterns(sec int64, concurrent bool) {
 	}
 	for _, index := range w.hot {
 		p := &w.hits[index]
-		if index == otherIndex || p.sec[1] == 0 || w.byPattern[index] != nil || w.counts[classNovelty] >= w.mostPatterns() {
+		if index == otherIndex || p.sec[1] == 0 || w.ofPattern(index) != nil || w.counts[classNovelty] >= w.mostPatterns() {
 			continue
 		}
 		known := w.patternAt(index)
@@ -373,7 +373,7 @@ func (w *watch) stepPatterns(sec int64, concurrent bool) {
 		if known.firstAt >= (sec-1)*second {
 			i.firstBad = known.firstAt
 		}
-		w.byPattern[index] = i
+		w.filePattern(i)
 		if !i.firstEver || p.old > 0 {
 			// That it is looked at from now on was chosen by its first
 			// occurrence, which must not count as evidence then.

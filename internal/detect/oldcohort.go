@@ -10,7 +10,7 @@ import (
 // oldAffected: both cohorts are far above what the service did before, and the
 // new one is no worse than the old one.
 func (w *watch) oldAffected() bool {
-	return w.oldIsBad(w.errors) && w.againstPast(w.errors, w.errors.now) >= affectedNats && w.nats < 1
+	return w.oldIsBad(w.errors) && w.againstPast(w.errors, w.errors.opt().now) >= affectedNats && w.nats < 1
 }
 
 // comparable is the level at which an indicator's old cohort is compared with
@@ -25,10 +25,10 @@ func (i *indicator) comparable() *level {
 // oldIsBad: the old cohort, which serves, is far worse than the service was before.
 func (w *watch) oldIsBad(i *indicator) bool {
 	l := i.comparable()
-	if i.old == nil || l.total.ws < .05*l.total.wc || l.total.ws == 0 || l.base.Exposure == 0 || i.old.ticks < minAffected {
+	if i.opt().old == nil || l.total.ws < .05*l.total.wc || l.total.ws == 0 || l.base.Exposure == 0 || i.opt().old.ticks < minAffected {
 		return false
 	}
-	return w.againstPast(i, i.old) >= affectedNats
+	return w.againstPast(i, i.opt().old) >= affectedNats
 }
 
 // againstPast is ln E of one cohort against history.
@@ -43,7 +43,7 @@ func (w *watch) againstPast(i *indicator, p *process) float64 {
 // stepOldCohort asks of one second whether the old version got as bad as the new one.
 func (w *watch) stepOldCohort(i *indicator, sec int64, c counts) {
 	l := i.comparable()
-	if i.old == nil || l.complement || l.base.Exposure <= 0 {
+	if i.opt().old == nil || l.complement || l.base.Exposure <= 0 {
 		return
 	}
 	var logs [cells]float64
@@ -53,16 +53,16 @@ func (w *watch) stepOldCohort(i *indicator, sec int64, c counts) {
 			p.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: l.upper * n, heavy: c.heavy})
 		}
 	}
-	step(i.old, c.xs, c.ws)
-	step(i.now, c.xc, c.wc)
+	step(i.opt().old, c.xs, c.ws)
+	step(i.opt().now, c.xc, c.wc)
 }
 
 // followOld lets an operation's latency in the old cohort be compared with the
 // past, where callers are there who would not tell the two apart.
 func (w *watch) followOld(i *indicator) {
-	if i.old == nil && i.aside == NotAside && w.callers && w.followed < maxFollowed {
+	if i.opt().old == nil && i.aside == NotAside && w.callers && w.followed < maxFollowed {
 		w.followed++
-		i.old, i.now = &process{}, &process{}
+		i.with().old, i.with().now = &process{}, &process{}
 	}
 }
 
@@ -82,7 +82,7 @@ func (w *watch) seenOfOld(seen *indicator) (of, known bool) {
 	if seen.signal == event.SignalLatency {
 		own = own[:0]
 		for _, i := range w.indicators {
-			if i.signal == event.SignalLatency && i.old != nil && i.test != nil {
+			if i.signal == event.SignalLatency && i.opt().old != nil && i.test != nil {
 				own = append(own, i)
 			}
 		}
@@ -102,7 +102,7 @@ func (w *watch) seenOfOld(seen *indicator) (of, known bool) {
 		if l.base.Exposure == 0 {
 			continue
 		}
-		for _, p := range []*process{i.old, i.now} {
+		for _, p := range []*process{i.opt().old, i.opt().now} {
 			if p.ticks > 0 {
 				c := p.window()
 				explained += math.Max(c.xc-l.controlPast()*c.wc, 0)

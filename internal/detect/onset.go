@@ -8,7 +8,7 @@ func (w *watch) onset(i *indicator) *event.Onset {
 		return nil
 	}
 	stride := w.service.stride
-	if i.gauge != nil || i.pattern >= 0 {
+	if i.opt().gauge != nil || i.pattern >= 0 {
 		stride = 0
 	}
 	warm := int64(-1)

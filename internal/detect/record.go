@@ -137,8 +137,8 @@ func taken[T any](list []T, stay []int32, at func(*T) int32, take func(*T, *T)) 
 // recordOf is the record of a level; nil when it has none. odds are the most
 // that a ratio gained in this test.
 func (w *watch) recordOf(i *indicator, l *level, margin, odds float64) *levelRecord {
-	if l.rec != nil || w.recordingDone() {
-		return l.rec
+	if l.opt().rec != nil || w.recordingDone() {
+		return l.opt().rec
 	}
 	if !i.early && i.nats <= 0 && odds < recordRatio {
 		return nil
@@ -152,11 +152,11 @@ func (w *watch) recordOf(i *indicator, l *level, margin, odds float64) *levelRec
 	}
 	w.rec.levels++
 	w.engine.recorded++
-	l.rec = &levelRecord{late: l.harm.ticks > 0}
-	if l.rec.late {
-		l.rec.harm = series{w.lump(i, l, margin)}
+	l.with().rec = &levelRecord{late: l.harm.ticks > 0}
+	if l.opt().rec.late {
+		l.opt().rec.harm = series{w.lump(i, l, margin)}
 	}
-	return l.rec
+	return l.opt().rec
 }
 
 // lump is all that a level tested, as one step.
@@ -273,7 +273,7 @@ func (w *watch) keepDocument(sec int64) {
 func (w *watch) settle() {
 	for _, i := range w.indicators {
 		for k := range i.levels {
-			if r := i.levels[k].rec; r != nil {
+			if r := i.levels[k].opt().rec; r != nil {
 				r.settled = true
 			}
 		}
@@ -286,7 +286,9 @@ func (w *watch) release() {
 	w.rec.levels, w.rec.growth = 0, nil
 	for _, i := range w.indicators {
 		for k := range i.levels {
-			i.levels[k].rec = nil
+			if more := i.levels[k].more; more != nil {
+				more.rec = nil
+			}
 		}
 	}
 }
@@ -313,7 +315,7 @@ func (r *record) load(s savedRecord) {
 func (i *indicator) saveRecords() []savedLevel {
 	var out []savedLevel
 	for k := range i.levels {
-		if r := i.levels[k].rec; r != nil {
+		if r := i.levels[k].opt().rec; r != nil {
 			if out == nil {
 				out = make([]savedLevel, len(i.levels))
 			}
@@ -330,7 +332,7 @@ func (w *watch) loadRecords(i *indicator, saved []savedLevel) {
 		}
 		w.rec.levels++
 		w.engine.recorded++
-		i.levels[k].rec = &levelRecord{late: s.Late, settled: s.Settled, harm: seriesOf(s.Harm, maxSteps),
+		i.levels[k].with().rec = &levelRecord{late: s.Late, settled: s.Settled, harm: seriesOf(s.Harm, maxSteps),
 			ratio: seriesOf(s.Ratio, maxTolerance), rise: seriesOf(s.Rise, maxTolerance)}
 	}
 }

@@ -100,7 +100,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 		var x, n float64
 		heavy := all.heaviest
 		switch {
-		case i.gauge != nil: // see observeGauges
+		case i.opt().gauge != nil: // see observeGauges
 		case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 			x, n = w.all.new.n-w.all.new.failed+w.all.rest.n-w.all.rest.failed, 1
 		case i.pattern >= 0:
@@ -160,12 +160,12 @@ func (p *undonePart) count(sec int64, x, n, heavy float64) {
 func (u *undoing) observeGauges(w *watch, sec int64, samples []gaugeSample) {
 	for k := range u.parts {
 		p := &u.parts[k]
-		if p.i.gauge == nil {
+		if p.i.opt().gauge == nil {
 			continue
 		}
 		var seen [2][]float64 // of the others, of the new cohort
 		for _, s := range samples {
-			if s.gauge != p.i.gauge.gauge {
+			if s.gauge != p.i.opt().gauge.gauge {
 				continue
 			}
 			whose := 0
@@ -183,7 +183,7 @@ func (u *undoing) observeGauges(w *watch, sec int64, samples []gaugeSample) {
 		}
 		x := 0.
 		for _, v := range values {
-			if p.i.gauge.bounds[p.level].counts(v) {
+			if p.i.opt().gauge.bounds[p.level].counts(v) {
 				x++
 			}
 		}
@@ -200,11 +200,11 @@ func (p *undonePart) back(sec int64) bool {
 		return false
 	}
 	win := p.process.window()
-	if p.i.gauge != nil {
-		return p.process.tempered(p.i.gauge.inflation(win)) >= recoverNats
+	if p.i.opt().gauge != nil {
+		return p.process.tempered(p.i.opt().gauge.inflation(win)) >= recoverNats
 	}
 	// The rate that now is is asked for, so only the noise that passes counts.
-	v := p.i.noise * p.i.noise * math.Min(1, 2*noiseMemory/float64(seconds))
+	v := p.i.noise() * p.i.noise() * math.Min(1, 2*noiseMemory/float64(seconds))
 	return p.process.tempered(math.Max(1, win.heavy)*(1+win.eh*v)) >= recoverNats
 }
 
@@ -233,8 +233,8 @@ func (w *watch) recovery() Recovery {
 		}
 		name := string(p.i.signal)
 		switch {
-		case p.i.gauge != nil:
-			name = "samples of " + p.i.gauge.gauge.key.name + " beyond what is usual"
+		case p.i.opt().gauge != nil:
+			name = "samples of " + p.i.opt().gauge.gauge.key.name + " beyond what is usual"
 		case p.i.op >= 0:
 			name += " of " + w.operationAt(p.i.op).name
 		}

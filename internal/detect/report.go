@@ -159,7 +159,7 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		l = &i.levels[i.test.q95]
 	}
 	e := event.Evidence{Signal: i.signal, Unit: "1", Nats: i.nats, Threshold: w.threshold - math.Log(i.share), Harm: harm, FirstEver: i.firstEver}
-	now := l.total
+	now := l.total.counts()
 	if i.onlyShown() {
 		e.Threshold = 0
 	}
@@ -189,7 +189,7 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 	case i.signal == event.SignalLatency:
 		e.Detail = w.operationAt(i.op).boundText(i.test.bounds[i.levelOf(l)])
 	case i.signal == event.SignalGauge:
-		e.Operation, e.Detail = i.gauge.gauge.key.name, i.gauge.text(i.levelOf(l))
+		e.Operation, e.Detail = i.opt().gauge.gauge.key.name, i.opt().gauge.text(i.levelOf(l))
 	case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 		e.Unit, e.Detail = "1/s", "successful requests of the whole service"
 	case i.signal == event.SignalThroughput:
@@ -220,9 +220,9 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		e.Ratio = ratioOf(e.After, e.Before, e.Old.Exposure)
 		e.Interval = difference(e.New, e.Old, math.Max(i.phi, 1), e.Unit == "1")
 	}
-	if l.better != nil && l.better.ticks > 0 {
-		phi := i.inflation(w, l, l.total, w.seconds(l.better.ticks), true)
-		e.Improved = !harm && l.better.tempered(phi) >= math.Log(20*float64(max(1, len(w.indicators))))
+	if l.opt().better != nil && l.opt().better.ticks > 0 {
+		phi := i.inflation(w, l, l.total.counts(), w.seconds(l.opt().better.ticks), true)
+		e.Improved = !harm && l.opt().better.tempered(phi) >= math.Log(20*float64(max(1, len(w.indicators))))
 	}
 	return e, true
 }
@@ -290,7 +290,7 @@ func (w *watch) related(onset *event.Onset) []event.RelatedError {
 		if r.OnlyInNew && known.firstAt >= p.firstNewAt {
 			r.FirstAt = clock.wall(known.firstAt)
 		}
-		if i := w.byPattern[int32(index)]; i != nil {
+		if i := w.ofPattern(int32(index)); i != nil {
 			r.nats = i.nats
 		}
 		// What is as frequent in the control tells nothing of the deployment.

@@ -96,7 +96,6 @@ type indicatorState struct {
 	Levels      int
 	Tested      bool
 	Old         bool // it follows the old cohort
-	Critical    bool
 	Parts       []uint8 // by level: which optional parts it has
 	Early       bool
 	Records     []savedLevel // by level, nil: none
@@ -162,11 +161,11 @@ func (w *watch) save() watchState {
 	}
 	position := map[*indicator]int{}
 	for _, i := range w.indicators {
-		if i.gauge != nil {
+		if i.opt().gauge != nil {
 			continue // gauges are learnt anew
 		}
 		position[i] = len(st.Indicators)
-		is := indicatorState{Signal: i.signal, Op: i.op, Pattern: i.pattern, Class: int(i.class), Levels: len(i.levels), Tested: i.test != nil, Old: i.old != nil, Critical: i.critical}
+		is := indicatorState{Signal: i.signal, Op: i.op, Pattern: i.pattern, Class: int(i.class), Levels: len(i.levels), Tested: i.test != nil, Old: i.opt().old != nil}
 		for l := range i.levels {
 			is.Parts = append(is.Parts, i.levels[l].has())
 		}
@@ -179,7 +178,7 @@ func (w *watch) save() watchState {
 	if w.undo != nil {
 		st.Undoing = []int{}
 		for _, p := range w.undo.parts {
-			if p.i.gauge == nil {
+			if p.i.opt().gauge == nil {
 				st.Undoing = append(st.Undoing, position[p.i])
 			}
 		}
@@ -320,7 +319,7 @@ func (e *Engine) loadWatch(st watchState) error {
 	}
 	damaged := fmt.Errorf("the engine's state is damaged: the watch of %s", st.Deployment.ID)
 	for _, is := range st.Indicators {
-		i := &indicator{signal: is.Signal, op: is.Op, pattern: is.Pattern, class: class(is.Class), critical: is.Critical}
+		i := &indicator{signal: is.Signal, op: is.Op, pattern: is.Pattern, class: class(is.Class)}
 		if int(is.Op) >= len(s.ops) || int(is.Pattern) >= len(s.patterns) || len(is.Parts) != is.Levels || is.Levels > latencyLevels {
 			return damaged
 		}
@@ -332,7 +331,7 @@ func (e *Engine) loadWatch(st watchState) error {
 			i.test = &latencyTest{}
 		}
 		if is.Old {
-			i.old, i.now = &process{}, &process{}
+			i.with().old, i.with().now = &process{}, &process{}
 		}
 		n := &numbers{list: is.Numbers, reading: true}
 		i.walk(n)
@@ -403,7 +402,7 @@ func (e *Engine) loadWatch(st watchState) error {
 func (w *watch) adopt(i *indicator) {
 	w.indicators = append(w.indicators, i)
 	if i.pattern >= 0 {
-		w.byPattern[i.pattern] = i
+		w.filePattern(i)
 		return
 	}
 	if i.op < 0 {

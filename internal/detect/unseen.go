@@ -38,7 +38,7 @@ func (w *watch) prepareTemplates() {
 		i := w.newIndicator(event.SignalThroughput, -1, k, classTail)
 		w.counts[classTail]--
 		i.share = 0
-		w.byPattern[k] = i
+		w.filePattern(i)
 	}
 }
 

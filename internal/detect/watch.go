@@ -67,7 +67,7 @@ type watch struct {
 	callers    bool // other services' calls of this one are counted
 	followed   int  // operations whose latency in the old cohort is compared with the past
 	byOp       map[int32]*opIndicators
-	byPattern  map[int32]*indicator
+	byPattern  []*indicator // nil: none
 	counts     [classes]int
 	forgone    float64 // shares of indicators that were let go of
 	byGauge    map[*gauge]*indicator
@@ -189,7 +189,7 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 // newWatch makes a watch with its settings.
 func (e *Engine) newWatch(s *service, d event.Deployment, mode event.Mode) *watch {
 	w := &watch{engine: e, service: s, d: d, mode: mode,
-		members: map[*Source]cohort{}, spoken: map[*Source]bool{}, byOp: map[int32]*opIndicators{}, byPattern: map[int32]*indicator{},
+		members: map[*Source]cohort{}, spoken: map[*Source]bool{}, byOp: map[int32]*opIndicators{},
 		opened: e.open.Load(), base: s.history, fresh: &history{}, alpha: e.cfg.FalseAlarms / 1000,
 		minRatio: e.cfg.MinRateRatio, minError: e.cfg.MinErrorRatio, watches: e.cfg.Watches,
 		state: event.Watching, reason: event.ReasonCollecting, lossesBefore: s.losses.snapshot(), changed: true}
@@ -289,8 +289,7 @@ func (w *watch) prepare() {
 		w.prepareGauges() // what speaks comes before what never did
 	}
 	w.errors = w.newIndicator(event.SignalErrors, -1, -1, classGolden)
-	w.errors.critical = true
-	w.errors.old, w.errors.now = &process{}, &process{}
+	w.errors.with().old, w.errors.with().now = &process{}, &process{}
 	w.callers = slices.ContainsFunc(w.service.operations(), func(o *operation) bool { return o.aside.Kind == AsideCaller })
 	type volume struct {
 		op int32
@@ -329,7 +328,7 @@ func (w *watch) prepare() {
 	for i := range w.base.Patterns {
 		p := &w.base.Patterns[i]
 		if i != otherIndex && left > 0 && w.base.Bins >= 6 && p.Bins >= .8*w.base.Bins && w.patternAt(int32(i)).kind == signalWork && w.spread(int32(i), true) {
-			w.byPattern[int32(i)] = w.newIndicator(event.SignalThroughput, -1, int32(i), classTail)
+			w.filePattern(w.newIndicator(event.SignalThroughput, -1, int32(i), classTail))
 			left--
 		}
 	}
@@ -380,6 +379,19 @@ func (w *watch) operationAt(index int32) *operation {
 	w.service.mu.Lock()
 	defer w.service.mu.Unlock()
 	return w.service.ops[index]
+}
+
+// ofPattern is the indicator of a pattern; nil: none.
+func (w *watch) ofPattern(index int32) *indicator {
+	if int(index) >= len(w.byPattern) {
+		return nil
+	}
+	return w.byPattern[index]
+}
+
+func (w *watch) filePattern(i *indicator) {
+	w.byPattern = growTo(w.byPattern, max(len(w.byPattern), int(i.pattern)+1))
+	w.byPattern[i.pattern] = i
 }
 
 // opIndicators are the indicators of an operation, made when it is first seen.
