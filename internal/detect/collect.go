@@ -156,10 +156,13 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 	if source.tallied != 0 && sec-source.tallied <= 2*maxInterval {
 		k.stride = max(k.stride, source.interval)
 	}
-	if source.items == 0 && len(source.slots[sec&slotMask].ops) == 0 && len(source.slots[sec&slotMask].seen) == 0 {
+	if source.items == 0 && source.slots[sec&slotMask] == nil {
 		return
 	}
-	slot := &source.slots[sec&slotMask]
+	slot := source.slot(sec)
+	if source.items == 0 && len(slot.ops) == 0 && len(slot.seen) == 0 {
+		return
+	}
 	if source.first == 0 && source.firstItem != 0 {
 		source.first = floorSecond(source.firstItem)
 	}
@@ -186,18 +189,8 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 	if source.items > 0 {
 		source.lastActive = sec
 	}
-	if slot.cells != nil {
-		source.spareCells, slot.cells = append(source.spareCells, slot.cells), nil
-	}
-	if slot.patterns != nil {
-		source.sparePatterns, slot.patterns = append(source.sparePatterns, slot.patterns), nil
-	}
-	for _, list := range [...][]int32{slot.ops, slot.seen} {
-		if list != nil {
-			source.spareLists = append(source.spareLists, list[:0])
-		}
-	}
-	slot.ops, slot.seen, slot.weight, slot.squares, slot.heaviest = nil, nil, 0, 0, 0
+	slot.ops, slot.seen, slot.weight, slot.squares, slot.heaviest = slot.ops[:0], slot.seen[:0], 0, 0, 0
+	source.slots[sec&slotMask], source.spare = nil, append(source.spare, slot)
 	s.losses.addFixed(&source.losses)
 	source.losses, source.items = [lossCount]uint64{}, 0
 	if source.origin.Caller == "" {

@@ -47,7 +47,7 @@ type cellPair struct {
 // product is the same without the mixture over starts: it speaks of all that
 // was tested. It keeps ln R, which needs no exponential before it is asked for.
 type product struct {
-	logs  [cells]float64
+	logs  *[cells]float64 // nil: nothing was told yet
 	ticks int32
 }
 
@@ -333,6 +333,12 @@ func (p *process) hold(n int) {
 // step adds one second; it begins at R = 1.
 func (p *product) step(logs *[cells]float64) {
 	p.ticks++
+	if p.logs == nil {
+		if *logs == ([cells]float64{}) {
+			return
+		}
+		p.logs = new([cells]float64)
+	}
 	for i, l := range logs {
 		p.logs[i] = max(min(p.logs[i]+l, maxLogR), minLogR)
 	}
@@ -343,7 +349,7 @@ const maxLogR, minLogR = 575.6462732485115, -644.7238260383328
 
 // tempered is process.tempered for it.
 func (p *product) tempered(phi float64) float64 {
-	if p.ticks == 0 {
+	if p.logs == nil {
 		return 0
 	}
 	e := p.logE()
@@ -355,7 +361,7 @@ func (p *product) tempered(phi float64) float64 {
 
 // logE is ln E.
 func (p *product) logE() float64 {
-	top, l := slices.Max(p.logs[:]), p.logs
+	top, l := slices.Max(p.logs[:]), *p.logs
 	for i := range l {
 		l[i] -= top
 	}

@@ -87,10 +87,17 @@ func (c *sums) walk(n *numbers) {
 }
 
 func (p *product) walk(n *numbers) {
+	n.int32(&p.ticks)
+	told := p.logs != nil
+	if n.bool(&told); !told {
+		return
+	}
+	if n.reading {
+		p.logs = new([cells]float64)
+	}
 	for i := range p.logs {
 		n.float(&p.logs[i])
 	}
-	n.int32(&p.ticks)
 }
 
 func (p *process) walk(n *numbers) {

@@ -88,11 +88,13 @@ func (o *operation) boundText(bound int16) string {
 	return "> " + significant(float64(l.bound(bound))/o.aside.Per) + o.aside.Unit
 }
 
-// patternKey is small because it is hashed for every log line.
-type patternKey struct {
-	kind patternKind
-	id   uint64
-}
+// patternKey is a kind and all but two bits of an id: it is small because it is
+// hashed for every log line, and every source has a map of them.
+type patternKey uint64
+
+func keyOf(kind patternKind, id uint64) patternKey { return patternKey(id<<2 | uint64(kind)) }
+
+func (k patternKey) kind() patternKind { return patternKind(k & 3) }
 
 type patternKind uint8
 
@@ -186,7 +188,7 @@ func (s *service) pattern(key patternKey, tail bool, make func() *pattern) (inde
 		return otherIndex, lossPatterns
 	case tail && s.engine.sheds(shedTail):
 		return otherIndex, lossMemoryTail
-	case key.kind == kindLog && s.engine.sheds(shedTemplates):
+	case key.kind() == kindLog && s.engine.sheds(shedTemplates):
 		return otherIndex, lossMemoryTemplates
 	}
 	index = int32(len(s.patterns))

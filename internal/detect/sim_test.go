@@ -120,13 +120,7 @@ func (s *sim) inject(p *pod, n, failed, median float64) {
 	if slot == nil {
 		return
 	}
-	if int(op) >= len(slot.cells) {
-		slot.cells = growTo(spared(&src.spareCells, slot.cells), int(op)+1)
-	}
-	c := &slot.cells[op]
-	if c.n == 0 {
-		slot.ops = append(slot.ops, op)
-	}
+	c := src.cell(slot, op)
 	c.n += float32(n)
 	c.timed += float32(n)
 	c.failed += float32(failed)

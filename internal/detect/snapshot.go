@@ -95,7 +95,7 @@ type indicatorState struct {
 	Class       int
 	Levels      int
 	Tested      bool
-	Old         bool // it follows the old cohort
+	Old         bool    // it follows the old cohort
 	Parts       []uint8 // by level: which optional parts it has
 	Early       bool
 	Records     []savedLevel // by level, nil: none
@@ -276,7 +276,7 @@ func (s *service) load(st serviceState) {
 		s.operation(name, aside)
 	}
 	for _, p := range st.Patterns {
-		index, _ := s.pattern(patternKey{kindOf(p.Kind), p.ID}, false, func() *pattern {
+		index, _ := s.pattern(keyOf(kindOf(p.Kind), p.ID), false, func() *pattern {
 			return &pattern{kind: p.Kind, id: p.ID, typ: p.Type, message: p.Message, template: p.Template, operation: p.Operation,
 				frames: p.Frames, severity: p.Severity, harm: p.Harm, firstAt: p.FirstAt}
 		})

@@ -35,7 +35,8 @@ type cell struct {
 	firstFailed      int64                  // event time of the first failed one, 0: none
 }
 
-// slot is one open second of a source.
+// slot is one open second of a source. Of a second that closed it is zeroed, and
+// keeps its room.
 type slot struct {
 	cells    []cell    // by operation
 	patterns []float32 // by pattern
@@ -54,36 +55,32 @@ type Source struct {
 	origin  Origin
 	live    atomic.Bool // false: evicted, or over the limit from the start
 
-	mu    sync.Mutex
-	slots [slots]slot
-	// Zeroed ones of seconds that closed, for those that open: few seconds are
-	// open at once.
-	spareCells    [][]cell
-	sparePatterns [][]float32
-	spareLists    [][]int32
-	lastName      string
-	lastOp        int32
-	opIndex       map[string]int32
-	ops           []*operation
-	met           []*Layout // by operation: the last one that it was narrowed to
-	sketches      []*sketch // by operation; drained every ten seconds
-	sketched      []int32   // indexes of sketches with content
-	opKept        []uint8   // examples given, by operation
-	lastKey       patternKey
-	lastPat       int32
-	patIndex      map[patternKey]int32
-	patTrace      []uint64 // the trace that a pattern was last seen in
-	patKept       []uint8
-	kept          []keptExample
-	losses        [lossCount]uint64 // since the last tick
-	items         uint64            // all that came, since the last tick
-	users         *hyperloglog.Sketch
-	keepUsers     bool  // it is in the new cohort of an open watch
-	firstItem     int64 // event time of its first item, 0: none yet
-	callees       map[string]calleeSource
-	owns          []ownItem // since the last tick
-	interval      int64     // seconds between its metrics' points
-	tallied       int64     // second of the last of them, 0: none
+	mu        sync.Mutex
+	slots     [slots]*slot // nil: nothing yet
+	spare     []*slot      // of seconds that closed, for those that open: few are open at once
+	lastName  string
+	lastOp    int32
+	opIndex   map[string]int32
+	ops       []*operation
+	met       []*Layout // by operation: the last one that it was narrowed to
+	sketches  []*sketch // by operation; drained every ten seconds
+	sketched  []int32   // indexes of sketches with content
+	opKept    []uint8   // examples given, by operation
+	lastKey   patternKey
+	lastPat   int32
+	patIndex  map[patternKey]int32
+	patTrace  []uint64 // the trace that a pattern was last seen in
+	patKept   []uint8
+	kept      []keptExample
+	losses    [lossCount]uint64 // since the last tick
+	items     uint64            // all that came, since the last tick
+	users     *hyperloglog.Sketch
+	keepUsers bool  // it is in the new cohort of an open watch
+	firstItem int64 // event time of its first item, 0: none yet
+	callees   map[string]calleeSource
+	owns      []ownItem // since the last tick
+	interval  int64     // seconds between its metrics' points
+	tallied   int64     // second of the last of them, 0: none
 
 	spoke  [families][voices]atomic.Int64 // second in which a voice told of requests last
 	others [families]Voice                // the best of those that may be this one
@@ -144,7 +141,20 @@ func (s *Source) place(at int64) *slot {
 	if s.firstItem == 0 || at < s.firstItem {
 		s.firstItem = at
 	}
-	return &s.slots[sec&slotMask]
+	return s.slot(sec)
+}
+
+// slot is that of a second.
+func (s *Source) slot(sec int64) *slot {
+	at := &s.slots[sec&slotMask]
+	if *at == nil {
+		if n := len(s.spare); n > 0 {
+			*at, s.spare = s.spare[n-1], s.spare[:n-1]
+		} else {
+			*at = new(slot)
+		}
+	}
+	return *at
 }
 
 // weigh gives the weight of an item, or false when it has none.
@@ -220,11 +230,11 @@ func (s *Source) Request(r Request, ex Exampler) {
 // twice; the lock is held.
 func (s *Source) cell(slot *slot, op int32) *cell {
 	if int(op) >= len(slot.cells) {
-		slot.cells = growTo(spared(&s.spareCells, slot.cells), int(op)+1)
+		slot.cells = growTo(slot.cells, int(op)+1)
 	}
 	c := &slot.cells[op]
 	if c.n == 0 && c.failed == 0 {
-		slot.ops = append(spared(&s.spareLists, slot.ops), op)
+		slot.ops = append(slot.ops, op)
 	}
 	return c
 }
@@ -275,7 +285,7 @@ func (s *Source) Exception(x Exception, ex Exampler) {
 		s.items++
 		return
 	}
-	key := patternKey{kindException, x.Fingerprint}
+	key := keyOf(kindException, x.Fingerprint)
 	index := s.lastPat
 	if key != s.lastKey {
 		index = s.pattern(key, false, func() *pattern {
@@ -297,7 +307,7 @@ func (s *Source) Log(l LogLine, ex Exampler) {
 		s.items++
 		return
 	}
-	key := patternKey{kindLog, l.Template}
+	key := keyOf(kindLog, l.Template)
 	index := s.lastPat
 	if key != s.lastKey {
 		index = s.pattern(key, l.Severity < shownSeverity, func() *pattern {
@@ -318,11 +328,12 @@ func (s *Source) Work(x Work) {
 		s.items++
 		return
 	}
-	key := patternKey{kindWork, xxhash.Sum64String(x.Name)}
+	id := xxhash.Sum64String(x.Name)
+	key := keyOf(kindWork, id)
 	index := s.lastPat
 	if key != s.lastKey {
 		index = s.pattern(key, true, func() *pattern {
-			return &pattern{kind: signalWork, id: key.id, operation: clip(x.Name, maxText), firstAt: x.End}
+			return &pattern{kind: signalWork, id: id, operation: clip(x.Name, maxText), firstAt: x.End}
 		})
 	}
 	s.count(index, x.End, 0, w, false, nil)
@@ -349,10 +360,10 @@ func (s *Source) count(index int32, at int64, trace uint64, w float64, show bool
 		s.patTrace[index] = trace
 	}
 	if int(index) >= len(slot.patterns) {
-		slot.patterns = growTo(spared(&s.sparePatterns, slot.patterns), int(index)+1)
+		slot.patterns = growTo(slot.patterns, int(index)+1)
 	}
 	if slot.patterns[index] == 0 {
-		slot.seen = append(spared(&s.spareLists, slot.seen), index)
+		slot.seen = append(slot.seen, index)
 	}
 	slot.patterns[index] += float32(w)
 	slot.heaviest = max(slot.heaviest, float32(w))
@@ -428,21 +439,13 @@ func (s *Source) pattern(key patternKey, tail bool, make func() *pattern) int32 
 	return index
 }
 
-// spared gives a slice that an earlier second left, where this one has none.
-func spared[T any](spare *[][]T, own []T) []T {
-	if n := len(*spare); own == nil && n > 0 {
-		own = (*spare)[n-1]
-		*spare = (*spare)[:n-1]
-	}
-	return own
-}
-
-// growTo lengthens a slice with zero values, amortised.
+// growTo lengthens a slice with zero values, amortised. Names come one by one and
+// stay: room for a quarter more than there are is enough.
 func growTo[T any](in []T, n int) []T {
 	if cap(in) >= n {
 		return in[:n]
 	}
-	out := make([]T, n, max(n, 2*cap(in), 4))
+	out := make([]T, n, max(n, cap(in)+cap(in)/4, 4))
 	copy(out, in)
 	return out
 }
