@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 // variables of the CI system, else from git.
 type ciContext struct {
 	repository, revision, ref, base, runID string
+	root                                   string // folder of the sources
 }
 
 func (x *ciContext) flags(c *cobra.Command) {
@@ -46,6 +48,9 @@ func (x *ciContext) complete(ctx context.Context) {
 	first(&x.ref, "GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_REF_NAME", "BRANCH_NAME")
 	first(&x.base, "CI_MERGE_REQUEST_DIFF_BASE_SHA")
 	first(&x.runID, "GITHUB_RUN_ID", "CI_PIPELINE_ID", "BUILD_TAG")
+	if x.root = git(ctx, "rev-parse", "--show-toplevel"); x.root == "" {
+		x.root, _ = os.Getwd()
+	}
 	if x.revision == "" {
 		x.revision = git(ctx, "rev-parse", "HEAD")
 	}
@@ -101,7 +106,7 @@ func git(ctx context.Context, arguments ...string) string {
 
 func (x *ciContext) source() report.Source {
 	return report.Source{
-		Repository: x.repository, Revision: x.revision, Ref: x.ref, Base: x.base, RunID: x.runID, At: time.Now().UTC(),
+		Repository: x.repository, Revision: x.revision, Ref: x.ref, Base: x.base, RunID: x.runID, At: time.Now().UTC(), Root: filepath.ToSlash(x.root),
 	}
 }
 

@@ -16,7 +16,7 @@ var (
 	goTest    = regexp.MustCompile(`(?m)^\s*(?:--- (?:PASS|FAIL|SKIP|BENCH): |=== (?:RUN|PAUSE|CONT) |(?:ok|FAIL|\?|---) {0,8}\t|ok   |FAIL    |Benchmark\S+\s+\d+\s+[\d.]+ |PASS$|FAIL$|testing: warning: no tests to run$|panic: )`)
 	goAction  = regexp.MustCompile(`"Action"\s*:\s*"`)
 	sarifHint = regexp.MustCompile(`"(?:runs|inlineExternalProperties)"\s*:\s*\[|sarif`)
-	eventHint = regexp.MustCompile(`^\{"(?:run|test|finding|benchmark|coverage)":`)
+	eventHint = regexp.MustCompile(`^\{"(?:run|test|finding|benchmark|coverage|report":\{"kind)":`)
 	benchHint = regexp.MustCompile(`"(?:value|real_time)"\s*:\s*-?\d`)
 )
 

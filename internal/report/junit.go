@@ -161,7 +161,7 @@ func (j *junit) close() {
 	j.outcome = ""
 	message := strings.TrimSpace(j.message)
 	if message == "" {
-		message = firstLine(body)
+		message = reason(body)
 	}
 	if message == "" || message == "Failed" && body != "" { // go-junit-report: the reason is in the text
 		if first := firstLine(body); first != "" {

@@ -119,6 +119,7 @@ const (
 type Source struct {
 	Repository, Revision, RunID string
 	Ref, Base                   string    // branch, and the revision it is compared with
+	Root                        string    // folder of the sources, below which files are told by their path from there; "": as they are told
 	At                          time.Time // stands in for times that the report lacks
 	Job                         Job       // whose log it is; of no other kind
 }
@@ -204,6 +205,7 @@ func (p *parse) test(t event.TestResult) error {
 		p.sum.Failures++
 		locate(&t)
 	}
+	t.File = p.source.relative(t.File)
 	return p.emit(Item{Test: &t})
 }
 

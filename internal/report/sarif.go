@@ -31,11 +31,13 @@ type sarif struct {
 	rulesSize int // bytes
 	rulesLeft int // that are not remembered
 	byID      map[string]int
-	toolLate  bool
-	ran       bool   // it has results, be they none: null or absent means that nothing was looked for (§3.14.23)
-	as        string // the tool's name when they came
-	failed    bool   // it says that it did not succeed
-	elsewhere bool   // it has results that were not read
+	named     bool          // the tool was read, or is not waited for
+	held      []sarifResult // that stand before the tool, which says of whom and of what rule they are
+	heldSize  int           // bytes
+	late      int           // results told without their tool, since there were too many to hold
+	ran       bool          // it has results, be they none: null or absent means that nothing was looked for (§3.14.23)
+	failed    bool          // it says that it did not succeed
+	elsewhere bool          // it has results that were not read
 	results   int
 	artifacts []string
 	unplaced  int         // results whose file is an index that was not read yet
@@ -84,8 +86,7 @@ func (s *sarif) run() error {
 	err := s.w.object(func(name string) error {
 		switch name {
 		case "tool":
-			s.toolLate = s.results > 0
-			return s.w.object(func(part string) error {
+			err := s.w.object(func(part string) error {
 				if part == "driver" {
 					return s.component(true)
 				}
@@ -99,11 +100,13 @@ func (s *sarif) run() error {
 				}
 				return s.w.skip()
 			})
+			s.named = true
+			return err
 		case "artifacts":
 			return s.w.array(s.artifact)
 		case "results":
 			return s.w.composite('[', func() error {
-				s.ran, s.as = true, s.tool
+				s.ran = true
 				return s.w.each(s.result)
 			})
 		case "invocations":
@@ -113,12 +116,15 @@ func (s *sarif) run() error {
 		}
 		return s.w.skip()
 	})
+	if told := s.tellHeld(); err == nil {
+		err = told
+	}
 	if s.failed && s.ran && s.results == 0 {
 		s.ran = false
 		s.p.problem("a run of %s says that it did not succeed: that it found nothing is not believed", s.tool)
 	}
 	if s.ran && !s.elsewhere && err == nil {
-		s.p.ran(s.as)
+		s.p.ran(s.tool)
 	}
 	if s.unplaced > 0 {
 		s.p.problem("a run lists its artifacts after its results: of %d results the file is not known", s.unplaced)
@@ -126,8 +132,8 @@ func (s *sarif) run() error {
 	if s.rulesLeft > 0 {
 		s.p.problem("a run has more than %d rules or %d MiB of them: %d were left out, so that findings of them may lack their level and text", maxRules, maxRuleBytes>>20, s.rulesLeft)
 	}
-	if s.toolLate {
-		s.p.problem("a run names its tool after its results: they were read without tool and rules")
+	if s.late > 0 {
+		s.p.problem("a run names its tool after its results: beyond %d of them or %d MiB, %d were read without tool and rules", maxHeldResults, maxRuleBytes>>20, s.late)
 	}
 	return err
 }
@@ -175,33 +181,26 @@ func (s *sarif) artifact() error {
 
 func (s *sarif) result() error {
 	s.results++
-	var (
-		f                    event.Finding
-		kind, baseline, text string
-		messageID            string
-		arguments            []string
-		suppressed           bool
-		whole, partial       map[string]string
-	)
-	ruleIndex, artifactIndex, extension := -1.0, -1.0, -1.0
-	target := ""
+	r := sarifResult{ruleIndex: -1, artifactIndex: -1, extension: -1}
+	f := &r.finding
+	baseline, suppressed := "", false
 	err := s.w.object(func(name string) error {
 		switch name {
 		case "ruleId":
 			return s.w.text(&f.Rule)
 		case "ruleIndex":
-			return s.w.number(&ruleIndex)
+			return s.w.number(&r.ruleIndex)
 		case "rule":
 			return s.w.object(func(name string) error {
 				switch {
 				case name == "id" && f.Rule == "":
 					return s.w.text(&f.Rule)
 				case name == "index":
-					return s.w.number(&ruleIndex)
+					return s.w.number(&r.ruleIndex)
 				case name == "toolComponent":
 					return s.w.object(func(name string) error {
 						if name == "index" {
-							return s.w.number(&extension)
+							return s.w.number(&r.extension)
 						}
 						return s.w.skip()
 					})
@@ -211,24 +210,24 @@ func (s *sarif) result() error {
 		case "analysisTarget":
 			return s.w.object(func(name string) error {
 				if name == "uri" {
-					return s.w.text(&target)
+					return s.w.text(&r.target)
 				}
 				return s.w.skip()
 			})
 		case "level":
 			return s.w.text(&f.Level)
 		case "kind":
-			return s.w.text(&kind)
+			return s.w.text(&r.kind)
 		case "baselineState":
 			return s.w.text(&baseline)
 		case "message":
-			return s.words(&text, &messageID, &arguments)
+			return s.words(&r.text, &r.messageID, &r.arguments)
 		case "locations":
 			return s.w.array(func() error {
-				if f.File != "" || artifactIndex >= 0 {
+				if f.File != "" || r.artifactIndex >= 0 {
 					return s.w.skip()
 				}
-				return s.location(&f, &artifactIndex)
+				return s.location(f, &r.artifactIndex)
 			})
 		case "suppressions":
 			return s.w.array(func() error {
@@ -243,60 +242,23 @@ func (s *sarif) result() error {
 				return err
 			})
 		case "fingerprints":
-			return s.prints(&whole)
+			return s.prints(&r.whole)
 		case "partialFingerprints":
-			return s.prints(&partial)
+			return s.prints(&r.partial)
 		}
 		return s.w.skip()
 	})
 	if err != nil {
 		return err
 	}
-	if suppressed || baseline == "absent" || kind == "pass" || kind == "notApplicable" {
+	if suppressed || baseline == "absent" || r.kind == "pass" || r.kind == "notApplicable" {
 		s.p.sum.Suppressed++
 		return nil
 	}
-	if i := int(extension); i >= 0 && i < len(s.offsets) && ruleIndex >= 0 {
-		ruleIndex += float64(s.offsets[i]) // it counts within the extension
+	if s.named {
+		return s.tell(r)
 	}
-	rule := s.ruleOf(&f, ruleIndex)
-	if f.Rule == "" { // allowed, and rare
-		f.Rule = "(no rule)"
-	}
-	if text == "" && messageID != "" {
-		text = rule.messages[messageID]
-	}
-	if text == "" {
-		text = rule.text
-	}
-	f.Tool, f.Message = s.tool, fill(text, arguments)
-	if f.Level == "" {
-		for _, o := range s.overrides {
-			if o.id == f.Rule || o.id == rule.id && rule.id != "" {
-				rule.level = o.level
-			}
-		}
-		switch {
-		case kind != "" && kind != "fail":
-			f.Level = "none"
-		case rule.level != "":
-			f.Level = rule.level
-		default:
-			f.Level = "warning" // §3.27.10
-		}
-	}
-	switch i := int(artifactIndex); {
-	case f.File != "" || i < 0:
-	case i < len(s.artifacts):
-		f.File = sarifPath(s.artifacts[i])
-	default:
-		s.unplaced++
-	}
-	if f.File == "" {
-		f.File = sarifPath(target)
-	}
-	f.Fingerprint = fingerprint(f, whole, partial)
-	return s.p.finding(f)
+	return s.hold(r)
 }
 
 func (s *sarif) ruleOf(f *event.Finding, index float64) sarifRule {

@@ -26,8 +26,17 @@ func TestSARIFEdges(t *testing.T) {
 		},
 		"a tool after its results": {
 			`{"runs":[{"results":[{"ruleId":"R1","message":{"text":"x"}}],` + rules + `}]}`,
+			[]event.Finding{{Tool: "vet", Rule: "R1", Level: "error", Message: "x"}}, 0, nil,
+		},
+		"keys in the order of the alphabet, and in the other": {
+			`{"runs":[{"artifacts":[{"location":{"uri":"a.go"}}],"results":[{"message":{"text":"x"},"locations":[{"physicalLocation":{"artifactLocation":{"index":0}}}],"rule":{"index":1,"toolComponent":{"index":0}}}],` + rules + `},
+			{"results":[{"ruleIndex":0,"message":{"text":"y"},"locations":[{"physicalLocation":{"artifactLocation":{"index":0}}}]}],` + rules + `,"artifacts":[{"location":{"uri":"b.go"}}]}]}`,
+			[]event.Finding{{Tool: "vet", Rule: "X2", Level: "warning", File: "a.go", Message: "x"}, {Tool: "vet", Rule: "R1", Level: "error", File: "b.go", Message: "y"}}, 0, nil,
+		},
+		"a tool that never comes": {
+			`{"runs":[{"results":[{"ruleId":"R1","message":{"text":"x"}}],`,
 			[]event.Finding{{Tool: "(no tool)", Rule: "R1", Level: "warning", Message: "x"}}, 0,
-			[]string{"a run names its tool after its results: they were read without tool and rules"},
+			[]string{"it ends within a value, after 61 bytes: it is cut off; what came after it was not read"},
 		},
 		"levels by rule, by kind and by the result itself": {
 			`{"runs":[{` + rules + `,"results":[{"ruleId":"R1","message":{"text":"a"}},{"ruleId":"R2","message":{"text":"b"}},{"ruleId":"R1","kind":"review","message":{"text":"c"}},{"ruleId":"R1","level":"note","message":{"text":"d"}}]}]}`,
@@ -52,10 +61,10 @@ func TestSARIFEdges(t *testing.T) {
 			`{"runs":[{"artifacts":[{"location":{"uri":"file:///src/a.go"}},{"location":{"uri":"b%20c.go"}}],"results":[
 				{"ruleId":"A","locations":[{"physicalLocation":{"artifactLocation":{"index":1},"region":{"startLine":3}}}]},
 				{"ruleId":"A","locations":[{"logicalLocations":[{"name":"f"}]},{"physicalLocation":{"artifactLocation":{"index":0}}}]}]},
-			{"results":[{"ruleId":"A","locations":[{"physicalLocation":{"artifactLocation":{"index":0}}}]}],"artifacts":[{"location":{"uri":"late.go"}}]}]}`,
+			{"tool":{"driver":{"name":"vet"}},"results":[{"ruleId":"A","locations":[{"physicalLocation":{"artifactLocation":{"index":0}}}]}],"artifacts":[{"location":{"uri":"late.go"}}]}]}`,
 			[]event.Finding{
 				{Tool: "(no tool)", Rule: "A", Level: "warning", File: "b c.go", Line: 3}, {Tool: "(no tool)", Rule: "A", Level: "warning", File: "/src/a.go"},
-				{Tool: "(no tool)", Rule: "A", Level: "warning"},
+				{Tool: "vet", Rule: "A", Level: "warning"},
 			}, 0,
 			[]string{"a run lists its artifacts after its results: of 1 results the file is not known"},
 		},
@@ -150,6 +159,22 @@ func TestSARIFRulesAreBounded(t *testing.T) {
 	}
 }
 
+// Results that wait for their tool are bounded: further ones are told without it.
+func TestSARIFResultsThatWaitAreBounded(t *testing.T) {
+	many := strings.Repeat(`{"ruleId":"A","message":{"text":"x"}},`, maxHeldResults) + `{"ruleId":"B"}`
+	items, sum, err := all(t, SARIF, `{"runs":[{"results":[`+many+`],"tool":{"driver":{"name":"vet"}}}]}`)
+	require.NoError(t, err)
+	require.Len(t, items, maxHeldResults+1)
+	tools := map[string]int{}
+	for _, i := range items {
+		tools[i.Finding.Tool]++
+	}
+	require.Positive(t, tools["(no tool)"])
+	require.Positive(t, tools["vet"])
+	require.Len(t, sum.Problems, 1)
+	require.Regexp(t, `a run names its tool after its results: beyond 50000 of them or 16 MiB, [1-9]\d* were read without tool and rules`, sum.Problems[0])
+}
+
 // A tool that found nothing ran all the same, where the log says so and is whole.
 func TestSARIFToolsThatRan(t *testing.T) {
 	vet := `"tool":{"driver":{"name":"vet"}}`
@@ -162,7 +187,8 @@ func TestSARIFToolsThatRan(t *testing.T) {
 		"found nothing":               {`{"runs":[{` + vet + `,"results":[]}]}`, []string{"vet"}, 0, false},
 		"found something":             {`{"runs":[{` + vet + `,"results":[{"ruleId":"A"}]}]}`, []string{"vet"}, 0, false},
 		"each run":                    {`{"runs":[{` + vet + `,"results":[]},{"tool":{"driver":{"name":"lint"}},"results":[]},{` + vet + `,"results":[]}]}`, []string{"vet", "lint"}, 0, false},
-		"named as its findings are":   {`{"runs":[{"results":[],` + vet + `}]}`, []string{"(no tool)"}, 0, false},
+		"named after its results":     {`{"runs":[{"results":[],` + vet + `}]}`, []string{"vet"}, 0, false},
+		"named after its findings":    {`{"runs":[{"results":[{"ruleId":"A"}],` + vet + `}]}`, []string{"vet"}, 0, false},
 		"succeeded, as it says":       {`{"runs":[{` + vet + `,"invocations":[{"executionSuccessful":true}],"results":[]}]}`, []string{"vet"}, 0, false},
 		"failed, as it says":          {`{"runs":[{` + vet + `,"invocations":[{"executionSuccessful":false}],"results":[]}]}`, nil, 1, false},
 		"failed after its results":    {`{"runs":[{` + vet + `,"results":[],"invocations":[{"executionSuccessful":false}]}]}`, nil, 1, false},

@@ -120,6 +120,44 @@ func firstLine(s string) string {
 	return ""
 }
 
+// frameLine begins a stack below what was thrown, as JavaScript and Java print it.
+var frameLine = regexp.MustCompile(`(?m)^\s+at \S`)
+
+// maxReason is how many lines a reason has: Jest's says what was expected and what
+// was received below its first.
+const maxReason = 8
+
+// reason is what stands above the stack of a failure that has no message; its first
+// line where there is no such stack.
+func reason(body string) string {
+	stack := frameLine.FindStringIndex(body)
+	if stack == nil {
+		return firstLine(body)
+	}
+	var said []string
+	for line := range strings.Lines(body[:stack[0]]) {
+		if line = strings.TrimSpace(line); line != "" && len(said) < maxReason {
+			said = append(said, line)
+		}
+	}
+	if len(said) == 0 {
+		return firstLine(body)
+	}
+	return strings.Join(said, "\n")
+}
+
+// relative is a file's path from the folder of the sources, where it is below it: the
+// same on every machine.
+func (s Source) relative(file string) string {
+	if s.Root == "" {
+		return file
+	}
+	if below, ok := strings.CutPrefix(file, strings.TrimSuffix(s.Root, "/")+"/"); ok {
+		return below
+	}
+	return file
+}
+
 // place finds path/file.ext:12 in a line of output.
 var place = regexp.MustCompile(`(?:^|[\s(\["'])((?:[A-Za-z]:[\\/])?[\w@+./\\-]+\.[A-Za-z]\w{0,9}):(\d{1,7})\b`)
 
