@@ -346,6 +346,9 @@ func readBuildImprint(body string) (began int64, hash string, ok bool) {
 	return began, m[2], err == nil
 }
 
+// maxJobLines bounds what is shown of a job's log; report.Cause chooses fewer.
+const maxJobLines = 25
+
 // maxBuildRows bounds the judgements in a comment.
 const maxBuildRows = 10
 
@@ -392,8 +395,15 @@ func judgementLines(j event.Judgement) []string {
 	if j.Test == nil || !j.Call.Worse() && j.Call != event.KnownFlaky {
 		return lines
 	}
-	if j.Test.Message != "" {
-		say(markdown(wording.OneLine(j.Test.Message, 300)))
+	switch message := strings.TrimSpace(j.Test.Message); {
+	case j.Test.IsJob() && strings.Contains(message, "\n"): // the few lines that say why, with their numbers
+		shown := strings.Split(message, "\n")
+		if len(shown) > maxJobLines {
+			shown = append(shown[:maxJobLines], "…")
+		}
+		say(strings.ReplaceAll(strings.TrimSpace(fenced("text", strings.Join(shown, "\n"))), "\n", "\n  "))
+	case message != "":
+		say(markdown(wording.OneLine(message, 300)))
 	}
 	if j.LastPass != "" && j.Call == event.NewFailure {
 		say("passed last at " + code(event.ShortRevision(j.LastPass)))

@@ -207,6 +207,8 @@ func TestTheCommentOfBuilds(t *testing.T) {
 		event.Judgement{Call: event.NewFinding, Finding: &event.Finding{Tool: "staticcheck", Rule: "SA4006", File: "cart/total.go", Line: 9, Message: "this value of `sum` is never used"}},
 		event.Judgement{Call: event.Slower, Measure: "acme/cart BenchmarkTotal", Unit: "ns/op", Shift: &event.Shift{Before: 120, After: 180, Ratio: 1.5}},
 		event.Judgement{Call: event.KnownFlaky, Rate: 0.08, Test: &event.TestResult{Suite: "acme/cart", Case: "TestClock", Status: "fail", File: "clock_test.go", Line: 30, Message: "too late"}},
+		event.Judgement{Call: event.NewFailure, LastPass: pushed, Test: &event.TestResult{Suite: "ci", Case: "[compile]", Status: "fail", File: "Cart.java", Line: 88,
+			Message: "lines 41–42 of the log (an exception, runs through own code):\n  41: java.lang.IllegalStateException: closed\n  42:   at com.acme.Cart.total(Cart.java:88)"}},
 		event.Judgement{Call: event.Fixed, Test: &event.TestResult{Suite: "acme/cart", Case: "TestTax", Status: "pass"}},
 	)
 	f.Production = []event.ProductionEffect{{Deployment: "d1", Service: "checkout", Environment: "production", State: event.Regressed, Summary: "errors 0.21% → 4.8%", At: start}}
@@ -225,6 +227,21 @@ func asWritten(t *testing.T, file, comment string) {
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, string(want), comment)
+}
+
+// A log may hold anything, and what follows it stays readable.
+func TestAHostileLogStaysInItsFence(t *testing.T) {
+	lines := judgementLines(event.Judgement{Call: event.NewFailure, LastPass: pushed, Test: &event.TestResult{Suite: "ci", Case: "[compile]", Status: "fail",
+		Message: "line 1 of the log:\n  1: ````\n/close\n@everyone\x1b[2J\n" + strings.Repeat("x\n", 100)}})
+	block := strings.Split(lines[1], "\n")
+	require.Equal(t, "`````text", block[0])
+	require.Equal(t, "  `````", block[len(block)-1])
+	require.LessOrEqual(t, len(block), maxJobLines+3)
+	for _, line := range block[1:] {
+		require.True(t, strings.HasPrefix(line, "  "), "within its item of the list: %q", line)
+		require.NotContains(t, line, "\x1b")
+	}
+	require.Contains(t, lines[2], "passed last at")
 }
 
 // A test may be called anything.

@@ -49,7 +49,7 @@ func outcome(job Job, status string) event.TestResult {
 	return event.TestResult{Suite: job.Pipeline, Case: "[" + cmp.Or(job.Name, "run") + "]", Status: status}
 }
 
-// Limits of what is told of a cause. JudgementDetails shows eight lines.
+// Limits of what is told of a cause.
 const (
 	causeBlocks = 3
 	causeLines  = 5 // of a block
@@ -67,12 +67,19 @@ func Cause(job Job, r cilog.Result) event.TestResult {
 		}
 		fmt.Fprintf(&message, "%s of the log (%s):\n", where, strings.Join(b.Reasons, ", "))
 		text := redact.Text(b.Text()) // whole: a key has many lines
-		for i, line := range strings.Split(text, "\n") {
+		shown := strings.Split(text, "\n")
+		numbered := b.Omitted == 0 && len(shown) == len(b.Lines) // else a secret of many lines is gone
+		for i, line := range shown {
 			if i == causeLines {
 				fmt.Fprintf(&message, "  … and %d more\n", len(b.Lines)+b.Omitted-causeLines)
 				break
 			}
-			message.WriteString("  " + printable(line) + "\n")
+			if numbered {
+				fmt.Fprintf(&message, "  %d:", b.Lines[i].Number)
+			} else {
+				message.WriteString(" ")
+			}
+			message.WriteString(" " + printable(line) + "\n")
 		}
 		if b.Frame != nil && t.Stacktrace == "" {
 			t.File, t.Line, t.Stacktrace = b.Frame.File, b.Frame.Line, text

@@ -40,7 +40,7 @@ func TestTheLogOfAJob(t *testing.T) {
 	assert.Equal(t, passed.Suite+passed.Case, failed.Suite+failed.Case, "so that the one ends the other")
 	assert.Equal(t, "fail", failed.Status)
 	assert.Equal(t, "acme/shop", failed.Repository)
-	assert.Equal(t, "lines 3–4 of the log (an error that no log that passed had, an exception, names a line of a file, runs through own code):\n  java.lang.IllegalStateException: closed\n   at com.acme.Cart.total(Cart.java:88)", failed.Message)
+	assert.Equal(t, "lines 3–4 of the log (an error that no log that passed had, an exception, names a line of a file, runs through own code):\n  3: java.lang.IllegalStateException: closed\n  4:  at com.acme.Cart.total(Cart.java:88)", failed.Message)
 	assert.Equal(t, "com/acme/Cart.java", failed.File)
 	assert.Equal(t, 88, failed.Line)
 }

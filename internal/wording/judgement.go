@@ -12,6 +12,8 @@ import (
 // Judged is what a judgement is about.
 func Judged(j event.Judgement) string {
 	switch {
+	case j.Test != nil && j.Test.Suite == j.Test.Case: // as Jest has them
+		return j.Test.Case
 	case j.Test != nil:
 		return strings.TrimSpace(j.Test.Suite + " " + j.Test.Case)
 	case j.Finding != nil:
@@ -24,7 +26,11 @@ func Judged(j event.Judgement) string {
 func JudgementDetails(j event.Judgement) []string {
 	var lines []string
 	if f := j.Finding; f != nil {
-		return []string{fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Message)}
+		place := f.File
+		if f.Line > 0 {
+			place = fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+		return []string{join(": ", place, f.Message)}
 	}
 	if s := j.Shift; s != nil {
 		lines = append(lines, fmt.Sprintf("%.4g → %.4g %s (×%.2f), over the last %d runs; last good %s, first bad %s", s.Before, s.After, j.Unit, s.Ratio, s.Runs, orUnknown(s.LastGood), orUnknown(s.FirstBad)))
@@ -40,7 +46,7 @@ func JudgementDetails(j event.Judgement) []string {
 			lines = append(lines, fmt.Sprintf("at %s:%d", t.File, t.Line))
 		}
 		for i, line := range strings.Split(strings.TrimSpace(t.Message), "\n") {
-			if i == 8 {
+			if i == 8 && !t.IsJob() { // of a job they are the few that were chosen
 				break
 			}
 			if line != "" {
