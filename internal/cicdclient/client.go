@@ -179,8 +179,13 @@ func (c *Client) post(ctx context.Context, to *url.URL, contentType string, body
 		reason = "no reason given"
 	}
 	err = &refusal{response.StatusCode, answer, fmt.Sprintf("%s: %s (%d)", c.Endpoint(), strings.ToValidUTF8(printable(reason), ""), response.StatusCode)}
-	if response.StatusCode == http.StatusUnauthorized && c.token == "" {
+	switch {
+	case response.StatusCode == http.StatusUnauthorized && c.token == "":
 		err = fmt.Errorf("%w; set %s", err, EnvToken)
+	case response.StatusCode == http.StatusUnauthorized:
+		err = fmt.Errorf("%w; %s is not its token", err, EnvToken)
+	case response.StatusCode == http.StatusNotFound, response.StatusCode == http.StatusMethodNotAllowed:
+		err = &refusal{response.StatusCode, answer, fmt.Sprintf("%s has nothing at %s (%d): is it a cicd receiver, and is the port right?", c.Endpoint(), "/"+strings.TrimPrefix(strings.TrimPrefix(to.Path, c.base.Path), "/"), response.StatusCode)}
 	}
 	switch response.StatusCode {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:

@@ -94,6 +94,7 @@ func TestErrorsNameTheFix(t *testing.T) {
 	}{
 		"refused":         {status(400, `unknown key "x"`), `unknown key "x" (400)`, 1},
 		"unauthenticated": {status(401, "not authenticated"), "set DEPLOYLOOP_CICD_TOKEN", 1},
+		"another port":    {status(405, "{\n}"), "has nothing at /v1/deployments (405): is it a cicd receiver, and is the port right?", 1},
 		"always busy":     {status(503, "busy"), "gave up after 5 attempts", 5},
 		"another server":  {status(200, "<html>"), "is the port right?", 1},
 		"escapes":         {status(500, "a\x1b[31mb"), "a[31mb (500)", 1},
