@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/collector/confmap"
-
-	"github.com/deployloop/deployloop/internal/terminal"
 )
 
 // scheme names the built-in configuration as a configuration location:
@@ -34,14 +31,12 @@ var defaultAlertmanagerConfig []byte
 // useDefaultConfig makes the Collector's commands fall back to the built-in
 // configuration when no --config is given, keeping --set on top of it.
 func useDefaultConfig(root *cobra.Command) {
+	where := noteLocations(root)
 	root.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		ownConfig := cmd.Flags().Changed("config")
 		if err := addDefaultConfig(cmd, nil); err != nil {
 			return err
 		}
-		if !ownConfig {
-			go announce(cmd.Context(), cmd.ErrOrStderr())
-		}
+		go announce(cmd.Context(), cmd.ErrOrStderr(), where)
 		return nil
 	}
 	for _, c := range root.Commands() {
@@ -135,48 +130,6 @@ const (
 
 	defaultSelfMetrics = "127.0.0.1:8887"
 )
-
-// announce says where everything is, once the page answers.
-func announce(ctx context.Context, w io.Writer) {
-	if !waitForListener(ctx, defaultConsole, 15*time.Second) {
-		return
-	}
-	alertmanager := "not set: export " + envAlertmanager + "=http://127.0.0.1:9093"
-	if url := os.Getenv(envAlertmanager); url != "" {
-		alertmanager = url
-	}
-	p := terminal.NewPainter(w)
-	fmt.Fprintf(w, `
-  %s %s
-
-  page          %s
-  OTLP          grpc %s   http http://%s
-  deployments   http://%s/v1/deployments   webhooks /webhooks/github
-  metrics       http://%s/metrics   the Collector's own http://%s/metrics
-  state         %s
-
-  %s
-  [ ] telemetry     OTEL_EXPORTER_OTLP_ENDPOINT=http://%s on your services
-  [ ] deployments   deployloop mark --service NAME --revision SHA, or a new service.version seen
-  %s Alertmanager  %s
-  [x] mode          advise
-
-  %s
-
-`,
-		p.Bold("deployloop"), buildVersion(),
-		p.Link("http://"+defaultConsole), defaultOTLPGRPC, defaultOTLPHTTP, defaultCICD, defaultMetrics, defaultSelfMetrics, os.Getenv(envStateDir),
-		p.Dim("to close the loop"),
-		defaultOTLPHTTP, checkbox(os.Getenv(envAlertmanager) != ""), alertmanager,
-		p.Dim("deployloop doctor tests every link; deployloop init writes a configuration of your own"))
-}
-
-func checkbox(done bool) string {
-	if done {
-		return "[x]"
-	}
-	return "[ ]"
-}
 
 // waitForListener reports whether something listens on address before the
 // timeout or the end of ctx.
