@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/url"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/deployloop/deployloop/internal/cilog"
+	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/judge"
 	"github.com/deployloop/deployloop/internal/redact"
 	"github.com/deployloop/deployloop/internal/report"
@@ -44,12 +47,13 @@ func newReportCommand() *cobra.Command {
 		Short: "Say what a run's reports mean: new, known flaky, already failing, fixed, slower, vanished",
 		Long: `Read the reports of a build or test run and say what they mean against the runs
 before it. The kind of each file is detected: JUnit XML, go test output (text or
--json), SARIF, coverage (Go, Cobertura, LCOV), benchmarks. - is standard input.
+-json), SARIF, coverage (Go, Cobertura, LCOV), benchmarks. - is standard input. A
+pattern in quotes is read too: * and ?, and ** for any depth of folders.
 
 It works offline against a baseline file, so that it serves before a push: CI
 runs it with --update on the main branch and keeps the file; developers run it
 without. Without a baseline every failure is new. Findings are not: a tool's first
-run is its baseline, so they are counted and told as such.
+run is its baseline, so they are listed and told as such.
 
 With --kind log a file is the log of a job that failed, and the lines in it that
 say why are told. The log of one that passed, taken in by --update with --result
@@ -63,25 +67,37 @@ A receiver with auth (deployloop init sets it up where others reach it) wants th
 token of DEPLOYLOOP_CICD_TOKEN; there is no flag, since others see arguments.
 
 It exits 0 when nothing got worse, 1 with a new failure or a new finding, and 2
-when a report could not be read.`,
+when a report could not be read, the baseline could not be kept, or it
+was called wrongly.`,
 		Example: `  go test -json ./... | deployloop report --baseline .deployloop/baseline.json -
   deployloop report --baseline baseline.json --update --revision "$GITHUB_SHA" build/test-results/*.xml
   deployloop report --kind log --job compile --baseline passed.log failed.log`,
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeastOne("name the reports: deployloop report FILE..., where - is standard input"),
 		RunE: f.run,
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{exitUnreadable, err} })
 	flags.StringVar(&f.baseline, "baseline", "", "`file` with what is known of the runs before")
 	flags.BoolVar(&f.update, "update", false, "take this run into the baseline file")
 	f.what.flags(c)
-	f.to.flags(c)
+	f.to.flags(c, 5*time.Minute, "give up sending after this `time`")
 	flags.StringVar(&f.kind, "kind", "", "`kind` of all files (default: detected, file by file; log is never)")
 	flags.StringVar(&f.job, "job", "", "`name` of the job whose log it is (--kind log)")
 	flags.StringVar(&f.pipeline, "pipeline", "", "`name` of its pipeline (--kind log)")
 	flags.StringVar(&f.result, "result", "failure", "how the job ended, failure or success (--kind log)")
 	f.outputFlags(c)
 	return c
+}
+
+// atLeastOne refuses a command without arguments, and says what is missing.
+func atLeastOne(missing string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, arguments []string) error {
+		if len(arguments) == 0 {
+			return errors.New(missing)
+		}
+		return nil
+	}
 }
 
 // outputFlags say how judgements are told.
@@ -101,7 +117,9 @@ type reportOutput struct {
 	Unread  map[string]string         `json:"unread,omitempty"` // files and why
 	Sent    *report.Taken             `json:"sent,omitempty"`   // the receiver's answer
 	NotSent string                    `json:"not_sent,omitempty"`
-	LeftOut *leftOut                  `json:"left_out,omitempty"`
+	// SendAgain is the command that sends what was not sent.
+	SendAgain string   `json:"send_again,omitempty"`
+	LeftOut   *leftOut `json:"left_out,omitempty"`
 }
 
 // leftOut counts results beyond a limit.
@@ -123,9 +141,10 @@ func (o *reportOutput) leaveOut(judged, sent int) {
 
 func (f *reportFlags) run(c *cobra.Command, files []string) error {
 	if err := f.check(); err != nil {
-		return err
+		return exitError{exitUnreadable, err}
 	}
 	c.SilenceUsage = true
+	files = expanded(files)
 	kind := report.Kind(f.kind)
 	baseline, err := f.readBaseline()
 	if err != nil {
@@ -158,6 +177,9 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 			run.Ended(sum)
 			return err
 		})
+		if errors.Is(err, fs.ErrNotExist) && isPattern(name) {
+			err = errors.New("no file matches")
+		}
 		if err != nil { // it costs only itself
 			out.Unread[name] = err.Error()
 			delete(out.Reports, name)
@@ -172,10 +194,9 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 	if source.Job.Passed && len(out.Reports) > 0 {
 		baseline.LearnLog(f.job, source.Job.Known)
 	}
+	var unkept error
 	if f.update && len(out.Reports) > 0 {
-		if err := baseline.Write(f.baseline); err != nil {
-			return exitError{exitUnreadable, fmt.Errorf("--update: %w", err)}
-		}
+		unkept = baseline.Write(f.baseline)
 	}
 	if f.to.wanted() && len(out.Reports) > 0 {
 		readable := slices.Sorted(maps.Keys(out.Reports))
@@ -193,6 +214,8 @@ func (f *reportFlags) run(c *cobra.Command, files []string) error {
 		return err
 	}
 	switch {
+	case unkept != nil:
+		return exitError{exitUnreadable, fmt.Errorf("--update: %w", unkept)}
 	case out.Worse:
 		return exitError{code: exitWorse}
 	case len(out.Unread) > 0:
@@ -215,6 +238,8 @@ func (f *reportFlags) check() error {
 		return fmt.Errorf("--result %s: use failure or success", f.result)
 	case f.kind != string(report.Log) && f.job+f.pipeline != "":
 		return errors.New("--job and --pipeline are of --kind log; other reports say it themselves")
+	case f.to.timeout <= 0:
+		return fmt.Errorf("--send-timeout %s: use a time above 0; --offline tells nobody", f.to.timeout)
 	case f.update && f.baseline == "":
 		return errors.New("--update needs --baseline")
 	}
@@ -244,6 +269,16 @@ func (f *reportFlags) readBaseline() (*judge.Baseline, error) {
 	return b, nil
 }
 
+// printUnsent says what was not sent, and how to send it again.
+func (o *reportOutput) printUnsent(stderr io.Writer) {
+	if o.NotSent != "" {
+		fmt.Fprintf(stderr, "not sent: %s\n", plain(o.NotSent))
+	}
+	if o.SendAgain != "" {
+		fmt.Fprintf(stderr, "send it again: %s\n", plain(o.SendAgain))
+	}
+}
+
 func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
 	for _, name := range slices.Sorted(maps.Keys(out.Unread)) {
 		fmt.Fprintf(stderr, "%s: %s\n", plain(name), plain(out.Unread[name]))
@@ -253,28 +288,29 @@ func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
 			fmt.Fprintf(stderr, "%s: %s\n", plain(name), plain(problem))
 		}
 	}
-	switch {
-	case out.NotSent != "" && out.Sent != nil:
-		fmt.Fprintf(stderr, "not all was sent: %s\n", plain(out.NotSent))
-	case out.NotSent != "":
-		fmt.Fprintf(stderr, "the reports were not sent: %s\n", plain(out.NotSent))
-	}
+	out.printUnsent(stderr)
 	if left := out.LeftOut; left != nil {
 		fmt.Fprintf(stderr, "beyond what is kept of one run, %s not judged and %d not sent: split the run\n", howMany(left.Judged, "result"), left.Sent)
 	}
 	if f.codeQuality != "" {
-		if err := writeCodeQuality(f.codeQuality, out.Judgements); err != nil {
+		if err := writeCodeQuality(f.codeQuality, listed(out.Verdict), newPlaces(f.what.root)); err != nil {
 			return fmt.Errorf("--code-quality: %w", err)
 		}
 	}
 	if f.output == "json" {
+		if out.Judgements == nil {
+			out.Judgements = []event.Judgement{}
+		}
 		return json.NewEncoder(stdout).Encode(out)
+	}
+	if len(out.Reports) == 0 && len(out.Unread) > 0 && out.Tests+out.Findings == 0 {
+		return nil // that nothing failed is not known
 	}
 	// GitHub shows an annotation in its log too; any other log has but what is printed.
 	if f.annotations == "github" || f.annotations == "auto" && os.Getenv("GITHUB_ACTIONS") == "true" {
-		annotateGitHub(stdout, out.Judgements)
+		annotateGitHub(stdout, listed(out.Verdict), newPlaces(f.what.root))
 	} else {
-		printJudgements(stdout, terminal.NewPainter(stdout), out.Judgements, f.top)
+		printJudgements(stdout, terminal.NewPainter(stdout), listed(out.Verdict), f.top)
 	}
 	_, err := fmt.Fprintln(stdout, oneLine(out.Verdict))
 	return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -75,6 +76,18 @@ func printJudgements(w io.Writer, paint terminal.Painter, list []event.Judgement
 	}
 }
 
+// aFinding is one of a tool's first run: nobody knows whether it is new.
+const aFinding event.Call = "finding"
+
+// listed is all that is printed one by one.
+func listed(v judge.Verdict) []event.Judgement {
+	list := slices.Clone(v.Judgements)
+	for _, f := range v.First {
+		list = append(list, event.Judgement{Call: aFinding, Finding: &f})
+	}
+	return list
+}
+
 // Escapes of GitHub's workflow commands: a message, and a property, where the
 // separators count too.
 var (
@@ -83,34 +96,24 @@ var (
 )
 
 // annotateGitHub prints workflow commands that show at the lines of the change.
-func annotateGitHub(w io.Writer, list []event.Judgement) {
+func annotateGitHub(w io.Writer, list []event.Judgement, in places) {
 	told := map[string]int{}
 	for _, j := range list {
-		level := map[event.Call]string{event.NewFailure: "error", event.NewFinding: "error", event.KnownFlaky: "warning", event.AlreadyFailing: "warning", event.Slower: "warning", event.Worsened: "warning"}[j.Call]
+		level := map[event.Call]string{event.NewFailure: "error", event.NewFinding: "error", event.KnownFlaky: "warning", event.AlreadyFailing: "warning", event.Slower: "warning", event.Worsened: "warning", aFinding: "notice"}[j.Call]
 		if level == "" || told[level] == maxAnnotations {
 			continue
 		}
 		told[level]++
 		properties := "title=" + githubProperty.Replace(strings.ReplaceAll(string(j.Call), "_", " ")+": "+wording.Judged(j))
-		if file, line := placeOf(j); file != "" {
+		if file, line := in.of(j); file != "" {
 			properties = fmt.Sprintf("file=%s,line=%d,%s", githubProperty.Replace(file), max(line, 1), properties)
 		}
 		fmt.Fprintf(w, "::%s %s::%s\n", level, properties, githubText.Replace(strings.Join(wording.JudgementDetails(j), "\n")))
 	}
 }
 
-func placeOf(j event.Judgement) (string, int) {
-	switch {
-	case j.Test != nil:
-		return j.Test.File, j.Test.Line
-	case j.Finding != nil:
-		return j.Finding.File, j.Finding.Line
-	}
-	return "", 0
-}
-
 // writeCodeQuality writes GitLab's Code Quality report (Code Climate's format).
-func writeCodeQuality(path string, list []event.Judgement) error {
+func writeCodeQuality(path string, list []event.Judgement, in places) error {
 	type lines struct {
 		Begin int `json:"begin"`
 	}
@@ -125,14 +128,19 @@ func writeCodeQuality(path string, list []event.Judgement) error {
 		Severity    string   `json:"severity"`
 		Location    location `json:"location"`
 	}
-	issues := []issue{}
+	issues, nth := []issue{}, map[string]int{}
 	for _, j := range list {
-		severity := map[event.Call]string{event.NewFailure: "critical", event.NewFinding: "major", event.KnownFlaky: "minor", event.AlreadyFailing: "minor"}[j.Call]
-		file, line := placeOf(j)
+		severity := map[event.Call]string{event.NewFailure: "critical", event.NewFinding: "major", event.KnownFlaky: "minor", event.AlreadyFailing: "minor", aFinding: "minor"}[j.Call]
+		file, line := in.of(j)
 		if severity == "" || file == "" {
 			continue
 		}
-		sum := sha256.Sum256([]byte(string(j.Call) + "\x00" + wording.Judged(j) + "\x00" + file))
+		id := string(j.Call) + "\x00" + wording.Judged(j) + "\x00" + file
+		if j.Finding != nil {
+			id += "\x00" + j.Finding.Fingerprint
+		}
+		nth[id]++ // a copied line: GitLab shows one of those that share a fingerprint
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", id, nth[id]))
 		issues = append(issues, issue{
 			Description: wording.Judged(j) + ": " + strings.Join(wording.JudgementDetails(j), "; "), CheckName: string(j.Call),
 			Fingerprint: hex.EncodeToString(sum[:16]), Severity: severity, Location: location{strings.TrimPrefix(file, "./"), lines{max(line, 1)}},

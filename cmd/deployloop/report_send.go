@@ -27,11 +27,11 @@ type sender struct {
 	moved    func() // nil, or told of each piece that is taken
 }
 
-func (s *sender) flags(c *cobra.Command) {
+func (s *sender) flags(c *cobra.Command, timeout time.Duration, meaning string) {
 	flags := c.Flags()
 	flags.StringVar(&s.endpoint, "endpoint", "", "`URL` of a deployloop to tell (default: "+cicdclient.EnvEndpoint+", else none)")
 	flags.BoolVar(&s.offline, "offline", false, "tell nobody, whatever the environment says")
-	flags.DurationVar(&s.timeout, "send-timeout", 5*time.Minute, "give up sending after this `time`")
+	flags.DurationVar(&s.timeout, "send-timeout", timeout, meaning)
 }
 
 // wanted tells whether to send: an endpoint is named, by flag or variable.

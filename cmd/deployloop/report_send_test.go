@@ -76,7 +76,7 @@ func TestReportThatCannotBeSent(t *testing.T) {
 	endpoint, _, _ = receiverStandIn(t, http.StatusInternalServerError, "no")
 	out, code = runReport(t, "", "--endpoint", endpoint, "--revision", "a", file)
 	require.Zero(t, code)
-	require.Contains(t, out, "the reports were not sent: "+endpoint+": no (500)")
+	require.Contains(t, out, "not sent: "+endpoint+": no (500)")
 }
 
 // In a pull request's workflow the commit is the branch's head, not the merge that

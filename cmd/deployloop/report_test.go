@@ -98,6 +98,45 @@ func TestReportNamesWhatItCouldNotRead(t *testing.T) {
 	require.Equal(t, exitUnreadable, code)
 	require.Contains(t, out, "no report of a known kind")
 	require.Contains(t, out, "1 test: 1 passed")
+
+	out, code = runReport(t, "", nothing)
+	require.Equal(t, exitUnreadable, code)
+	require.NotContains(t, out, "0 failed", "that nothing failed is not known")
+}
+
+// A script tells a call that was wrong from a new failure.
+func TestReportThatIsCalledWrongly(t *testing.T) {
+	for _, arguments := range [][]string{{"--no-such-flag", "-"}, {"--kind", "nope", "-"}, {"--update", "-"}, {"--output", "xml", "-"}} {
+		_, code := runReport(t, goodReport, arguments...)
+		require.Equal(t, exitUnreadable, code, arguments)
+	}
+}
+
+// A baseline that cannot be kept costs nobody the results.
+func TestReportMakesTheFolderOfItsBaseline(t *testing.T) {
+	t.Setenv("CI", "")
+	t.Setenv("GITHUB_ACTIONS", "")
+	baseline := filepath.Join(t.TempDir(), "known", "of", "baseline.json")
+	_, code := runReport(t, goodReport, "--baseline", baseline, "--update", "-")
+	require.Zero(t, code)
+	require.FileExists(t, baseline)
+	out, code := runReport(t, badReport, "--baseline", filepath.Join(baseline, "under-a-file"), "--update", "-")
+	require.Equal(t, exitUnreadable, code, out)
+}
+
+// A pattern in quotes means what a shell would make of it, and more.
+func TestReportReadsPatterns(t *testing.T) {
+	t.Setenv("CI", "")
+	t.Setenv("GITHUB_ACTIONS", "")
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.MkdirAll("a/b", 0o755))
+	require.NoError(t, os.WriteFile("a/b/TEST-x.xml", []byte(goodReport), 0o600))
+	out, code := runReport(t, "", "**/TEST-*.xml")
+	require.Zero(t, code)
+	require.Contains(t, out, "1 test: 1 passed")
+	out, code = runReport(t, "", "**/none-*.xml")
+	require.Equal(t, exitUnreadable, code)
+	require.Contains(t, out, "**/none-*.xml: no file matches")
 }
 
 // sarifOf is a log of vet with a finding of each rule.
@@ -135,13 +174,41 @@ func TestLinterThatFoundNothing(t *testing.T) {
 	require.Contains(t, out, "FIXED FINDING")
 }
 
+// ESLint and Jest tell whole paths, which are others in CI and at home.
+func TestFindingsAreTheSameInAnotherFolder(t *testing.T) {
+	t.Setenv("CI", "")
+	t.Setenv("GITHUB_ACTIONS", "")
+	baseline := filepath.Join(t.TempDir(), "baseline.json")
+	sarif := func(dir string) string { return strings.ReplaceAll(sarifOf("leak"), "a.go", "file://"+dir+"/src/a.go") }
+	there, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	t.Chdir(there)
+	_, code := runReport(t, sarif(there), "--baseline", baseline, "--update", "-")
+	require.Zero(t, code)
+	here, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	t.Chdir(here)
+	out, code := runReport(t, sarif(here), "--baseline", baseline, "-")
+	require.Zero(t, code, out)
+	require.Contains(t, out, "1 finding as before\n")
+
+	const jest = `<testsuite name="Cart"><testcase classname="Cart adds" name="Cart adds"><failure>Error: expect(received).toBe(expected)
+
+Expected: 3
+Received: 4
+    at Object.&lt;anonymous&gt; (DIR/src/cart.test.ts:14:21)</failure></testcase></testsuite>`
+	out, code = runReport(t, strings.ReplaceAll(jest, "DIR", here), "-")
+	require.Equal(t, exitWorse, code)
+	require.Contains(t, out, "NEW FAILURE  Cart adds\n    at src/cart.test.ts:14\n    Error: expect(received).toBe(expected)\n    Expected: 3\n    Received: 4\n")
+}
+
 // Without a run of its tool before, a finding is neither new nor hidden.
 func TestFirstFindingsAreTold(t *testing.T) {
 	t.Setenv("CI", "")
 	t.Setenv("GITHUB_ACTIONS", "")
 	out, code := runReport(t, sarifOf("leak"), "-")
 	require.Zero(t, code)
-	require.Equal(t, "0 tests: 0 passed, 0 failed, 0 skipped · 1 finding, taken as the baseline\n", out)
+	require.Equal(t, "FINDING  vet leak\n    a.go:3: x\n0 tests: 0 passed, 0 failed, 0 skipped · 1 finding, taken as the baseline\n", out)
 
 	baseline := filepath.Join(t.TempDir(), "baseline.json")
 	out, _ = runReport(t, sarifOf("leak", "race"), "--baseline", baseline, "--update", "-")
@@ -149,4 +216,27 @@ func TestFirstFindingsAreTold(t *testing.T) {
 	out, code = runReport(t, sarifOf("leak", "null"), "--baseline", baseline, "-")
 	require.Equal(t, exitWorse, code)
 	require.Contains(t, out, "1 new finding · 1 finding fixed · 1 finding as before\n")
+	require.NotContains(t, out, "leak", "it is as before")
+
+	out, _ = runReport(t, sarifOf("leak", "race", "null"), "--top", "1", "-")
+	require.Contains(t, out, "FINDING  vet leak\n    a.go:3: x\n… and 2 more (--top, or --output json)\n")
+	t.Setenv("GITHUB_ACTIONS", "true")
+	quality := filepath.Join(t.TempDir(), "quality.json")
+	out, code = runReport(t, sarifOf("leak"), "--code-quality", quality, "-")
+	require.Zero(t, code)
+	require.Contains(t, out, "::notice file=a.go,line=3,title=finding%3A vet leak::a.go:3: x\n")
+	text, err := os.ReadFile(quality)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"path":"a.go"`)
+
+	runReport(t, sarifOf("leak", "leak", "race"), "--code-quality", quality, "-")
+	text, err = os.ReadFile(quality)
+	require.NoError(t, err)
+	var issues []struct{ Fingerprint string }
+	require.NoError(t, json.Unmarshal(text, &issues))
+	prints := map[string]bool{}
+	for _, i := range issues {
+		prints[i.Fingerprint] = true
+	}
+	require.Len(t, prints, 3, "GitLab shows one of those that share a fingerprint")
 }

@@ -34,7 +34,7 @@ type runFlags struct {
 	raw       bool
 
 	signals  chan os.Signal // nil: the process's own; a test sends its own
-	patience patience       // zero: defaultPatience
+	patience patience       // zero: of --send-timeout
 }
 
 // newRunCommand is deployloop run: a build or test step under judgement.
@@ -51,7 +51,8 @@ result is judged against the baseline, with the place, the assertion, the stack'
 top, the commit that passed last and the command to run it again.
 
 The command runs as it is, without a shell; its output, signals and exit code are
-kept. The first signal goes on to it and a second one ends it. At a terminal ctrl-C
+kept; with --output json all that it prints goes to standard error. The first signal
+goes on to it and a second one ends it, with all that it started. At a terminal ctrl-C
 reaches the command by itself, and many programs take a second SIGINT for "at once",
 so there run passes on neither SIGINT nor SIGQUIT: send SIGTERM to a run in the
 foreground, or SIGINT to its process group. The command gets TRACEPARENT,
@@ -67,10 +68,10 @@ that a step whose every failure was flaky has passed.
 Where --endpoint or DEPLOYLOOP_CICD_URL names a deployloop (with DEPLOYLOOP_CICD_TOKEN
 where its receiver wants a token), it is told when the
 step begins, of each failure as it happens, and of all results in the end, so that
-an alert need not wait for the end of a run. What was not taken is sent again; the
-end of a step waits a few seconds at most for a deployloop that takes nothing, and
-for the answer of one that took reports as long as --send-timeout says. Whatever
-becomes of that, the exit code stays.
+an alert need not wait for the end of a run. What was not taken is sent again; the end
+of a step waits for a deployloop that hangs as long as --send-timeout says. What is
+not taken by then is kept in a file, and the deployloop report that sends it is told.
+Whatever becomes of that, the exit code stays.
 
 Values of variables named TOKEN, SECRET, PASSWORD, PASSWD, KEY or CREDENTIAL, and
 what looks like a token, a key or a password, are hidden in all that is sent and in
@@ -79,7 +80,7 @@ what is said in the end; the command's own output passes as it is.`,
   deployloop run --retries 2 --baseline .deployloop/baseline.json -- go test ./...
   deployloop run --report 'build/test-results/**/*.xml' -- ./gradlew test
   deployloop run --stage build -- make`,
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeastOne("say what to run: deployloop run -- COMMAND"),
 		RunE: f.execute,
 	}
 	flags := c.Flags()
@@ -94,7 +95,7 @@ what is said in the end; the command's own output passes as it is.`,
 	flags.StringVar(&f.baseline, "baseline", "", "`file` with what is known of the runs before")
 	flags.BoolVar(&f.update, "update", false, "take this run into the baseline file")
 	f.what.flags(c)
-	f.to.flags(c)
+	f.to.flags(c, 5*time.Second, "in the end, wait at most this `time` for a deployloop that takes nothing, and a second more for each MiB of reports")
 	f.outputFlags(c)
 	return c
 }
@@ -117,6 +118,9 @@ type step struct {
 	child      event.PipelineRun
 	began      time.Time
 	killed     bool // the command, by a signal: nothing is run again
+	rerun      bool // tests are being run again
+	events     bool // the command itself prints those of go test -json
+	unnamed    bool // it names no test that passes, as go test without -v or -json
 
 	mu     sync.Mutex // of what follows: stdout, stderr and reports are read at once
 	run    *judge.Run
@@ -126,6 +130,8 @@ type step struct {
 	cut    map[string]bool             // packages of go test not all of whose tests have run
 	again  bool                        // what was run again last exited with 0
 	places []event.Finding             // that a compiler or linter named
+	more   int                         // places beyond maxPlaces
+	tools  []string                    // the command, where its places are all known
 	tail   outputTail                  // of what no parser reads
 }
 
@@ -161,7 +167,14 @@ func (f *runFlags) execute(c *cobra.Command, arguments []string) error {
 		out:     reportOutput{Reports: map[string]report.Summary{}, Unread: map[string]string{}},
 	}
 	s.child = f.pipelineRun(s.began)
-	s.screen = newScreen(c.OutOrStdout(), c.ErrOrStderr())
+	own := c.OutOrStdout()
+	if f.output == "json" {
+		own = c.ErrOrStderr() // standard output is one JSON document
+	}
+	s.screen = newScreen(own, c.ErrOrStderr())
+	if f.retries > 0 && !isGoTest(arguments) {
+		s.screen.note("--retries: only the tests of a go test, called as such, can be run again; " + plain(f.name) + " runs once")
+	}
 	s.interrupts = hearInterrupts(f.signals)
 	defer s.interrupts.close()
 	ctx := context.WithoutCancel(c.Context()) // a signal ends the command, and not what is to be said of it
@@ -171,9 +184,7 @@ func (f *runFlags) execute(c *cobra.Command, arguments []string) error {
 	code, err := s.perform(ctx, arguments, c.InOrStdin())
 	if err != nil {
 		s.tellEnd(exitNotStarted)
-		if s.out.NotSent != "" {
-			s.screen.note("its end was not sent: " + plain(s.out.NotSent))
-		}
+		s.out.printUnsent(c.ErrOrStderr())
 		return exitError{exitNotStarted, err}
 	}
 	return s.conclude(c, code)
@@ -204,13 +215,16 @@ func (s *step) perform(ctx context.Context, arguments []string, in io.Reader) (c
 		failing := s.failing()
 		commands := goTestAgain(arguments, failing, s.cut)
 		if len(commands) == 0 {
+			if isGoTest(arguments) && again == 1 {
+				s.screen.note("--retries: no test failed that could be run again")
+			}
 			break
 		}
 		s.screen.note(fmt.Sprintf("running %s again (%d of %d)", howMany(len(failing), "failing test"), again, s.retries))
 		for _, t := range failing {
 			delete(s.cut, t.Suite) // cut short again, it comes back
 		}
-		s.again = true
+		s.rerun, s.again = true, true
 		for _, command := range commands {
 			exit, err := s.start(command, nil)
 			s.again = s.again && err == nil && !s.stopped() && exit == 0
@@ -240,6 +254,7 @@ func (s *step) conclude(c *cobra.Command, code int) error {
 	} else {
 		s.out.Verdict = s.known.Judge(s.run)
 	}
+	told = told || len(s.out.Judgements) > 0 // what is fixed is all that a clean run has to say
 	hideNames(s.secrets, s.out.Judgements)
 	s.out.Worse = s.out.Verdict.Worse()
 	if s.update {
@@ -256,8 +271,11 @@ func (s *step) conclude(c *cobra.Command, code int) error {
 		if err := s.print(c.OutOrStdout(), c.ErrOrStderr(), s.out); err != nil {
 			s.screen.note(err.Error())
 		}
-	} else if s.out.NotSent != "" {
-		s.screen.note("nothing was sent: " + plain(s.out.NotSent))
+		if s.unnamed && s.output == "text" {
+			s.screen.note("go test names the tests that pass with -json or -v only: others are not counted")
+		}
+	} else {
+		s.out.printUnsent(c.ErrOrStderr())
 	}
 	if code != 0 {
 		return exitError{code: code}
@@ -278,9 +296,9 @@ func (s *step) tellEnd(code int) {
 	case code != 0:
 		s.child.Result = "failure"
 	}
-	var left int
-	s.out.Sent, left, s.out.NotSent = s.sending.end(s.child, s.interrupts)
-	s.out.leaveOut(0, left)
+	d := s.sending.end(s.child, event.Report{Tools: s.tools, Broken: s.run.Partial}, s.interrupts)
+	s.out.Sent, s.out.NotSent, s.out.SendAgain = d.sent, d.why, d.again
+	s.out.leaveOut(0, d.leftOut)
 }
 
 // take is told of each result as it comes.
@@ -312,19 +330,31 @@ func (s *step) place(f event.Finding) {
 	f = *hideIn(s.secrets, report.Item{Finding: &f}).Finding
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.places) < maxPlaces {
-		s.places = append(s.places, f)
+	if len(s.places) >= maxPlaces {
+		s.more++
+		return
 	}
+	s.places = append(s.places, f)
 }
 
 // addPlaces makes findings of them where the command failed and no test did: a
-// command that succeeds may print what it likes. s.mu is held.
+// command that succeeds may print what it likes. Where all of them are known, the
+// command ran as a tool, and what it named before and does not now is mended. s.mu
+// is held.
 func (s *step) addPlaces(code int) {
+	s.run.Partial = s.run.Partial || s.stopped() || len(s.cut) > 0
 	if len(s.failed)+s.jobs > 0 {
 		return
 	}
-	s.run.Ran(s.name)
 	s.known.Expect(s.name) // what a build says without a baseline is new
+	if s.more > 0 && code != 0 {
+		s.run.Left += s.more
+		s.run.Partial = true
+	}
+	if !s.run.Partial && (code == 0 || len(s.places) > 0) {
+		s.tools = []string{s.name}
+		s.run.Ran(s.name)
+	}
 	if code == 0 {
 		return
 	}
@@ -339,7 +369,7 @@ func (s *step) addPlaces(code int) {
 // note keeps what fails, and shows it; s.mu is held.
 func (s *step) note(t event.TestResult, j event.Judgement) {
 	key := judge.Key(t.Suite, t.Case)
-	s.screen.count(t)
+	s.counted(t)
 	if !report.Failed(t.Status) {
 		if t.Status == "pass" {
 			delete(s.failed, key)
@@ -348,6 +378,12 @@ func (s *step) note(t event.TestResult, j event.Judgement) {
 	}
 	s.fails(key, t)
 	s.screen.failure(hideName(s.secrets, j), s.known.Runs > 0)
+}
+
+// counted shows a result in the line of progress; s.mu is held.
+func (s *step) counted(t event.TestResult) {
+	tests, failed := s.run.Tests()
+	s.screen.count(t.Case, tests, failed)
 }
 
 // maxFailed bounds the tests that may be run again; more are not flaky.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -23,9 +22,8 @@ func told(t *testing.T, arguments ...string) []event.Judgement {
 	c.SetErr(&stderr)
 	c.SetArgs(arguments)
 	_ = c.Execute() // what failed says so by its exit code
-	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
 	var out reportOutput
-	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &out), "%s\n%s", stdout.String(), stderr.String())
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &out), "%s\n%s", stdout.String(), stderr.String())
 	return out.Judgements
 }
 

@@ -19,10 +19,14 @@ import (
 // that holds the pipe open must not hold up the step's end for ever.
 const lingers = 10 * time.Second
 
+// lingersStopped is that where a signal came: whoever pressed ctrl-C waits for it.
+const lingersStopped = time.Second
+
 var errInterrupted = errors.New("interrupted before it began")
 
 // start runs the command once and reads what it says. The first signal goes on to
-// it, and it may take its time to clean up; the second ends it.
+// it, and it may take its time to clean up; the second ends it and all that it
+// started.
 func (s *step) start(arguments []string, in io.Reader) (code int, err error) {
 	c := exec.Command(arguments[0], arguments[1:]...) // no CommandContext: it would kill, where a signal lets clean up
 	c.Env = os.Environ()
@@ -52,7 +56,14 @@ func (s *step) start(arguments []string, in io.Reader) (code int, err error) {
 		o.begin()
 	}
 	err = c.Wait()
-	patience := time.NewTimer(lingers)
+	if sig := s.interrupts.first(); sig != nil && !fromKeyboard(sig) {
+		signalDescendants(sig) // else what the command left behind holds up the end
+	}
+	wait := lingers
+	if s.stopped() {
+		wait = lingersStopped
+	}
+	patience := time.NewTimer(wait)
 	defer patience.Stop()
 	for _, o := range reading {
 		select {
@@ -86,6 +97,7 @@ func (s *step) startUnder(c *exec.Cmd, cut func()) (release func(), err error) {
 	if len(i.got) > 0 {
 		return nil, errInterrupted
 	}
+	adoptOrphans()
 	if err := c.Start(); err != nil {
 		return nil, err
 	}
@@ -93,7 +105,7 @@ func (s *step) startUnder(c *exec.Cmd, cut func()) (release func(), err error) {
 		switch {
 		case len(i.got) > 1:
 			cut()
-			_ = c.Process.Kill() // it may have ended by now
+			endDescendants(c.Process)
 		case !fromKeyboard(sig):
 			_ = c.Process.Signal(sig)
 		}
@@ -181,10 +193,15 @@ func (r *childReader) decide() {
 	switch {
 	case bytes.HasPrefix(r.head, []byte("{")) && bytes.Contains(r.head, []byte(`"Action":"`)):
 		r.parse(report.GoTestJSON)
-		if !r.step.raw && r.step.screen.readable {
+		// A second run has events for our sake, whatever the first one printed.
+		if !r.step.rerun {
+			r.step.events = true
+		}
+		if !r.step.events || !r.step.raw && r.step.screen.readable {
 			r.show = &goTestShow{to: r.to, verbose: slices.Contains(r.command, "-v")}
 		}
 	case isGoTest(r.command):
+		r.step.unnamed = !slices.Contains(r.command, "-v")
 		r.parse(report.GoTest)
 	}
 	head := r.head

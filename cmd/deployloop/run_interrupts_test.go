@@ -63,26 +63,57 @@ func TestASignalGoesOnOnce(t *testing.T) {
 	require.Equal(t, "INT\n", string(got))
 }
 
-func TestASecondSignalEndsTheCommand(t *testing.T) {
+// grandchild gives the process that a command noted, and ends it with the test.
+func grandchild(t *testing.T) (pid int) {
+	t.Helper()
+	text, err := os.ReadFile("grandchild")
+	require.NoError(t, err)
+	_, err = fmt.Sscan(string(text), &pid)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	return pid
+}
+
+// gone tells whether a process has ended, though nobody may have asked how.
+func gone(pid int) func() bool {
+	return func() bool {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(text), ") Z ")
+	}
+}
+
+// What a command starts may hold its output open, outlive it and heed no signal.
+func TestASecondSignalEndsTheCommandAndAllThatItStarted(t *testing.T) {
+	for _, signals := range [][2]syscall.Signal{{syscall.SIGTERM, syscall.SIGINT}, {syscall.SIGTERM, syscall.SIGTERM}, {syscall.SIGHUP, syscall.SIGHUP}} {
+		t.Run(fmt.Sprint(signals), func(t *testing.T) {
+			module(t, map[string]string{})
+			c := binary(t, "run", "--retries=2", "--", "sh", "-c", `trap "" INT TERM HUP; (sh -c 'echo $$ > grandchild; while :; do sleep 1; done' &); trap 'echo HUP >> got' HUP; `+noting)
+			var out locked
+			c.Stdout, c.Stderr = &out, &out
+			require.NoError(t, c.Start())
+			eventually(t, exists("ready"))
+			eventually(t, func() bool { text, _ := os.ReadFile("grandchild"); return strings.HasSuffix(string(text), "\n") })
+			pid := grandchild(t)
+			require.NoError(t, c.Process.Signal(signals[0]))
+			eventually(t, exists("got"))
+			require.NoError(t, c.Process.Signal(signals[1]))
+			require.Equal(t, 128+9, exited(t, c))
+			eventually(t, gone(pid))
+		})
+	}
+}
+
+// A signal reaches the command alone; what that leaves behind is told of it then,
+// rather than to hold up the end.
+func TestASignalReachesWhatTheCommandLeavesBehind(t *testing.T) {
 	module(t, map[string]string{})
-	// What it starts holds its output open, and must not hold up the end.
-	c := binary(t, "run", "--retries=2", "--", "sh", "-c", `sleep 3600 & echo $! > grandchild; `+noting)
-	var out locked
-	c.Stdout, c.Stderr = &out, &out
+	c := binary(t, "run", "--", "sh", "-c", `sleep 3600 & echo $! > grandchild; trap 'exit 7' TERM; : > ready; wait`)
 	require.NoError(t, c.Start())
 	eventually(t, exists("ready"))
-	defer func() {
-		var pid int
-		text, err := os.ReadFile("grandchild")
-		require.NoError(t, err)
-		_, err = fmt.Sscan(string(text), &pid)
-		require.NoError(t, err)
-		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-	}()
+	pid := grandchild(t)
 	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
-	eventually(t, exists("got"))
-	require.NoError(t, c.Process.Signal(os.Interrupt))
-	require.Equal(t, 128+9, exited(t, c))
+	require.Equal(t, 7, exited(t, c))
+	eventually(t, gone(pid))
 }
 
 func TestACommandThatASignalEndsSaysWhich(t *testing.T) {

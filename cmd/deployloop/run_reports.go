@@ -37,6 +37,23 @@ func (s *step) reportFiles() (fresh []string, stale int) {
 	return fresh, stale
 }
 
+// expanded are the files that names mean: one that is a pattern, and that no shell
+// has expanded, stands for all that it matches. What matches nothing stays.
+func expanded(names []string) (files []string) {
+	for _, name := range names {
+		found := []string{name}
+		if _, err := os.Stat(name); err != nil && isPattern(name) {
+			if matched := globbed(name); len(matched) > 0 {
+				found = matched
+			}
+		}
+		files = append(files, found...)
+	}
+	return files
+}
+
+func isPattern(name string) bool { return strings.ContainsAny(name, "*?[") }
+
 // globbed is filepath.Glob, where ** is any depth of folders.
 func globbed(glob string) (names []string) {
 	before, after, deep := strings.Cut(filepath.ToSlash(glob), "**/")
@@ -124,8 +141,9 @@ func (s *step) readReports() {
 				i = hideIn(s.secrets, i)
 				s.mu.Lock()
 				defer s.mu.Unlock()
+				s.run.Add(i)
 				if t := i.Test; t != nil {
-					s.screen.count(*t)
+					s.counted(*t)
 					if report.Failed(t.Status) {
 						s.fails(judge.Key(t.Suite, t.Case), *t)
 					}
@@ -133,7 +151,6 @@ func (s *step) readReports() {
 				if i.Cut != "" {
 					s.cut[i.Cut] = true
 				}
-				s.run.Add(i)
 				return nil
 			})
 			s.out.Reports[name] = sum

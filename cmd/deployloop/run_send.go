@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http/httptrace"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,14 +28,19 @@ const (
 	oneBatch = 15 * time.Second
 )
 
-// patience is how long the end of a step waits for a deployloop that takes nothing:
-// for all that is left, and then for the step's end itself, which is always tried.
-// Whoever took a request whole may work on it for longer: on a batch of events as
-// long as batch says, on reports as --send-timeout does. A proxy that keeps bodies
-// back answers a large archive only seconds after it took the last byte.
-type patience struct{ rest, last, batch time.Duration }
+// patience is how long the end of a step waits for a deployloop that does not take
+// what it is told, or does not answer: for all that is left, and then for the step's
+// end itself, which is always tried. Reports are given a second more for each MiB,
+// since a proxy that keeps bodies back answers only once all of it was read behind it.
+type patience struct{ rest, last time.Duration }
 
-var defaultPatience = patience{rest: 3 * time.Second, last: 2 * time.Second, batch: oneBatch}
+// patienceOf shares out what --send-timeout allows.
+func patienceOf(total time.Duration) patience {
+	return patience{rest: total * 3 / 5, last: total * 2 / 5}
+}
+
+// reportPace is the least pace at which reports are taken, behind any proxy.
+const reportPace = 1 << 20 // bytes a second
 
 // runSender tells a deployloop of a step: its begin and its failures at once, the
 // rest in the end. What it was not taken stays, and is sent again. Its one goroutine
@@ -43,10 +50,12 @@ type runSender struct {
 	what     ciContext
 	client   *cicdclient.Client // nil: there is nobody to tell, failure says why
 	ctx      context.Context
-	cancel   context.CancelFunc
+	cancel   context.CancelCauseFunc
 	patience patience
 	secrets  *redact.Values
+	name     string   // of the step
 	files    []string // reports, sent whole in the end
+	globs    []string // that named them
 
 	began time.Time
 	moved atomic.Int64 // since began, when a byte was taken last
@@ -63,12 +72,12 @@ type runSender struct {
 }
 
 func (s *step) newSender(ctx context.Context) *runSender {
-	r := &runSender{to: s.to, what: s.what, secrets: s.secrets, patience: s.patience, began: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	r := &runSender{to: s.to, name: s.name, globs: s.globs, what: s.what, secrets: s.secrets, patience: s.patience, began: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{})}
 	if r.patience == (patience{}) {
-		r.patience = defaultPatience
+		r.patience = patienceOf(s.to.timeout)
 	}
 	r.to.moved = func() { r.moved.Store(int64(time.Since(r.began))) }
-	r.ctx, r.cancel = context.WithCancel(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	r.ctx, r.cancel = context.WithCancelCause(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:              func(string) { r.enter(sendsRequest) },
 		WroteRequest:         func(w httptrace.WroteRequestInfo) { r.wrote(w.Err) },
 		GotFirstResponseByte: func() { r.enter(hasAnswer) },
@@ -212,78 +221,133 @@ func (r *runSender) add(taken report.Taken, err error) {
 	r.sent.Broken += taken.Broken
 }
 
-// end sends all that is left, the step's end last, and says what was taken, what
-// was not and why. A deployloop that takes nothing holds it up for as long as
-// patience says; so does one that takes its time once there was a signal.
-func (r *runSender) end(run event.PipelineRun, stops *interrupts) (sent *report.Taken, leftOut int, why string) {
-	defer r.cancel()
+// delivery is how telling of a step went.
+type delivery struct {
+	sent    *report.Taken
+	leftOut int    // results that found no room
+	why     string // not all was sent
+	again   string // the command that sends it again
+}
+
+// end sends all that is left, the step's end last. A deployloop that takes nothing
+// holds it up for as long as patience says; so does one that takes its time once
+// there was a signal.
+func (r *runSender) end(run event.PipelineRun, sum event.Report, stops *interrupts) delivery {
+	defer r.cancel(nil)
 	close(r.done)
 	if r.client == nil {
-		return nil, 0, r.failure.Error()
+		return delivery{why: r.failure.Error()}
 	}
-	release := stops.during(func(os.Signal) { r.cancel() })
-	stop := r.watch(stops.count() > 0)
+	release := stops.during(func(os.Signal) { r.cancel(errStopped) })
+	r.to.timeout = r.patience.rest + r.reportTime()
+	if stops.count() > 0 {
+		r.to.timeout = r.patience.rest
+	}
+	stop := r.watch(r.to.timeout)
 	if stops.count() > 1 {
-		r.cancel()
+		r.cancel(errStopped)
 	}
 	r.sending.Wait()
-	rest, enough := context.WithTimeout(r.ctx, r.to.timeout)
-	defer enough()
-	all := r.flush(rest, &r.urgent, r.patience.batch) && r.flush(rest, &r.rest, r.patience.batch)
+	all := r.flush(r.ctx, &r.urgent, r.to.timeout) && r.flush(r.ctx, &r.rest, r.to.timeout)
 	if len(r.files) > 0 && all {
-		r.add(r.to.files(rest, r.what.query(), r.files, os.Open))
+		r.add(r.to.files(r.ctx, r.what.query(), r.files, os.Open))
+		all = r.failure == nil
 	}
 	stop()
 	release()
 	failure := r.failure
+	if cause := context.Cause(r.ctx); failure != nil && cause != nil {
+		failure = cause
+	}
 
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), r.patience.last)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.ctx), r.patience.last, r.silent(r.patience.last))
 	defer cancel()
-	defer stops.during(func(os.Signal) { cancel() })()
-	left, waiting := r.urgent.left+r.rest.left, len(r.urgent.lines)+len(r.rest.lines)
+	ctx, cut := context.WithCancelCause(ctx)
+	defer cut(nil)
+	defer stops.during(func(os.Signal) { cut(errStopped) })()
+	d := delivery{leftOut: r.urgent.left + r.rest.left}
+	waiting := len(r.urgent.lines) + len(r.rest.lines)
+	sum.Kind, sum.Name, sum.Tests, sum.Findings = string(report.Events), run.Task, r.sent.Tests, r.sent.Findings
+	if sum.Broken = sum.Broken || failure != nil || d.leftOut > 0; sum.Broken {
+		sum.Tools = nil // of which nothing is known to be gone
+	}
 	var last unsent
-	for _, e := range []report.Event{
-		{Report: &event.Report{Kind: string(report.Events), Name: run.Task, Tests: r.sent.Tests, Findings: r.sent.Findings, Broken: failure != nil || left > 0}},
-		{Run: &run},
-	} {
+	for _, e := range []report.Event{{Report: &sum}, {Run: &run}} {
 		line, err := json.Marshal(e)
 		if err != nil {
-			return nil, left, err.Error() // no event of ours
+			d.why = err.Error() // no event of ours
+			return d
 		}
 		last.put(line)
 	}
-	_, body := last.batch()
+	n, body := last.batch()
 	taken, err := r.send(ctx, body)
+	switch {
+	case err == nil:
+		last.drop(n)
+	case context.Cause(ctx) != nil:
+		err = context.Cause(ctx)
+	}
 	r.add(taken, err)
 	if failure == nil {
 		failure = err
 	}
 	if r.sent.Reports > 0 {
-		sent = &r.sent
+		d.sent = &r.sent
 	}
-	switch {
-	case failure == nil:
-		return sent, left, ""
-	case waiting > 0:
-		return sent, left, fmt.Sprintf("%s: %s", howMany(waiting, "result"), failure)
+	if failure == nil {
+		return d
 	}
-	return sent, left, failure.Error()
+	parts := []string{}
+	if waiting > 0 {
+		parts = append(parts, howMany(waiting, "result"))
+	}
+	if len(r.files) > 0 && !all {
+		parts = append(parts, howMany(len(r.files), "report"))
+	}
+	if err != nil {
+		parts = append(parts, "the step's end")
+	}
+	d.why = strings.Join(parts, ", ") + ": " + failure.Error()
+	d.again = r.sendAgain(append(append(r.urgent.lines, r.rest.lines...), last.lines...), !all)
+	return d
 }
 
-// watch gives up on what is left when nothing of it was taken for so long; hard:
-// even if something was.
-func (r *runSender) watch(hard bool) (stop func()) {
+var errStopped = errors.New("cut short by a signal")
+
+func (r *runSender) silent(after time.Duration) error {
+	return fmt.Errorf("%s does not answer: gave up after %s (--send-timeout)", r.client.Endpoint(), after.Round(10*time.Millisecond))
+}
+
+// reportTime is how long reports of this size may be worked on.
+func (r *runSender) reportTime() time.Duration {
+	size := int64(0)
+	for _, name := range r.files {
+		if info, err := os.Stat(name); err == nil {
+			size += info.Size()
+		}
+	}
+	return time.Duration(size) * time.Second / reportPace
+}
+
+// watch gives up on what is left when nothing of it was taken for as long as patience
+// says, and when it takes more than most.
+func (r *runSender) watch(most time.Duration) (stop func()) {
 	r.to.moved()
-	done := make(chan struct{})
+	done, began := make(chan struct{}), time.Now()
 	go func() {
-		for idle := time.Duration(0); ; {
+		for idle, all := time.Duration(0), time.Duration(0); ; {
 			select {
 			case <-done:
 				return
-			case <-time.After(r.patience.rest - idle):
+			case <-time.After(min(r.patience.rest-idle, most-all)):
 			}
-			if idle = r.idle(); hard || idle >= r.patience.rest {
-				r.cancel()
+			switch idle, all = r.idle(), time.Since(began); {
+			case idle >= r.patience.rest:
+				r.cancel(r.silent(r.patience.rest))
+				return
+			case all >= most:
+				r.cancel(r.silent(most))
 				return
 			}
 		}

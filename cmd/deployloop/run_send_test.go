@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,7 +23,8 @@ type intake struct {
 	mu     sync.Mutex
 	asked  int
 	events []report.Event
-	whole  bool // it was told that this is all
+	files  []string // of other reports
+	whole  bool     // it was told that this is all
 	refuse func(n int, body string) bool
 }
 
@@ -35,13 +37,22 @@ func (i *intake) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	_, err := report.Parse(strings.NewReader(string(body)), report.Kind(req.URL.Query().Get("kind")), report.Source{}, func(item report.Item) error {
+	var items []report.Event
+	err := report.ParseAll(strings.NewReader(string(body)), report.Kind(req.URL.Query().Get("kind")), report.Source{}, func(item report.Item) error {
 		if item.Report != nil {
 			i.whole = !item.Report.Broken
 			return nil
 		}
-		i.events = append(i.events, report.Event{Test: item.Test, Run: item.Run})
+		items = append(items, report.Event{Test: item.Test, Run: item.Run})
 		return nil
+	}, func(name string, sum report.Summary, err error) error {
+		if sum.Kind == report.Events {
+			i.events = append(i.events, items...)
+		} else {
+			i.files = append(i.files, name)
+		}
+		items = nil
+		return err
 	})
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -117,13 +128,37 @@ func TestRunDoesNotWaitForAnEndpointThatHangs(t *testing.T) {
 		<-req.Context().Done()
 	}))
 	defer server.Close()
-	f := &runFlags{patience: patience{rest: 50 * time.Millisecond, last: 50 * time.Millisecond, batch: 50 * time.Millisecond}}
+	f := &runFlags{patience: patience{rest: 50 * time.Millisecond, last: 50 * time.Millisecond}}
 	_, notes, code := f.runHere(t, "--endpoint", server.URL, "--revision", "9f2c1ab", "--report", "*.xml", "--", "sh", "-c", oneFailsOnePasses+"touch TEST-cart.xml; exit 5")
 	require.Equal(t, 5, code)
-	require.Contains(t, notes, "the reports were not sent: 3 results: ")
+	require.Contains(t, notes, "not sent: 3 results, 1 report, the step's end: "+server.URL+" does not answer: gave up after 50ms (--send-timeout)")
 	mu.Lock()
 	defer mu.Unlock()
 	require.Contains(t, bodies[len(bodies)-1], `"finished"`)
+}
+
+// What was not taken is in a file, and the command that is told sends it.
+func TestWhatWasNotTakenCanBeSentAgain(t *testing.T) {
+	module(t, map[string]string{"it's/TEST-cart.xml": badReport})
+	down := &intake{refuse: func(int, string) bool { return true }}
+	receiver := &intake{}
+	t.Setenv("DEPLOYLOOP_CICD_URL", down.start(t))
+	_, notes, code := runStep(t, "--revision", "9f2c1ab", "--run-id", "77", "--report", "it's/*.xml", "--", "sh", "-c", oneFailsOnePasses+`touch "it's/TEST-cart.xml"; exit 5`)
+	require.Equal(t, 5, code)
+	_, command, told := strings.Cut(notes, "\nsend it again: deployloop ")
+	require.True(t, told, notes)
+	command, _, _ = strings.Cut(command, "\n")
+	t.Setenv("DEPLOYLOOP_CICD_URL", receiver.start(t))
+	again := exec.Command("sh", "-c", "exec '"+os.Args[0]+"' "+command)
+	again.Env = append(os.Environ(), asDeployloop+"=1")
+	out, err := again.CombinedOutput()
+	require.NotContains(t, string(out), "not sent", err)
+	require.Equal(t, []string{"executing", "TestA fail", "TestB pass", "finishedfailure"}, receiver.said())
+	require.Equal(t, []string{"it's/TEST-cart.xml"}, receiver.files)
+
+	clean := new(sender)
+	clean.endpoint = "http://me:secret@127.0.0.1:1"
+	require.NotContains(t, (&runSender{to: *clean, name: "x"}).sendAgain([][]byte{[]byte("{}")}, false), "secret")
 }
 
 // A proxy that keeps bodies back, and a receiver with much to read, answer long
@@ -131,12 +166,14 @@ func TestRunDoesNotWaitForAnEndpointThatHangs(t *testing.T) {
 func TestWhoTookARequestWholeMayWorkOnIt(t *testing.T) {
 	module(t, map[string]string{"TEST-cart.xml": badReport})
 	answer := make(chan struct{})
+	answered := sync.OnceFunc(func() { close(answer) })
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		_, _ = io.Copy(io.Discard, req.Body)
 		<-answer
 		_, _ = io.WriteString(w, `{"reports":1}`)
 	}))
 	defer server.Close()
+	defer answered() // also where the test fails: closing a server waits for its answers
 	s := &step{runFlags: &runFlags{}}
 	s.to, s.what = sender{endpoint: server.URL, timeout: time.Minute}, ciContext{revision: "9f2c1ab"}
 	r := s.newSender(t.Context())
@@ -147,20 +184,20 @@ func TestWhoTookARequestWholeMayWorkOnIt(t *testing.T) {
 		return r.idle()
 	}
 	require.GreaterOrEqual(t, idle(), time.Hour, "while it connects")
-	sent := make(chan error)
+	sent := make(chan error, 1)
 	go func() {
 		_, err := r.to.files(r.ctx, r.what.query(), []string{"TEST-cart.xml"}, os.Open)
 		sent <- err
 	}()
 	eventually(t, func() bool { return idle() == 0 })
-	close(answer)
+	answered()
 	require.NoError(t, <-sent)
 	require.GreaterOrEqual(t, idle(), time.Hour, "once it has its answer")
 }
 
 func TestASignalCutsSendingShort(t *testing.T) {
 	module(t, map[string]string{})
-	f := &runFlags{signals: make(chan os.Signal, 1), patience: patience{rest: time.Hour, last: time.Hour, batch: time.Hour}}
+	f := &runFlags{signals: make(chan os.Signal, 1), patience: patience{rest: time.Hour, last: time.Hour}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		if !strings.Contains(string(body), "TestB") && !strings.Contains(string(body), "finished") {

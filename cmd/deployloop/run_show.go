@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
-	"github.com/deployloop/deployloop/internal/report"
 	"github.com/deployloop/deployloop/internal/terminal"
 	"github.com/deployloop/deployloop/internal/wording"
 )
@@ -89,15 +88,12 @@ func (s *screen) close() {
 	s.live = false
 }
 
-// count notes a result for the line of progress.
-func (s *screen) count(t event.TestResult) {
+// count notes a result for the line of progress, and how many tests that makes: one
+// that was run again is one.
+func (s *screen) count(last string, tests, fails int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tests++
-	if report.Failed(t.Status) {
-		s.fails++
-	}
-	s.last = t.Case
+	s.last, s.tests, s.fails = last, tests, fails
 }
 
 // failure says at once that a test failed; known: there is a baseline to say more.
@@ -196,6 +192,9 @@ func (g *goTestShow) flush() {
 			}
 			_, _ = io.WriteString(g.to, e.Output)
 			return
+		}
+		if strings.HasPrefix(e.Output, "=== ") {
+			return // RUN, PAUSE, CONT, NAME: go test tells them with -v
 		}
 		if g.held == nil {
 			g.held = map[string]*bytes.Buffer{}

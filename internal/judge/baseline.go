@@ -163,7 +163,11 @@ func Decode(r io.Reader) (*Baseline, error) {
 }
 
 // Write replaces the baseline file as one step, so that a crash leaves the old one.
+// Its folder need not be there yet.
 func (b *Baseline) Write(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err
@@ -189,8 +193,8 @@ type Run struct {
 	failed   int               // tests that failed, if only at one of their attempts
 	Left     int               // beyond the limit
 
-	// Partial: some results are known to be missing, of a report that breaks off
-	// say. Then what is not there says nothing.
+	// Partial: some results are known to be missing, of a report that breaks off or
+	// a package that panicked, say. Then what is not there says nothing.
 	Partial bool
 }
 
@@ -273,6 +277,8 @@ func (r *Run) Add(i report.Item) {
 			m = was
 		}
 		r.measures[key] = m
+	case i.Cut != "":
+		r.Partial = true
 	case i.Coverage != nil:
 		sum := r.covered[i.Coverage.Unit]
 		r.covered[i.Coverage.Unit] = [2]int{sum[0] + i.Coverage.Covered, sum[1] + i.Coverage.Total}
@@ -314,6 +320,9 @@ func (r *Run) count(a *attempt, n int) {
 		r.passed += n
 	}
 }
+
+// Tests is how many tests the run has told of, and how many of them failed.
+func (r *Run) Tests() (known, failed int) { return len(r.tests), r.failed }
 
 // Size is how much the run holds.
 func (r *Run) Size() int { return len(r.tests) + len(r.findings) + len(r.measures) }

@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -16,8 +18,9 @@ type Verdict struct {
 	Skipped    int                   `json:"skipped"`
 	Findings   int                   `json:"findings"`
 	Unchanged  int                   `json:"findings_unchanged"`
-	Uncompared int                   `json:"findings_uncompared"` // of tools that never ran before: a tool's first run is its baseline
-	NotRun     int                   `json:"suites_not_run"`      // that the last run had
+	Uncompared int                   `json:"findings_uncompared"`      // of tools that never ran before: a tool's first run is its baseline
+	First      []event.Finding       `json:"findings_first,omitempty"` // those, by place
+	NotRun     int                   `json:"suites_not_run"`           // that the last run had
 	Coverage   []event.CoverageTotal `json:"coverage,omitempty"`
 
 	common float64 // see Baseline.commonOfTests
@@ -110,10 +113,14 @@ func (b *Baseline) compareFindings(r *Run, at int, v *Verdict) {
 			v.Unchanged++
 		case !b.Tools[f.Tool]:
 			v.Uncompared++
+			v.First = append(v.First, f)
 		default:
 			v.Judgements = append(v.Judgements, event.Judgement{Call: event.NewFinding, Finding: &f})
 		}
 	}
+	slices.SortStableFunc(v.First, func(x, y event.Finding) int {
+		return cmp.Or(cmp.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Rule, y.Rule))
+	})
 	for print, was := range b.Findings {
 		if r.Partial || !tools[was.Tool] && !r.tools[was.Tool] { // it did not run
 			continue
