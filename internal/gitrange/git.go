@@ -25,10 +25,11 @@ var (
 
 // Repository is a local clone that is only read. It is safe for concurrent use.
 type Repository struct {
-	git   string // the program
-	path  string // what was opened
-	dir   string // the absolute git directory
-	cache *cache
+	git       string // the program
+	path      string // what was opened
+	dir       string // the absolute git directory
+	intervals func(commits int) []interval
+	cache     *cache
 }
 
 // Open finds the repository that holds path (a working tree, a folder in one,
@@ -47,7 +48,7 @@ func Open(path string) (*Repository, error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("%s: %w", path, ErrNoRepository)
 	}
-	r := &Repository{git: program, path: absolute, cache: newCache()}
+	r := &Repository{git: program, path: absolute, intervals: intervals, cache: newCache()}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	out, err := r.output(ctx, nil, "rev-parse", "--absolute-git-dir")

@@ -48,6 +48,7 @@ func TestHistories(t *testing.T) {
 			require.Len(t, ranked.Suspects, len(got.Commits), "whatever the history, each commit is ranked")
 
 			sameDiffs(t, r, got.Commits)
+			sameInParts(t, r, previous, got)
 
 			golden := filepath.Join(filepath.Dir(script), "golden.txt")
 			if *update {

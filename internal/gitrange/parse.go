@@ -112,13 +112,21 @@ func (p *parser) line() ([]byte, error) {
 	return bytes.TrimSuffix(line, []byte("\n")), nil
 }
 
+// cutShort is the error of a log that ends within a commit.
+func cutShort(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errForm
+	}
+	return err
+}
+
 // header reads a commit up to the end of its message.
 func (p *parser) header() error {
 	var fields [5]string // id, parents, author, e-mail, time
 	for i := range fields {
 		line, err := p.line()
 		if err != nil {
-			return errForm
+			return cutShort(err)
 		}
 		fields[i] = strings.ToValidUTF8(string(line), "\uFFFD")
 		if strings.HasPrefix(fields[i], "%") && len(fields[i]) == 3 {
@@ -130,7 +138,7 @@ func (p *parser) header() error {
 	for {
 		line, err := p.line()
 		if err != nil {
-			return errForm
+			return cutShort(err)
 		}
 		if string(line) == end {
 			break

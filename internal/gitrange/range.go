@@ -2,10 +2,10 @@
 // of them changed, to the hunk and the enclosing function: from a local clone
 // (Open, Range), a forge's API (Remote), or push events (FromChanges).
 //
-// A clone is read by the git program, not by a library: one `git log` writes
-// 5,000 commits with their diffs in about a second, and knows partial clones,
-// worktrees, odd names and every object format. Where there is
-// no git program, push events remain.
+// A clone is read by the git program, not by a library: `git log` writes
+// 5,000 commits with their diffs in well under two seconds, and knows partial
+// clones, worktrees, odd names and every object format. Where there is no git
+// program, push events remain.
 package gitrange
 
 import (

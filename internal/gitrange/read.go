@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,22 +50,70 @@ func (r *Repository) read(ctx context.Context, of Result, o Options) (reading, e
 
 func (r *Repository) log(ctx context.Context, of Result, o Options, diffs bool) (reading, error) {
 	nonce := rand.Text() // a message cannot hold what it cannot know
-	arguments := []string{}
+	before := []string{}
 	if diffs {
 		attributes, remove, err := attributesFile()
 		if err != nil {
 			return reading{}, err
 		}
 		defer remove()
-		arguments = append(arguments, "-c", "core.attributesFile="+attributes)
+		before = append(before, "-c", "core.attributesFile="+attributes)
 		for driver, pattern := range extraDrivers {
-			arguments = append(arguments, "-c", "diff."+driver+".xfuncname="+pattern)
+			before = append(before, "-c", "diff."+driver+".xfuncname="+pattern)
 		}
 	}
-	arguments = append(arguments, "log", "--topo-order", "--no-color", "--no-show-signature", "--no-notes", "--no-ext-diff", "--no-textconv",
+	arguments := logArguments(of, o, diffs, nonce)
+
+	// A limit ends the log early; without cancelling it would write on.
+	logContext, stop := context.WithCancel(ctx)
+	var parts []*part
+	defer func() {
+		stop()
+		for _, p := range parts {
+			p.end()
+		}
+	}()
+	var in []io.Reader
+	for _, part := range r.intervals(o.MaxCommits + 1) {
+		p, err := startPart(logContext, r.command(logContext, slices.Concat(before,
+			[]string{"log", fmt.Sprintf("--skip=%d", part.skip), fmt.Sprintf("--max-count=%d", part.count)}, arguments)...))
+		if err != nil {
+			return reading{}, fmt.Errorf("git: %w", err)
+		}
+		parts, in = append(parts, p), append(in, p)
+	}
+	p := &parser{in: bufio.NewReaderSize(io.MultiReader(in...), 64<<10), nonce: nonce, repository: r.path, limits: o}
+	parseErr := p.run()
+
+	read := reading{commits: p.commits, bytes: p.bytes, namesWhole: true}
+	if len(read.commits) > o.MaxCommits {
+		read.commits = read.commits[:o.MaxCommits]
+		read.namesWhole, parseErr = false, nil
+		if of.Base != "" || of.Previous != "" {
+			read.cut = fmt.Sprintf("more than %d commits: the oldest are left out", o.MaxCommits)
+		}
+	}
+	if p.droppedText > 0 {
+		read.cut = join(read.cut, fmt.Sprintf("of %s the diff was too large to keep whole", commitsText(p.droppedText)))
+	}
+	switch {
+	case parseErr != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		read.timedOut, read.namesWhole = true, false
+		if n := len(read.commits); n > 0 {
+			read.commits = read.commits[:n-1] // the last may be half read
+		}
+		read.cut = join(read.cut, fmt.Sprintf("reading took longer than %s: %d commits were read", o.Timeout, len(read.commits)))
+		return read, ctx.Err()
+	case parseErr != nil:
+		return reading{}, parseErr
+	}
+	return read, nil
+}
+
+func logArguments(of Result, o Options, diffs bool, nonce string) []string {
+	arguments := []string{"--topo-order", "--no-color", "--no-show-signature", "--no-notes", "--no-ext-diff", "--no-textconv",
 		"--no-abbrev", "--encoding=UTF-8", "--root", "--raw",
-		fmt.Sprintf("--max-count=%d", o.MaxCommits+1),
-		"--format=tformat:"+nonce+"C%n%H%n%P%n%aN%n%aE%n%cI%n%B%n"+nonce+"E")
+		"--format=tformat:" + nonce + "C%n%H%n%P%n%aN%n%aE%n%cI%n%B%n" + nonce + "E"}
 	if o.FirstParent {
 		arguments = append(arguments, "--first-parent", "--diff-merges=first-parent")
 	} else {
@@ -82,54 +131,7 @@ func (r *Repository) log(ctx context.Context, of Result, o Options, diffs bool) 
 	if of.Previous != "" && of.Previous != of.Base {
 		arguments = append(arguments, "^"+of.Previous)
 	}
-	arguments = append(arguments, "--")
-	arguments = append(arguments, o.Paths...)
-
-	// A limit ends the log early; without cancelling it would write on.
-	logContext, stop := context.WithCancel(ctx)
-	defer stop()
-	cmd := r.command(logContext, arguments...)
-	problem := &limited{left: 4 << 10}
-	cmd.Stderr = problem
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return reading{}, err
-	}
-	if err := cmd.Start(); err != nil {
-		return reading{}, fmt.Errorf("git: %w", err)
-	}
-	p := &parser{in: bufio.NewReaderSize(out, 64<<10), nonce: nonce, repository: r.path, limits: o}
-	parseErr := p.run()
-	if parseErr == nil && len(p.commits) > o.MaxCommits {
-		stop()
-	}
-	waitErr := cmd.Wait()
-
-	read := reading{commits: p.commits, bytes: p.bytes, namesWhole: true}
-	if len(read.commits) > o.MaxCommits {
-		read.commits = read.commits[:o.MaxCommits]
-		read.namesWhole, waitErr = false, nil
-		if of.Base != "" || of.Previous != "" {
-			read.cut = fmt.Sprintf("more than %d commits: the oldest are left out", o.MaxCommits)
-		}
-	}
-	if p.droppedText > 0 {
-		read.cut = join(read.cut, fmt.Sprintf("of %s the diff was too large to keep whole", commitsText(p.droppedText)))
-	}
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded) && (waitErr != nil || parseErr != nil):
-		read.timedOut, read.namesWhole = true, false
-		if n := len(read.commits); n > 0 {
-			read.commits = read.commits[:n-1] // the last may be half read
-		}
-		read.cut = join(read.cut, fmt.Sprintf("reading took longer than %s: %d commits were read", o.Timeout, len(read.commits)))
-		return read, ctx.Err()
-	case waitErr != nil:
-		return reading{}, gitError(ctx, waitErr, problem)
-	case parseErr != nil:
-		return reading{}, parseErr
-	}
-	return read, nil
+	return append(append(arguments, "--"), o.Paths...)
 }
 
 func commitsText(n int) string {
