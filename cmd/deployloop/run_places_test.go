@@ -134,3 +134,40 @@ func TestPlacesThatAreMendedAreTold(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, out, "FIXED FINDING  lint output\n    cart.go:3\n")
 }
+
+// Nor does the loop miss the tests behind one that panicked, or end their alerts.
+func TestWhatAPanicKeptIsNotGoneInTheLoop(t *testing.T) {
+	module(t, map[string]string{})
+	l := startLoop(t)
+	event := func(action, test, output string) string {
+		return `{"Action":"` + action + `","Package":"acme/cart","Test":"` + test + `","Output":"` + output + "\"}\n"
+	}
+	passes := event("run", "TestA", "") + event("pass", "TestA", "") + event("run", "TestB", "")
+	whole := `{"Action":"fail","Package":"acme/cart"}` + "\n"
+	panics := event("run", "TestA", "") + event("output", "TestA", `panic: oh\n`) + event("fail", "TestA", "") + event("output", "", `FAIL\tacme/cart\t0.1s\n`)
+	report := func(revision, text string) (calls []string) {
+		out, _ := runReport(t, text, "--endpoint", l.endpoint, "--revision", revision, "-")
+		require.NotContains(t, out, "not sent")
+		l.now = l.now.Add(2 * time.Minute)
+		feedback, alerts := l.store.Tick(l.now)
+		for _, f := range feedback {
+			for _, j := range f.Judgements {
+				calls = append(calls, string(j.Call)+" "+j.Test.Case)
+			}
+		}
+		for _, a := range alerts {
+			for _, j := range a.Feedback.Judgements {
+				if j.Closure != nil {
+					calls = append(calls, "over: "+j.Test.Case)
+				}
+			}
+		}
+		return calls
+	}
+	require.Empty(t, report("aaaaaaa1", passes+event("pass", "TestB", "")+`{"Action":"pass","Package":"acme/cart"}`+"\n"))
+	require.Equal(t, []string{"new_failure TestB"}, report("bbbbbbb1", passes+event("fail", "TestB", "")+event("output", "", `FAIL\n`)+whole))
+	said := report("ccccccc1", panics+whole)
+	require.Contains(t, said, "new_failure TestA")
+	require.NotContains(t, said, "vanished TestB")
+	require.NotContains(t, said, "over: TestB")
+}

@@ -116,6 +116,7 @@ type reportIntake struct {
 
 	// Of the report under way.
 	chain   hash.Hash // over what it said so far
+	cut     bool      // a package of go test did not come to its end
 	suites  map[string]bool
 	covered map[string]*coverage // by unit
 }
@@ -133,7 +134,8 @@ var errPipeline = errors.New("the pipeline did not take it")
 func (in *reportIntake) take(i report.Item) error {
 	switch {
 	case i.Cut != "":
-		return nil // its failures say so
+		in.cut = true // what did not run is not gone
+		return nil
 	case i.Test != nil:
 		t := *i.Test
 		remember(&in.suites, t.Suite)
@@ -236,12 +238,12 @@ func (in *reportIntake) done(name string, sum report.Summary, err error) error {
 	if sum.Items()+len(sum.Tools) > 0 && sum.Kind != report.Events {
 		in.batch.Reports = append(in.batch.Reports, event.Report{
 			Kind: string(sum.Kind), Name: name, Suites: names(in.suites), Tools: slices.Sorted(slices.Values(sum.Tools)),
-			Tests: sum.Tests, Failures: sum.Failures, Findings: sum.Findings, Problems: sum.Problems, Broken: sum.Broken,
+			Tests: sum.Tests, Failures: sum.Failures, Findings: sum.Findings, Problems: sum.Problems, Broken: sum.Broken || in.cut,
 			Repository: in.source.Repository, Revision: in.source.Revision, Ref: in.source.Ref, Base: in.source.Base, RunID: in.source.RunID, At: in.source.At,
 		})
 		in.size++
 	}
-	in.chain = nil
+	in.chain, in.cut = nil, false
 	clear(in.suites)
 	in.covered = nil
 	if in.size >= reportBatch {
