@@ -74,16 +74,39 @@ var directions = []struct {
 // direction says which way a gauge gets worse: from the settings, else from its name.
 func (m *monitor) direction(name string) (worse detect.Worse, golden bool) {
 	for _, d := range directions {
-		if slices.ContainsFunc(d.words, func(w string) bool { return strings.Contains(strings.ToLower(name), w) }) {
+		if slices.ContainsFunc(d.words, func(w string) bool { return says(name, w) }) {
 			worse, golden = d.worse, d.golden
 			break
 		}
 	}
 	for _, g := range m.config.Gauges {
-		if ok, _ := path.Match(g.Name, name); ok {
+		if ok, _ := path.Match(noFolders.Replace(g.Name), noFolders.Replace(name)); ok {
 			worse = map[string]detect.Worse{"lower": detect.WorseLower, "higher": detect.WorseHigher, "both": detect.WorseBoth}[g.Worse]
 			return worse, golden
 		}
 	}
 	return worse, golden
+}
+
+// noFolders lets a glob's star stand for the slashes of a metric's name, too.
+var noFolders = strings.NewReplacer("/", ".")
+
+// says whether a word is in a name. A short one must begin one of the name's
+// own words: a lag is in "consumerLag", and none in "feature_flag".
+func says(name, word string) bool {
+	lower := strings.ToLower(name)
+	for from := 0; ; {
+		i := strings.Index(lower[from:], word)
+		if i < 0 {
+			return false
+		}
+		i += from
+		if len(word) > 3 || i == 0 || len(lower) != len(name) {
+			return true
+		}
+		if before, c := lower[i-1], name[i]; before < 'a' || before > 'z' || c >= 'A' && c <= 'Z' {
+			return true
+		}
+		from = i + 1
+	}
 }

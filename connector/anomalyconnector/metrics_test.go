@@ -460,3 +460,26 @@ func TestWhatIsNoNumber(t *testing.T) {
 	require.Contains(t, counted, 2., "from 10 to 12")
 	require.Zero(t, b.m.meter.panics.Load())
 }
+
+// Which way a gauge gets worse, and whether it says how well requests are served.
+func TestDirectionOfGauges(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.Gauges = []GaugeConfig{
+		{Name: "custom.example.com/*depth", Worse: "lower"}, {Name: "cart.errors.ratio", Worse: "both"}, {Name: "cart.*", Worse: "higher"},
+	}
+	m := &monitor{config: cfg}
+	for name, want := range map[string]struct {
+		worse  detect.Worse
+		golden bool
+	}{
+		"istio.success_ratio": {detect.WorseLower, true}, "checkout_errors_ratio": {detect.WorseHigher, true}, "http.latency.p99": {detect.WorseHigher, true},
+		"system.memory.free": {detect.WorseLower, false}, "cache.hit_ratio": {detect.WorseLower, false}, "process.cpu.utilization": {detect.WorseHigher, false},
+		"kafka.consumer.lag": {detect.WorseHigher, false}, "records.consumerLag": {detect.WorseHigher, false}, "lag": {detect.WorseHigher, false},
+		"feature_flag.enabled": {detect.WorseBoth, false}, "flags.replication_lag": {detect.WorseHigher, false}, "temperature": {detect.WorseBoth, false},
+		"custom.example.com/queue/depth": {detect.WorseLower, false}, "cart.errors.ratio": {detect.WorseBoth, true}, "cart.size": {detect.WorseHigher, false},
+	} {
+		worse, golden := m.direction(name)
+		require.Equal(t, want.worse, worse, name)
+		require.Equal(t, want.golden, golden, name)
+	}
+}
