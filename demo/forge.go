@@ -182,7 +182,9 @@ func (r ciRun) tell(ctx context.Context, status, conclusion string) error {
 		about["started_at"], about["run_started_at"] = stamp(r.started), stamp(r.started)
 	}
 	event := "workflow_run"
-	if r.of != 0 {
+	if r.of == 0 {
+		about["head_repository"] = m{"full_name": repositoryName}
+	} else {
 		event = "workflow_job"
 		about["run_id"], about["workflow_name"] = r.of, pipeline
 		if status == "completed" {

@@ -25,6 +25,7 @@ func (b *bench) job(id int, status, conclusion string, started time.Time) {
 	in, err := github.Parse(cicd.Delivery{Event: "workflow_job", Body: []byte(body), ReceivedAt: b.now}, github.Options{})
 	require.NoError(b.t, err)
 	require.Len(b.t, in.Runs, 1)
+	in.Runs[0].RefAssumed = false // the receiver has heard of the run
 	ld := plog.NewLogs()
 	eventotlp.EncodePipelineRun(in.Runs[0].PipelineRun, ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty())
 	require.NoError(b.t, b.logs.ConsumeLogs(context.Background(), ld))

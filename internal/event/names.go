@@ -122,6 +122,7 @@ const (
 
 	AttrStage         = "deployloop.stage"
 	AttrRunAttempt    = "deployloop.pipeline.run.attempt"
+	AttrRunRefAssumed = "deployloop.pipeline.run.ref_assumed"
 	AttrRunQueuedAt   = "deployloop.pipeline.run.queued_at"
 	AttrRunStartedAt  = "deployloop.pipeline.run.started_at"
 	AttrRunFinishedAt = "deployloop.pipeline.run.finished_at"

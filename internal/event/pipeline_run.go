@@ -14,6 +14,7 @@ type PipelineRun struct {
 	Result     string    `json:"result,omitempty"` // semconv cicd.pipeline.result: success | failure | timeout | skip | cancellation | error
 	Repository string    `json:"repository,omitempty"`
 	Ref        string    `json:"ref,omitempty"`
+	RefAssumed bool      `json:"ref_assumed,omitempty"` // Ref may be a fork's branch of that name: the source does not say whose
 	Revision   string    `json:"revision,omitempty"`
 	URL        string    `json:"url,omitempty"`
 	Worker     string    `json:"worker,omitempty"`

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"path"
 	"slices"
@@ -261,6 +262,12 @@ func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
 	if p.Revision == "" || p.Stage == event.StageDeploy || p.Stage == event.StagePostDeploy {
 		return
 	}
+	if p.RefAssumed && s.trunk(p.Ref) && !s.identify(&p) {
+		if p.State == "finished" { // before, its run may not have been heard of yet
+			s.Dropped["branch_unknown"]++
+		}
+		return
+	}
 	key := runKey{branch{p.Repository, strings.TrimPrefix(p.Ref, "refs/heads/")}, p.Revision}
 	if p.State == "finished" && s.runs[key] == nil && now.Sub(p.FinishedAt) > hangs {
 		return // news of long ago
@@ -303,6 +310,24 @@ func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
 		}
 	}
 	s.results += r.run.Size() - size
+}
+
+// identify names the branch of a run that may be a fork's main, by what else was said
+// of its commit. A fork's run must neither teach the main branch nor have it alarmed.
+func (s *Store) identify(p *event.PipelineRun) bool {
+	var refs []string
+	for _, keys := range []iter.Seq[runKey]{maps.Keys(s.runs), maps.Keys(s.before)} {
+		for k := range keys {
+			if k.repository == p.Repository && k.revision == p.Revision && (p.Ref == "" || k.ref == p.Ref || strings.HasSuffix(k.ref, ":"+p.Ref)) {
+				refs = append(refs, k.ref)
+			}
+		}
+	}
+	if len(refs) == 0 {
+		return false
+	}
+	p.Ref = slices.Min(refs)
+	return true
 }
 
 // say notes one judgement of a run that goes on.

@@ -16,9 +16,13 @@ import (
 // tree and the durations need both. The run that moved longest ago is forgotten
 // first.
 type runMemory struct {
-	mu   sync.Mutex
-	runs *lru.Cache[string, knownRun]
+	mu     sync.Mutex
+	runs   *lru.Cache[string, knownRun]
+	pushed *lru.Cache[pushed, struct{}]
 }
+
+// pushed is what a branch of the repository itself came to hold.
+type pushed struct{ repository, branch, revision string }
 
 // knownRun is what was told of a run last.
 type knownRun struct {
@@ -35,13 +39,22 @@ func newRunMemory() *runMemory {
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	return &runMemory{runs: runs}
+	tips, err := lru.New[pushed, struct{}](maxActiveRuns)
+	if err != nil {
+		panic(err)
+	}
+	return &runMemory{runs: runs, pushed: tips}
 }
 
 // follow fills what the runs leave out with what was told before, and takes out
 // word that came late, of before a run's end: forges deliver side by side and
 // again, and such a run would be taken to go on for ever.
 func (m *runMemory) follow(in *cicd.Intake, now time.Time) {
+	for _, c := range in.Changes {
+		if c.PullURL == "" { // else it says how the change came there, not that it was pushed
+			m.pushed.Add(pushed{c.Repository, c.Ref, c.Revision}, struct{}{})
+		}
+	}
 	runs := in.Runs
 	in.Runs = nil
 	for _, run := range runs {
@@ -95,6 +108,9 @@ func (m *runMemory) complete(run *event.PipelineRun, now time.Time) bool {
 	if run.TaskID != "" {
 		m.asItsRun(run)
 	}
+	if run.RefAssumed && m.pushed.Contains(pushed{run.Repository, run.Ref, run.Revision}) {
+		run.RefAssumed = false
+	}
 	m.runs.Add(key, knownRun{*run, now, again})
 	return true
 }
@@ -112,9 +128,14 @@ func (m *runMemory) asItsRun(job *event.PipelineRun) {
 	of.TaskID = ""
 	for _, attempt := range []int{job.Attempt, 1} {
 		of.Attempt = attempt
-		if whole, ok := m.runs.Peek(runIdentity(of)); ok && strings.HasSuffix(whole.Ref, ":"+job.Ref) {
-			job.Ref = whole.Ref
-			return
+		whole, ok := m.runs.Peek(runIdentity(of))
+		if !ok {
+			continue
 		}
+		if strings.HasSuffix(whole.Ref, ":"+job.Ref) {
+			job.Ref = whole.Ref
+		}
+		job.RefAssumed = job.RefAssumed && whole.RefAssumed
+		return
 	}
 }

@@ -305,6 +305,9 @@ func TestAJobIsOfItsRunsBranch(t *testing.T) {
 		{"workflow_job", `{"action":"completed","workflow_job":{"id":7,"run_id":42,"run_attempt":1,"name":"test","head_branch":"main","head_sha":"9f2c1ab","status":"completed","conclusion":"failure"},"repository":{"name":"shop","full_name":"acme/shop"}}`},
 		{"workflow_job", `{"action":"completed","workflow_job":{"id":8,"run_id":42,"run_attempt":2,"name":"test","head_branch":"main","head_sha":"9f2c1ab","status":"completed","conclusion":"failure"},"repository":{"name":"shop","full_name":"acme/shop"}}`},
 		{"workflow_job", `{"action":"completed","workflow_job":{"id":9,"run_id":43,"run_attempt":1,"name":"test","head_branch":"main","head_sha":"9f2c1ac","status":"completed","conclusion":"failure"},"repository":{"name":"shop","full_name":"acme/shop"}}`},
+		{"push", `{"ref":"refs/heads/main","before":"9f2c1ab","after":"9f2c1ad","commits":[{"id":"9f2c1ad"}],"repository":{"name":"shop","full_name":"acme/shop"}}`},
+		{"workflow_job", `{"action":"completed","workflow_job":{"id":10,"run_id":44,"run_attempt":1,"name":"test","head_branch":"main","head_sha":"9f2c1ad","status":"completed","conclusion":"failure"},"repository":{"name":"shop","full_name":"acme/shop"}}`},
+		{"check_suite", `{"action":"completed","check_suite":{"id":5,"head_branch":null,"head_sha":"9f2c1ae","status":"completed","conclusion":"failure","app":{"slug":"lint"}},"repository":{"name":"shop","full_name":"acme/shop"}}`},
 	} {
 		status, text := r.github(delivery.event, fmt.Sprint(i), []byte(delivery.body))
 		require.Equal(t, http.StatusAccepted, status, text)
@@ -313,7 +316,7 @@ func TestAJobIsOfItsRunsBranch(t *testing.T) {
 	for _, record := range r.named(event.NamePipelineRun) {
 		run, err := eventotlp.DecodePipelineRun(pcommon.NewResource(), record)
 		require.NoError(t, err)
-		refs = append(refs, run.Ref)
+		refs = append(refs, fmt.Sprint(run.Ref, " ", run.RefAssumed))
 	}
-	require.Equal(t, []string{"eve:main", "eve:main", "eve:main", "main"}, refs)
+	require.Equal(t, []string{"eve:main false", "eve:main false", "eve:main false", "main true", "main false", " true"}, refs)
 }

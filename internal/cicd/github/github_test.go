@@ -77,7 +77,7 @@ func TestGitHubWorkflowJob(t *testing.T) {
 	require.Equal(t, event.PipelineRun{
 		ID: "2202229078", TaskID: "289782451", Task: "linters", Pipeline: run.Pipeline, Attempt: 1,
 		Stage: event.StageTest, State: "finished", Result: "failure",
-		Repository: "Codertocat/Hello-World", Ref: "main", Revision: "3484a3fb816e0859fd6e1cea078d76385ff50625",
+		Repository: "Codertocat/Hello-World", Ref: "main", RefAssumed: true, Revision: "3484a3fb816e0859fd6e1cea078d76385ff50625",
 		URL: "https://github.com/octo-org/octo-repo/runs/1291536064", Worker: run.Worker, Source: "github",
 		QueuedAt: cicdtest.At("2021-08-05T10:33:58Z"), StartedAt: cicdtest.At("2021-08-05T10:34:58Z"), FinishedAt: cicdtest.At("2021-08-05T10:38:16Z"),
 	}, run.PipelineRun)

@@ -35,6 +35,13 @@ func (r githubRun) branch(repository string) string {
 	return r.HeadBranch
 }
 
+// assumed tells whether a branch may be a fork's. GitHub's runs, but those of a fork
+// that is gone, say whose it is and its jobs do not; Gitea's name branches of the
+// repository alone.
+func (h *githubHook) assumed(whose string) bool {
+	return h.source == event.SourceGitHub && whose == ""
+}
+
 type githubJob struct {
 	ID           int64
 	RunID        int64 `json:"run_id"`
@@ -114,6 +121,7 @@ func (h *githubHook) workflowRun() cicd.Intake {
 		State:      githubState(r.Status),
 		Repository: cicd.Cut(h.Repository.FullName, cicd.MaxText),
 		Ref:        cicd.Cut(r.branch(h.Repository.FullName), cicd.MaxText),
+		RefAssumed: h.assumed(r.HeadRepo.FullName),
 		Revision:   cicd.Cut(r.HeadSHA, 64),
 		URL:        cicd.WebURL(r.HTMLURL),
 		QueuedAt:   r.CreatedAt.Time,
@@ -148,6 +156,7 @@ func (h *githubHook) workflowJob() cicd.Intake {
 		State:      githubState(j.Status),
 		Repository: cicd.Cut(h.Repository.FullName, cicd.MaxText),
 		Ref:        cicd.Cut(j.HeadBranch, cicd.MaxText),
+		RefAssumed: h.assumed(""),
 		Revision:   cicd.Cut(j.HeadSHA, 64),
 		URL:        cicd.WebURL(j.HTMLURL),
 		Worker:     cicd.Cut(j.RunnerName, cicd.MaxText),
@@ -192,6 +201,7 @@ func (h *githubHook) checkRun() cicd.Intake {
 		State:      githubState(c.Status),
 		Repository: cicd.Cut(h.Repository.FullName, cicd.MaxText),
 		Ref:        cicd.Cut(c.CheckSuite.HeadBranch, cicd.MaxText),
+		RefAssumed: h.assumed(c.CheckSuite.HeadBranch), // null of what was pushed to a fork
 		Revision:   cicd.Cut(c.HeadSHA, 64),
 		URL:        cicd.FirstText(cicd.WebURL(c.DetailsURL), cicd.WebURL(c.HTMLURL)),
 		StartedAt:  c.StartedAt.Time,
@@ -220,6 +230,7 @@ func (h *githubHook) checkSuite() cicd.Intake {
 		Result:     githubResult(c.Conclusion),
 		Repository: cicd.Cut(h.Repository.FullName, cicd.MaxText),
 		Ref:        cicd.Cut(c.HeadBranch, cicd.MaxText),
+		RefAssumed: h.assumed(c.HeadBranch),
 		Revision:   cicd.Cut(c.HeadSHA, 64),
 		StartedAt:  c.CreatedAt.Time,
 		FinishedAt: c.UpdatedAt.Time,

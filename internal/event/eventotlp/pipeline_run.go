@@ -71,6 +71,7 @@ func bindPipelineRun(a *attributes, r *event.PipelineRun) {
 	text(a, &r.State, event.AttrPipelineState)
 	a.repository(&r.Repository)
 	text(a, &r.Ref, event.AttrRefName)
+	a.flag(&r.RefAssumed, event.AttrRunRefAssumed)
 	text(a, &r.Revision, event.RevisionNames[0], event.RevisionNames[1:]...)
 	text(a, &r.Worker, event.AttrWorkerName)
 	a.instant(&r.QueuedAt, event.AttrRunQueuedAt)
