@@ -103,8 +103,9 @@ func TestDiff(t *testing.T) {
 		"the longest common is kept": {[]string{"x", "a", "b", "c"}, []string{"a", "b", "x", "c"}, []int{2}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, tc.plain, indices(plain(tc.passed, tc.failed)))
-			assert.Equal(t, tc.published, indices(cidiff(tc.passed, tc.failed)))
+			d := compare(tc.passed, tc.failed)
+			assert.Equal(t, tc.published, indices(d.cidiff()))
+			assert.Equal(t, tc.plain, indices(d.plain()), "whatever was asked of it before")
 		})
 	}
 }

@@ -3,43 +3,50 @@ package backtest
 import (
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // stamp is what GitHub's runner puts before a line, and gh run view before that.
 var stamp = regexp.MustCompile(`^(?:[^\t]*\t[^\t]*\t)?\x{FEFF}?\d{4}-\d\d-\d\dT[\d:.]+Z ?`)
 
-// plain are the lines of the failed log that a diff against the one that passed
-// calls added: those outside a longest common subsequence of lines. The time
-// stamps of the runner are taken off first, without which each line differs.
-func plain(passed, failed []string) []bool {
-	added, _ := compare(passed, failed)
-	return added
+// difference is how a failed log differs from the one that passed. Finding it takes
+// nearly all of the time here, so the ways that start from it share it.
+type difference struct {
+	passed, failed []string
+	// added are the lines of the failed log outside a longest common subsequence
+	// of lines. The time stamps of the runner are taken off first, without which
+	// each line differs.
+	added []bool
+	gaps  []gap
 }
+
+// plain are the lines that a diff calls added.
+func (d difference) plain() []bool { return d.added }
 
 // cidiff are the added lines that are left when, as the published method does,
 // lines that were rewritten or moved are taken out: an added line is rewritten
 // where a deleted one of the same gap has as many words and most of them alike,
 // and moved where one deleted anywhere is the same.
-func cidiff(passed, failed []string) []bool {
-	added, gaps := compare(passed, failed)
+func (d difference) cidiff() []bool {
+	added := slices.Clone(d.added)
 	deleted := map[string]int{}
-	for _, g := range gaps {
-		for _, s := range passed[g.p0:g.p1] {
+	for _, g := range d.gaps {
+		for _, s := range d.passed[g.p0:g.p1] {
 			deleted[s]++
 		}
 	}
-	for _, g := range gaps {
+	for _, g := range d.gaps {
 		from := g.p0
 		for i := g.f0; i < g.f1; i++ {
 			for k := from; k < min(g.p1, from+maxLookahead); k++ {
-				if rewritten(passed[k], failed[i]) {
+				if rewritten(d.passed[k], d.failed[i]) {
 					added[i], from = false, k+1
 					break
 				}
 			}
-			if added[i] && deleted[failed[i]] > 0 {
-				deleted[failed[i]]--
+			if added[i] && deleted[d.failed[i]] > 0 {
+				deleted[d.failed[i]]--
 				added[i] = false
 			}
 		}
@@ -71,7 +78,7 @@ type gap struct{ p0, p1, f0, f1 int }
 
 // compare finds a longest common subsequence by Hirschberg's method: time as the
 // product of the lengths, memory as their sum.
-func compare(passed, failed []string) (added []bool, gaps []gap) {
+func compare(passed, failed []string) difference {
 	ids := map[string]int32{}
 	number := func(lines []string) []int32 {
 		out := make([]int32, len(lines))
@@ -86,23 +93,20 @@ func compare(passed, failed []string) (added []bool, gaps []gap) {
 		return out
 	}
 	p, f := number(passed), number(failed)
-	added = make([]bool, len(failed))
-	for i := range added {
-		added[i] = true
-	}
+	d := difference{passed: passed, failed: failed, added: slices.Repeat([]bool{true}, len(failed))}
 	last := gap{}
 	match := func(i, k int) {
-		added[k] = false
+		d.added[k] = false
 		if i > last.p0 || k > last.f0 {
-			gaps = append(gaps, gap{last.p0, i, last.f0, k})
+			d.gaps = append(d.gaps, gap{last.p0, i, last.f0, k})
 		}
 		last = gap{p0: i + 1, f0: k + 1}
 	}
 	common(p, f, 0, 0, match)
 	if last.p0 < len(p) || last.f0 < len(f) {
-		gaps = append(gaps, gap{last.p0, len(p), last.f0, len(f)})
+		d.gaps = append(d.gaps, gap{last.p0, len(p), last.f0, len(f)})
 	}
-	return added, gaps
+	return d
 }
 
 func common(p, f []int32, p0, f0 int, match func(i, k int)) {

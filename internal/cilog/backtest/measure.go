@@ -152,17 +152,23 @@ func Measure(cases []Case) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	differ := func(method func(passed, failed []string) []bool) func(prepared) ([]bool, error) {
+	differences := map[string]difference{}
+	differ := func(method func(difference) []bool) func(prepared) ([]bool, error) {
 		return func(c prepared) ([]bool, error) {
-			passed, err := lines(c.Passed)
-			if err != nil {
-				return nil, err
+			d, known := differences[c.Name]
+			if !known {
+				passed, err := lines(c.Passed)
+				if err != nil {
+					return nil, err
+				}
+				failed, err := lines(c.Failed)
+				if err != nil {
+					return nil, err
+				}
+				d = compare(passed, failed)
+				differences[c.Name] = d
 			}
-			failed, err := lines(c.Failed)
-			if err != nil {
-				return nil, err
-			}
-			return method(passed, failed), nil
+			return method(d), nil
 		}
 	}
 	actions := leftOut(compared, runner)
@@ -180,8 +186,8 @@ func Measure(cases []Case) ([]Row, error) {
 			}
 			return actions(c)
 		}},
-		{"diff of the two logs", compared, differ(plain)},
-		{"that, less rewritten and moved lines (CiDiff)", compared, differ(cidiff)},
+		{"diff of the two logs", compared, differ(difference.plain)},
+		{"that, less rewritten and moved lines (CiDiff)", compared, differ(difference.cidiff)},
 		{"the first person", compared, func(c prepared) ([]bool, error) { return c.marked[first], nil }},
 		{"the second person", compared, func(c prepared) ([]bool, error) { return c.marked[second], nil }},
 	} {
