@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -63,7 +64,7 @@ func (s *Store) follow(b branch, key string, a *alert) {
 // alertOf finds the open alert of the commit and stage that a judgement is of, or
 // makes it. Its identity is frozen from then on.
 func (s *Store) alertOf(r *openRun, j event.Judgement, now time.Time) *alert {
-	stage, commit := j.Stage(), j.FirstBad
+	stage, commit := cmp.Or(r.stage, j.Stage()), j.FirstBad
 	severity := event.SeverityWarning
 	if j.Shift != nil {
 		severity = event.SeverityInfo
@@ -73,12 +74,12 @@ func (s *Store) alertOf(r *openRun, j event.Judgement, now time.Time) *alert {
 			return a
 		}
 	}
-	signal := event.SignalTest
-	if stage == event.StageBuild {
-		signal = event.SignalBuild
+	signal := event.SignalBuild
+	if stage == event.StageTest {
+		signal = event.SignalTest
 	}
 	// The same commit may be bad again after its alert ended: the second tells them apart.
-	identity := strings.Join([]string{r.repository, r.ref, commit, string(severity), fmt.Sprint(now.Unix())}, "\x00")
+	identity := strings.Join([]string{r.repository, r.ref, commit, string(severity), fmt.Sprint(now.Unix()), string(r.stage)}, "\x00")
 	f := s.feedback(r, now)
 	f.Revision, f.State = commit, event.Regressed
 	a := &alert{branch: r.branch, problems: map[string]*problem{}, Anomaly: event.Anomaly{

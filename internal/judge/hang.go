@@ -130,9 +130,11 @@ func (s *Store) ended(r *openRun, p event.PipelineRun, how string, now time.Time
 	}
 	a.end(key, &event.Closure{Reason: event.ClosedRecovered, Revision: r.revision, Detail: how, By: "deployloop", At: now})
 	s.settleAlerts(r.branch, now)
-	for _, other := range s.runs {
-		if other.branch == r.branch {
-			delete(other.said, key) // where it still hangs it is told anew, as that commit's
+	for _, runs := range []map[runKey]*openRun{s.runs, s.deploys} {
+		for _, other := range runs {
+			if other.branch == r.branch {
+				delete(other.said, key) // where it still hangs it is told anew, as that commit's
+			}
 		}
 	}
 }

@@ -103,6 +103,65 @@ func TestHangThatEndsClosesItsAlert(t *testing.T) {
 	require.Equal(t, event.NewFailure, b.open()[0].Feedback.Judgements[0].Call)
 }
 
+// A job that deploys is no part of its commit's builds and tests, which are not
+// pending for it. That it hangs is told, from a tag too.
+func TestADeployThatHangs(t *testing.T) {
+	b := newBench(t)
+	require.Equal(t, event.Healthy, b.run("main", "aaaaaaa1", "TestTotal pass").State)
+	word := func(run int, ref, state, result string, started time.Time) {
+		p := event.PipelineRun{
+			ID: fmt.Sprint(run), Pipeline: "release", Task: "production", TaskID: fmt.Sprint("d", run), Stage: event.StageDeploy, State: state, Result: result,
+			Repository: "acme/shop", Ref: ref, Revision: fmt.Sprintf("ddddddd%03d", run), StartedAt: started, URL: fmt.Sprint("https://ci.example/", run),
+		}
+		if state == "finished" {
+			p.FinishedAt = b.now
+		}
+		b.PipelineRun(p, b.now)
+	}
+	for run := range 15 {
+		started := b.now
+		word(run, fmt.Sprint("v1.0.", run), "executing", "", started)
+		b.tick(time.Duration(290+run%5*5) * time.Second)
+		word(run, fmt.Sprint("v1.0.", run), "finished", "success", started)
+		word(run, fmt.Sprint("v1.0.", run), "finished", "success", started) // told twice
+	}
+	b.tick(time.Minute)
+	require.Empty(t, b.alerts)
+	require.Len(t, b.feedback, 1, "a deploy is no run of builds and tests")
+	require.Len(t, b.baselines[branch{"acme/shop", "main"}].Measures[Key("release", "production")+"\x1fduration"].Reference, 15)
+	require.Empty(t, b.deploys)
+
+	b = b.after()
+	started := b.now
+	word(100, "v1.1.0", "executing", "", started)
+	b.tick(9 * time.Minute)
+	require.Empty(t, b.open())
+	b.tick(3 * time.Minute)
+	require.Len(t, b.open(), 1)
+	a := b.open()[0]
+	require.Equal(t, event.StageDeploy, a.Stage)
+	require.Equal(t, event.SignalBuild, a.Signal)
+	require.Equal(t, "ddddddd100", a.Commit)
+	require.Equal(t, "v1.1.0", a.Feedback.Ref)
+	require.Equal(t, "https://ci.example/100", a.Feedback.URL)
+	require.Equal(t, event.Hanging, a.Feedback.Judgements[0].Call)
+	b.tick(time.Hour)
+	require.Len(t, b.open(), 1, "told once")
+	word(100, "v1.1.0", "finished", "failure", started)
+	b.tick(time.Second)
+	require.Empty(t, b.open())
+	require.Equal(t, "the job ended with failure after 1h12m0s", b.alerts[a.ID].Closure.Detail)
+	require.Empty(t, b.feedback)
+
+	// The word of its own end is lost, that of its whole run comes.
+	word(101, "v1.1.1", "executing", "", b.now)
+	b.tick(time.Hour)
+	require.Len(t, b.open(), 1)
+	b.PipelineRun(event.PipelineRun{ID: "101", Pipeline: "release", State: "finished", Result: "cancellation", Repository: "acme/shop", Ref: "v1.1.1", Revision: "ddddddd101", FinishedAt: b.now}, b.now)
+	b.tick(time.Second)
+	require.Empty(t, b.open())
+}
+
 // after is the same bench behind a restart, which loses the runs under way.
 func (b *bench) after() *bench {
 	saved, err := b.Dirty()

@@ -52,6 +52,7 @@ type Store struct {
 	baselines map[branch]*kept
 	gone      map[string]bool // keys of baselines whose saved value is to be deleted
 	runs      map[runKey]*openRun
+	deploys   map[runKey]*openRun       // jobs that deploy, while they go on
 	before    map[runKey]event.Feedback // what was said last of commits whose runs are over
 	bytes     int                       // of before
 	results   int                       // of all open runs
@@ -85,6 +86,7 @@ type openRun struct {
 	id, url     string
 	began, last time.Time
 	pipelines   map[string]event.PipelineRun // that go on
+	stage       event.Stage                  // of what is in Store.deploys; else ""
 	broken      int                          // reports that break off, but for unread
 	unread      []event.BrokenReport
 	prints      map[string]int // findings so far, by fingerprint
@@ -95,7 +97,7 @@ type openRun struct {
 // NewStore knows nothing.
 func NewStore(o Options) *Store {
 	return &Store{
-		options: o, baselines: map[branch]*kept{}, gone: map[string]bool{}, runs: map[runKey]*openRun{}, before: map[runKey]event.Feedback{}, alerts: map[string]*alert{},
+		options: o, baselines: map[branch]*kept{}, gone: map[string]bool{}, runs: map[runKey]*openRun{}, deploys: map[runKey]*openRun{}, before: map[runKey]event.Feedback{}, alerts: map[string]*alert{},
 		problems: map[branch]map[string]*alert{}, changed: map[string]event.Anomaly{}, Dropped: map[string]uint64{},
 	}
 }
@@ -142,12 +144,16 @@ func (s *Store) compareAt(b *kept, r *openRun) int {
 	return b.runAt(r.base)
 }
 
+func newOpenRun(key runKey, now time.Time) *openRun {
+	return &openRun{runKey: key, run: NewRun(key.revision), began: now, pipelines: map[string]event.PipelineRun{}, prints: map[string]int{}, said: map[string]event.Judgement{}}
+}
+
 // open finds the run of a commit, or begins it.
 func (s *Store) open(repository, ref, revision string, now time.Time) *openRun {
 	key := runKey{branch{repository, strings.TrimPrefix(ref, "refs/heads/")}, revision}
 	r := s.runs[key]
 	if r == nil {
-		r = &openRun{runKey: key, run: NewRun(revision), began: now, pipelines: map[string]event.PipelineRun{}, prints: map[string]int{}, said: map[string]event.Judgement{}}
+		r = newOpenRun(key, now)
 		r.before = s.before[key]
 		r.base = r.before.Base
 		s.runs[key] = r
@@ -259,7 +265,7 @@ const (
 // PipelineRun takes in how a pipeline or one of its jobs goes. A job that fails
 // is a failure of its own where no test and no finding says why.
 func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
-	if p.Revision == "" || p.Stage == event.StageDeploy || p.Stage == event.StagePostDeploy {
+	if p.Revision == "" {
 		return
 	}
 	if p.RefAssumed && s.trunk(p.Ref) && !s.identify(&p) {
@@ -269,6 +275,18 @@ func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
 		return
 	}
 	key := runKey{branch{p.Repository, strings.TrimPrefix(p.Ref, "refs/heads/")}, p.Revision}
+	deploys := p.Stage == event.StageDeploy || p.Stage == event.StagePostDeploy
+	if whole := p.Task == "" && p.TaskID == ""; whole && p.State == "finished" { // what its jobs do is of either kind
+		if other := s.runs[key]; other != nil && deploys {
+			s.over(other, p, now)
+		} else if other := s.deploys[key]; other != nil && !deploys {
+			s.over(other, p, now)
+		}
+	}
+	if deploys {
+		s.deploy(key, p, now)
+		return
+	}
 	if p.State == "finished" && s.runs[key] == nil && now.Sub(p.FinishedAt) > hangs {
 		return // news of long ago
 	}
@@ -332,7 +350,7 @@ func (s *Store) identify(p *event.PipelineRun) bool {
 
 // say notes one judgement of a run that goes on.
 func (s *Store) say(r *openRun, j event.Judgement, now time.Time) {
-	if j.Call.Worse() && s.trunk(r.ref) {
+	if j.Call.Worse() && (s.trunk(r.ref) || r.stage != "") {
 		j = s.worse(r, j, now)
 	}
 	if len(r.said) < s.options.Limits.Problems {
@@ -343,6 +361,7 @@ func (s *Store) say(r *openRun, j event.Judgement, now time.Time) {
 // Tick judges the runs that are over, and gives what changed since the last call:
 // the feedback of runs and the alerts of branches.
 func (s *Store) Tick(now time.Time) ([]event.Feedback, []event.Anomaly) {
+	s.sayDeploys(now)
 	for _, r := range s.runs {
 		s.sayHanging(r, now)
 		quiet := now.Sub(r.last)
