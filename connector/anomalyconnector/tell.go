@@ -36,7 +36,7 @@ type record struct {
 
 func verdictRecord(v event.Verdict) *record {
 	r := &record{key: "verdict/" + v.Deployment.ID, verdict: v}
-	if !v.WatchedTill.IsZero() && !v.At.Before(v.WatchedTill) || v.Reason == event.ReasonSupersededWatch {
+	if !v.WatchedTill.IsZero() && !v.At.Before(v.WatchedTill) || v.Reason == event.ReasonSupersededWatch || v.Reason == event.ReasonNotWatched {
 		r.closed = v.At
 	}
 	return r

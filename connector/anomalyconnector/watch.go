@@ -35,6 +35,10 @@ type tracked struct {
 	document document
 }
 
+// maxUnwatched bounds the deployments, newest first, that are looked through after a
+// start for watches that ended in between.
+const maxUnwatched = 10_000
+
 // adopt takes up, after a start, what the ledger holds: deployments whose
 // watch is not over, open anomalies, and closed ones that are still told.
 func (m *monitor) adopt(now time.Time) {
@@ -48,6 +52,7 @@ func (m *monitor) adopt(now time.Time) {
 	for i := len(known) - 1; i >= 0; i-- { // oldest first, as they came
 		m.watch(known[i])
 	}
+	m.endUnwatched(now)
 	for _, f := range slices.Backward(m.ledger.Feedback(ledger.RunQuery{Limit: maxFeedback})) {
 		m.builds.store.Resume(f, now)
 		if !f.Running && now.Sub(f.At) < toldFor {
@@ -96,6 +101,37 @@ func (m *monitor) adopt(now time.Time) {
 			m.tell(anomalyRecord(a), now)
 		}
 	}
+}
+
+// endUnwatched ends, after a start, the watches that were over before it: what is told
+// of them would stay "watching", and a commit's status pending, for ever. How others
+// ended is told again, as the feedback of builds is; alerts tell it of bad ones.
+func (m *monitor) endUnwatched(now time.Time) {
+	for _, d := range m.ledger.Deployments(ledger.Query{Limit: maxUnwatched}) {
+		v, ok := m.ledger.Verdict(d.ID)
+		switch {
+		case !ok || m.tracked[d.ID] != nil:
+		case v.State == event.Healthy || v.State == event.Inconclusive:
+			if r := verdictRecord(v); now.Sub(v.At) < toldFor {
+				r.closed = v.At
+				m.tell(r, now)
+			}
+		case v.State != event.Watching:
+		case v.WatchedTill.After(now): // it began late
+			m.watch(d)
+		default:
+			m.tell(verdictRecord(m.notWatched(d, v, now, "deployloop was away since "+v.At.UTC().Format(time.RFC3339)+" and its watch is over")), now)
+		}
+	}
+}
+
+// notWatched is the last verdict of a deployment that nobody watches any more.
+func (m *monitor) notWatched(d event.Deployment, v event.Verdict, now time.Time, why string) event.Verdict {
+	v.Deployment, v.State, v.Reason, v.Detail, v.At, v.ETA = d, event.Inconclusive, event.ReasonNotWatched, why, now, 0
+	m.ledger.RecordVerdict(v)
+	m.logger.Warn("a deployment was not watched to its end", zap.String("service", d.Service), zap.String("environment", d.Environment),
+		zap.String("version", d.Label()), zap.String("why", why))
+	return v
 }
 
 // opened notes an open anomaly once, the roll-up first.
@@ -197,6 +233,9 @@ func (m *monitor) makeRoom(now time.Time) {
 	if len(oldest.open) > 0 { // nobody would ever end what is told of it
 		m.closeAll(oldest, event.Closure{Reason: event.ClosedSuperseded, By: "deployloop", At: now, Detail: fmt.Sprintf(
 			"no longer followed: %d newer deployments have open alerts (limits::watches)", len(m.tracked))}, now)
+	}
+	if oldest.verdict.State == event.Watching { // nor this; told once, since as many as come may have to make room
+		m.outbox.put(*verdictRecord(m.notWatched(oldest.d, oldest.verdict, now, fmt.Sprintf("%d newer deployments are watched (limits::watches)", len(m.tracked)))))
 	}
 	delete(m.tracked, oldest.d.ID)
 	delete(m.records, "verdict/"+oldest.d.ID)

@@ -46,6 +46,9 @@ func statusOf(t told, consoleURL string, inconclusive forgeapi.State) forgeapi.S
 		})
 	case event.Inconclusive:
 		s.State, s.Description = inconclusive, wording.Reason(v)
+		if v.Reason == event.ReasonNotWatched {
+			s.State = forgeapi.Error // nobody would ever write it again
+		}
 	}
 	if t.closure != nil && v.State == event.Regressed {
 		// The commit stays the one that did harm, however the harm ended.

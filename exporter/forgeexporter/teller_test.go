@@ -334,3 +334,27 @@ func TestCommentWaitsForItsSuspects(t *testing.T) {
 	green := f.status(head)
 	assert.Equal(t, "success", green.GetState())
 }
+
+// deployloop may be away for longer than a watch lasts: the status it left must not
+// stay pending for ever, and is never green for that.
+func TestAWatchThatNobodyWatchedIsNotPending(t *testing.T) {
+	f := newFakeGitHub(t)
+	before := startTeller(t, f, nil)
+	tell(t, before, verdict(event.Watching))
+	settled(t, before)
+	require.NoError(t, before.Shutdown(t.Context()))
+	watched := f.status(head)
+	require.Equal(t, "pending", watched.GetState())
+	over := verdict(event.Inconclusive)
+	over.Reason, over.Detail, over.At = event.ReasonNotWatched, "deployloop was away since 2026-03-04T14:05:05Z and its watch is over", start.Add(5*time.Hour)
+	for range 2 { // the second is a restart
+		e := startTeller(t, f, nil)
+		tell(t, e, over)
+		settled(t, e)
+		require.NoError(t, e.Shutdown(t.Context()))
+		ended := f.status(head)
+		assert.Equal(t, "error", ended.GetState())
+		assert.Contains(t, ended.GetDescription(), "Nobody watched it to the end, so nothing is claimed.")
+	}
+	assert.Len(t, f.statuses[head], 2, "told once")
+}

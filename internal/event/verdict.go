@@ -26,6 +26,7 @@ const (
 	ReasonThinData          Reason = "not_enough_traffic"         // inconclusive: the effect that could be seen is too large
 	ReasonNoControl         Reason = "no_control"                 // inconclusive: neither an old cohort nor history
 	ReasonDataLost          Reason = "data_lost"                  // inconclusive: telemetry was dropped or refused
+	ReasonNotWatched        Reason = "not_watched"                // inconclusive: the watch ended while nobody watched, or had to make room
 	ReasonBeganBefore       Reason = "began_before_deployment"    // exonerated
 	ReasonOldCohortAffected Reason = "old_version_affected_too"   // exonerated
 	ReasonUpstreamFirst     Reason = "upstream_moved_first"       // exonerated

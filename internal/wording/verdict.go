@@ -113,6 +113,8 @@ func inconclusive(v event.Verdict) string {
 			return "Telemetry was lost, so a pass would prove nothing: " + names + "."
 		}
 		return "Telemetry was lost, so a pass would prove nothing."
+	case event.ReasonNotWatched:
+		return join(" ", "Nobody watched it to the end, so nothing is claimed.", detailOf(v))
 	case event.ReasonSupersededWatch:
 		return join(" ", "A newer deploy ended the watch before anything was proven.", couldHaveSeen(v))
 	default:
