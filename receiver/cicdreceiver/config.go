@@ -40,6 +40,10 @@ type Config struct {
 	Spinnaker SourceConfig `mapstructure:"spinnaker"`
 	CDEvents  SourceConfig `mapstructure:"cdevents"`
 
+	// Storage keeps over restarts what is usual in the logs of jobs; without it that
+	// is learnt anew.
+	Storage *component.ID `mapstructure:"storage"`
+
 	// MaxReportSize is the most bytes of one request to /v1/reports, unpacked.
 	MaxReportSize int64 `mapstructure:"max_report_size"`
 

@@ -60,7 +60,7 @@ func newReceiver(set receiver.Settings, cfg *Config) (*cicdReceiver, error) {
 	}
 	return &cicdReceiver{
 		cfg: cfg, set: set, logger: set.Logger, now: time.Now,
-		seen: newDeliveries(), memory: newRunMemory(), logs: newLogMemory(), counts: counts, runs: runs,
+		seen: newDeliveries(), memory: newRunMemory(), logs: newLogMemory(set.Logger, counts.forgot), counts: counts, runs: runs,
 	}, nil
 }
 
@@ -73,6 +73,9 @@ func (r *cicdReceiver) Start(ctx context.Context, host component.Host) error {
 func (r *cicdReceiver) listen(ctx context.Context, host component.Host) error {
 	if r.out.logs == nil {
 		r.logger.Warn("cicd is in no logs pipeline: deployments and changes go nowhere; add it to the receivers of a logs pipeline")
+	}
+	if err := r.logs.open(ctx, host, r.set.ID, r.cfg.Storage); err != nil {
+		return err
 	}
 	// auth is applied per route, since a forge proves itself by its secret and
 	// cannot send a token; the server itself must not demand one.
@@ -127,6 +130,7 @@ func (r *cicdReceiver) Shutdown(ctx context.Context) error {
 			r.cancel()
 		}
 		r.background.Wait()
+		err = errors.Join(err, r.logs.close(ctx))
 		err = errors.Join(err, r.runs.shutdown(ctx))
 	})
 	return err

@@ -2,6 +2,7 @@ package cicdreceiver
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -63,7 +64,7 @@ func (r *cicdReceiver) takeReports(w http.ResponseWriter, req *http.Request) ans
 		return answer{status: http.StatusBadRequest, outcome: outcomeBadInput, reason: "a report could not be read whole", body: in.told}
 	}
 	if kind == report.Log && source.Job.Passed {
-		r.logs.passed(source)
+		r.logs.passed(context.WithoutCancel(req.Context()), source)
 	}
 	return answer{status: http.StatusAccepted, outcome: outcomeAccepted, body: in.told}
 }

@@ -12,7 +12,6 @@ import (
 	"io"
 	"net/http"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -89,28 +88,6 @@ func TestLogsOfAJob(t *testing.T) {
 	status, text, _ = r.post("/v1/reports?revision=a&kind=log&result=odd", []byte(noisy), nil)
 	require.Equal(t, http.StatusBadRequest, status)
 	require.Contains(t, text, "success nor failure")
-}
-
-func TestLogMemoryIsBounded(t *testing.T) {
-	m := newLogMemory()
-	of := func(job int) report.Source {
-		s := report.Source{Repository: "acme/shop", Job: report.Job{Name: strconv.Itoa(job), Passed: true}}
-		s.Job.Known = m.known(s)
-		return s
-	}
-	for i := range maxLogJobs + 5 {
-		s := of(i)
-		require.NoError(t, s.Job.Known.Learn(strings.NewReader("a\nb\n")))
-		m.passed(s)
-	}
-	require.Equal(t, maxLogJobs, m.jobs.Len())
-	require.Equal(t, 2*maxLogJobs, m.templates)
-	failed := of(0)
-	failed.Job.Passed = false
-	require.Nil(t, m.known(failed), "forgotten")
-	failed = of(maxLogJobs)
-	failed.Job.Passed = false
-	require.Equal(t, 2, m.known(failed).Len())
 }
 
 func TestReport(t *testing.T) {

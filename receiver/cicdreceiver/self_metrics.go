@@ -10,8 +10,9 @@ import (
 // selfMetrics count requests by source and what became of them. Both attributes
 // are from fixed sets: what outsiders send never makes a new series.
 type selfMetrics struct {
-	requests metric.Int64Counter
-	events   metric.Int64Counter
+	requests  metric.Int64Counter
+	events    metric.Int64Counter
+	forgotten metric.Int64Counter
 }
 
 // outcome is what became of a request.
@@ -47,7 +48,16 @@ func newSelfMetrics(provider metric.MeterProvider) (*selfMetrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &selfMetrics{requests: requests, events: events}, nil
+	forgotten, err := meter.Int64Counter("otelcol_receiver_cicd_forgotten",
+		metric.WithUnit("{entry}"), metric.WithDescription("What was remembered and had to go, by name: logs_of_jobs (of a job that passed), lines_of_logs (of one log)."))
+	if err != nil {
+		return nil, err
+	}
+	return &selfMetrics{requests: requests, events: events, forgotten: forgotten}, nil
+}
+
+func (m *selfMetrics) forgot(name string, n int) {
+	m.forgotten.Add(context.Background(), int64(n), metric.WithAttributes(attribute.String("name", name)))
 }
 
 func (m *selfMetrics) request(ctx context.Context, source string, o outcome) {

@@ -61,6 +61,7 @@ func start(t *testing.T, w wiring) *running {
 	require.NoError(t, cfg.Validate())
 	set := receivertest.NewNopSettings(factory.Type())
 	set.TelemetrySettings = r.telemetry.NewTelemetrySettings()
+	set.ID = component.NewID(factory.Type()) // not one of its own each time: it keeps things under it
 	set.BuildInfo.Version = "test"
 
 	var parts []component.Component
