@@ -2,6 +2,7 @@ package consoleextension
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
@@ -19,14 +20,24 @@ type saidItem struct {
 	Worse   bool
 	Line    string
 	Details []string
+	Message string // of several lines, which stand as they are
 	Again   string // command
 }
+
+const maxMessageLines = 20
 
 func newSaid(f event.Feedback) said {
 	out := said{Feedback: f, Headline: sentence(wording.FeedbackHeadline(f))}
 	for _, j := range f.Judgements {
 		item := saidItem{Worse: j.Call.Worse(), Line: wording.JudgementLine(j)}
 		if j.Call != event.Fixed && j.Call != event.FixedFinding {
+			if j.Test != nil {
+				if lines := wording.MessageLines(*j.Test, maxMessageLines); len(lines) > 1 {
+					t := *j.Test
+					t.Message = ""
+					item.Message, j.Test = strings.Join(lines, "\n"), &t
+				}
+			}
 			item.Details = wording.JudgementDetails(j)
 		}
 		if j.Test != nil && j.Call.Worse() {

@@ -155,24 +155,34 @@ func buildSummary(a event.Anomaly) string {
 	return fit(who, middle, tail)
 }
 
-// buildWhy tells each of the first problems of a branch's alert in a line.
+// buildWhy tells each of the first problems of a branch's alert in a line, and below
+// the first one what it says where that has several: the cause in a build's log.
 func buildWhy(f event.Feedback, limit int) string {
 	var lines []string
+	quoted := false
 	for _, j := range f.Judgements {
 		if len(lines) == limit {
 			lines = append(lines, fmt.Sprintf("and %d more", len(f.Judgements)+f.More-limit))
 			break
 		}
 		line := JudgementLine(j)
+		quote := ""
 		if t := j.Test; t != nil && t.Message != "" {
-			line += ": " + OneLine(t.Message, operationLimit*2)
+			if all := MessageLines(*t, maxMessageLines); len(all) > 1 && !quoted && j.Closure == nil {
+				quoted = true // of the first that is open: an alert has room for one
+				for _, said := range all {
+					quote += "\n  " + OneLine(said, operationLimit*2)
+				}
+			} else {
+				line += ": " + OneLine(t.Message, operationLimit*2)
+			}
 		} else if j.Finding != nil && j.Finding.Message != "" {
 			line += ": " + OneLine(j.Finding.Message, operationLimit*2)
 		}
 		if j.Closure != nil {
 			line += " (over: " + OneLine(j.Closure.Detail, operationLimit) + ")"
 		}
-		lines = append(lines, line)
+		lines = append(lines, line+quote)
 	}
 	return join("\n", lines...)
 }

@@ -2,6 +2,7 @@ package wording
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 
@@ -45,14 +46,11 @@ func JudgementDetails(j event.Judgement) []string {
 		if t.File != "" {
 			lines = append(lines, fmt.Sprintf("at %s:%d", t.File, t.Line))
 		}
-		for i, line := range strings.Split(strings.TrimSpace(t.Message), "\n") {
-			if i == 8 && !t.IsJob() { // of a job they are the few that were chosen
-				break
-			}
-			if line != "" {
-				lines = append(lines, line)
-			}
+		limit := maxMessageLines
+		if t.IsJob() { // they are the few that were chosen
+			limit = math.MaxInt
 		}
+		lines = append(lines, MessageLines(*t, limit)...)
 		for _, frame := range logpattern.ParseStack(t.Stacktrace) {
 			if logpattern.InApp(frame) && frame.Function != "" {
 				lines = append(lines, fmt.Sprintf("in %s (%s:%d)", frame.Function, frame.File, frame.Line))
@@ -71,6 +69,22 @@ func JudgementDetails(j event.Judgement) []string {
 	}
 	if command := RunAgain(*t); failing && command != "" {
 		lines = append(lines, "again: "+command)
+	}
+	return lines
+}
+
+const maxMessageLines = 8
+
+// MessageLines are the first lines of what a test or a job that failed says. Of the
+// log of a build they are where the cause stands, and, further in, its lines.
+func MessageLines(t event.TestResult, limit int) (lines []string) {
+	for line := range strings.SplitSeq(strings.TrimSpace(t.Message), "\n") {
+		if limit--; limit < 0 {
+			break
+		}
+		if line = strings.TrimRight(line, " \t\r"); line != "" {
+			lines = append(lines, line)
+		}
 	}
 	return lines
 }
