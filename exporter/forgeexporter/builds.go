@@ -185,22 +185,8 @@ func (t *teller) tellBuildStatus(ctx context.Context, have *build, f event.Feedb
 	if !t.buildStatusDue(have, f) {
 		return nil
 	}
-	want := buildStatus(f, t.cfg.ConsoleURL)
-	if !strings.HasPrefix(have.status, f.ID) { // by a former run or another replica
-		there, err := t.forge.Status(ctx, have.repository, f.Revision, want.Context)
-		if err != nil {
-			return t.settleBuild(&have.status, buildStatusKey(f), err)
-		}
-		if there != nil && *there == want {
-			have.status = buildStatusKey(f)
-			t.count(ctx, "status_unchanged")
-			return nil
-		}
-	}
-	err := t.forge.SetStatus(ctx, have.repository, f.Revision, want)
-	if err == nil {
-		t.count(ctx, "status_written")
-	}
+	waited := strings.HasPrefix(have.status, f.ID+"\x00"+string(forgeapi.Pending)+"\x00")
+	err := t.setStatus(ctx, have.repository, f.Revision, buildStatus(f, t.cfg.ConsoleURL), waited)
 	return t.settleBuild(&have.status, buildStatusKey(f), err)
 }
 
@@ -250,19 +236,18 @@ func (t *teller) writeBuildComment(ctx context.Context, repository string, c *bu
 	if c.pull == 0 {
 		return nil
 	}
-	if c.id == 0 {
-		there, err := t.own(ctx, repository, c.pull, buildMarker)
-		if err != nil {
-			return err
-		}
-		if there == nil {
-			return t.createBuildComment(ctx, repository, c, f)
-		}
-		c.id = there.ID
-		if began, hash, ok := readBuildImprint(there.Body); ok && (hash == buildHash(f) || began > f.StartedAt.Unix()) {
-			t.count(ctx, "comment_unchanged")
-			return nil
-		}
+	// Each time: another replica may have said so, or more, since.
+	there, err := t.own(ctx, repository, c.pull, buildMarker)
+	if err != nil {
+		return err
+	}
+	if there == nil {
+		return t.createBuildComment(ctx, repository, c, f)
+	}
+	c.id = there.ID
+	if began, hash, ok := readBuildImprint(there.Body); ok && (hash == buildHash(f) || began > f.StartedAt.Unix()) {
+		t.count(ctx, "comment_unchanged")
+		return nil
 	}
 	if err := t.forge.EditComment(ctx, repository, c.pull, c.id, buildComment(f, t.cfg.ConsoleURL)); err != nil {
 		return err

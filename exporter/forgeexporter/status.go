@@ -101,6 +101,11 @@ func statusKey(t told) string {
 	return stateKey(t) + "\x00" + left
 }
 
+// watchingKey begins the key of a watch that goes on.
+func watchingKey(deployment string) string {
+	return deployment + "\x00" + string(event.Watching) + "\x00"
+}
+
 // stateKey tells apart the states that people must hear of.
 func stateKey(t told) string {
 	parts := []string{t.verdict.Deployment.ID, string(t.verdict.State), string(t.verdict.Reason)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -91,37 +92,41 @@ func (t *teller) attempt(ctx context.Context, id, part string, do func() error) 
 }
 
 // tellStatus writes the commit status unless the forge has it already, by a
-// former run or another replica.
+// former run or another replica. Replicas need share nothing but the forge, so it
+// is asked each time: a status has no identity by which twins could be removed.
 func (t *teller) tellStatus(ctx context.Context, have *deployment, know told) error {
 	if !t.statusDue(have, know) {
 		return nil
 	}
-	first := have.status == ""
 	last := have.status
 	have.status = statusKey(know)
 	err := func() error {
 		want := statusOf(know, t.cfg.ConsoleURL, forgeapi.State(t.cfg.InconclusiveState))
 		revision := know.verdict.Deployment.Revision
-		if first {
-			there, err := t.forge.Status(ctx, have.repository, revision, want.Context)
-			if err != nil {
-				return err
-			}
-			if there != nil && *there == want {
-				t.count(ctx, "status_unchanged")
-				return nil
-			}
-		}
-		if err := t.forge.SetStatus(ctx, have.repository, revision, want); err != nil {
-			return err
-		}
-		t.count(ctx, "status_written")
-		return nil
+		return t.setStatus(ctx, have.repository, revision, want, strings.HasPrefix(last, watchingKey(know.verdict.Deployment.ID)))
 	}()
 	if temporary(err) {
 		have.status = last
 	}
 	return err
+}
+
+// setStatus writes a status that is not there yet. waited: what was written last was
+// pending too; then another replica that found more meanwhile is not taken back.
+func (t *teller) setStatus(ctx context.Context, repository, revision string, want forgeapi.Status, waited bool) error {
+	there, err := t.forge.Status(ctx, repository, revision, want.Context)
+	if err != nil {
+		return err
+	}
+	if there != nil && (*there == want || waited && want.State == forgeapi.Pending && there.State != forgeapi.Pending) {
+		t.count(ctx, "status_unchanged")
+		return nil
+	}
+	if err := t.forge.SetStatus(ctx, repository, revision, want); err != nil {
+		return err
+	}
+	t.count(ctx, "status_written")
+	return nil
 }
 
 // tellComment creates or edits the one comment.
@@ -145,11 +150,23 @@ func (t *teller) tellComment(ctx context.Context, have *deployment, know told) e
 }
 
 func (t *teller) writeComment(ctx context.Context, have *deployment, know told) error {
-	next := imprintOf(know)
+	next, prefix := imprintOf(know), marker(know.verdict.Deployment)
 	if have.commentID != 0 {
-		return t.edit(ctx, have, know)
+		// Another replica may have closed it, a later deployment have taken it over.
+		there, err := t.own(ctx, have.repository, have.pull, prefix)
+		if err != nil {
+			return err
+		}
+		if there != nil {
+			have.commentID = there.ID
+			if said, ok := readImprint(there.Body); ok && said.outdates(next) {
+				t.count(ctx, "comment_unchanged")
+				return nil
+			}
+			return t.edit(ctx, have, know)
+		}
+		have.commentID = 0 // somebody removed it: look again
 	}
-	prefix := marker(know.verdict.Deployment)
 	pulls := map[int64]bool{}
 	target, ofSuspect := int64(0), false
 	for i, revision := range commits(know.verdict) {
