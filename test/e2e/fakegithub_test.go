@@ -99,9 +99,9 @@ func (f *fakeGitHub) states(sha string) (list []string) {
 	return list
 }
 
-// configOf lays the forge exporter over the built-in configuration.
+// config lays the forge exporter over the built-in configuration.
 func (f *fakeGitHub) config() []byte {
 	return []byte(`exporters: {forge: {forge: github, endpoint: "` + f.URL + `", token: test-token, requests_per_second: 50}}
-service: {pipelines: {logs/verdicts: {receivers: [anomaly], exporters: [forge]}}}
+service: {pipelines: {logs/forge: {receivers: [anomaly], exporters: [forge]}}}
 `)
 }

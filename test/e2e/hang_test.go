@@ -59,7 +59,7 @@ func TestAJobThatHangsIsAnAlert(t *testing.T) {
 		}, fmt.Sprint("run ", run, " is over"))
 		return f
 	}
-	for run := range 14 {
+	for run := 1; run <= 14; run++ {
 		started := began.Add(time.Duration(run) * 5 * time.Minute)
 		ended := started.Add(time.Duration(118+run%5) * time.Second)
 		whole(run, "in_progress", "", started, started)
