@@ -24,7 +24,7 @@ type saidItem struct {
 	Again   string // command
 }
 
-const maxMessageLines = 20
+const maxMessageLines = 25
 
 func newSaid(f event.Feedback) said {
 	out := said{Feedback: f, Headline: sentence(wording.FeedbackHeadline(f))}

@@ -29,6 +29,7 @@ var lossWords = map[string]string{
 	"memory_new_operations":                 "new operations, counted for the service alone for want of memory",
 	"memory_new_gauges":                     "new gauges, not taken in for want of memory",
 	"memory_new_instances":                  "items of new instances, not taken in for want of memory",
+	"memory_search_without_deployment":      "services in which nothing is looked for without a deployment, for want of memory",
 	"memory_watched_for_vanishing":          "things watched for vanishing, let go of for want of memory",
 	// the readers
 	"no_service_name":                     "items without a service.name",
@@ -44,6 +45,8 @@ var lossWords = map[string]string{
 	"metric_buckets_changed":              "points of histograms that changed their bounds, whose durations did not count",
 	"build_results_over_limit":            "results of builds that came faster than they were judged",
 	"build_results_undecodable":           "results of builds that could not be read",
+	"build_branch_unknown":                "jobs of a main branch that may be a fork's: neither their run nor the push of their commit was heard of",
+	"build_deploys":                       "jobs that deploy, beyond the limit, of which it is not told that they hang",
 	"calls_over_limit":                    "calls to further services, beyond the limit",
 	"calls_clock_ahead":                   "calls from the future: a sender's clock is ahead",
 	"traces_not_joined":                   "spans that found no room to wait for the rest of their trace",
