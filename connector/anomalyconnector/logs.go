@@ -1,6 +1,7 @@
 package anomalyconnector
 
 import (
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -194,6 +195,14 @@ func jsonMessage(line string) (string, bool) {
 	return "", false
 }
 
+// printedMarks are what a printed stack holds and other text of several lines
+// does not.
+var printedMarks = [...]string{
+	"\n\tat ", "\n    at ", "\n   at ", "\n  at ", "\nTraceback (most recent", "\n  File \"", // JVM, V8, .NET, Mono, Python
+	"goroutine ", "panicked at ", "\nstack backtrace:", "\nStack backtrace:", // Go, Rust and anyhow
+	"\nStack trace:\n#0", "\n[stacktrace]\n#0", ":in `", ":in '", // PHP, Laravel, Ruby
+}
+
 // printedTrace says whether a line is an exception that was printed with its
 // stack, and gives the line that says what happened.
 func printedTrace(line string) (head string, ok bool) {
@@ -201,14 +210,13 @@ func printedTrace(line string) (head string, ok bool) {
 	if first < 0 {
 		return "", false
 	}
-	for _, mark := range [...]string{"\n\tat ", "\n    at ", "\n   at ", "\nTraceback (most recent", "goroutine ", "\n  File \"", "\nstack backtrace:", "\nStack trace:\n#0", ":in `", ":in '"} {
-		if strings.Contains(line, mark) {
-			if strings.HasPrefix(line, "Traceback (most recent") { // Python says it last
-				tail := strings.TrimRight(line, "\n ")
-				return tail[strings.LastIndexByte(tail, '\n')+1:], true
-			}
-			return line[:first], true
-		}
+	printed := slices.ContainsFunc(printedMarks[:], func(mark string) bool { return strings.Contains(line, mark) })
+	if !printed && !(strings.Contains(line, ".go:") && strings.Contains(line, "\n\t")) { // an error of Go's with its frames
+		return "", false
 	}
-	return "", false
+	if strings.HasPrefix(line, "Traceback (most recent") { // Python says it last
+		tail := strings.TrimRight(line, "\n ")
+		return tail[strings.LastIndexByte(tail, '\n')+1:], true
+	}
+	return line[:first], true
 }

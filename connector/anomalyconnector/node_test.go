@@ -268,6 +268,18 @@ func TestLinesAndPrintedTraces(t *testing.T) {
 	head, ok = printedTrace("Traceback (most recent call last):\n  File \"/app/cart.py\", line 88, in total\nTypeError: total\n")
 	assert.True(t, ok)
 	assert.Equal(t, "TypeError: total", head)
-	_, ok = printedTrace("two\nlines")
-	assert.False(t, ok)
+	for _, text := range []string{
+		"Error: order 17\n\nStack backtrace:\n   0: shop::pay::call\n", "thread 'main' panicked at src/total.rs:88:12:\nno stock\n",
+		"cart is closed\ngithub.com/acme/shop/cart.(*Cart).Total\n\t/src/shop/cart/total.go:88\n",
+		"[2026-11-23 14:00:00] production.ERROR: closed {\"exception\":\"[object] (App\\\\CartError(code: 0): closed at /app/src/Cart.php:88)\n[stacktrace]\n#0 /app/src/Shop.php(14): total()\n",
+		"System.Exception: closed\n  at Acme.Cart.Add (Acme.Order o) [0x00012] in /src/Cart.cs:88\n",
+	} {
+		head, ok = printedTrace(text)
+		assert.True(t, ok, text)
+		assert.NotContains(t, head, "\n")
+	}
+	for _, text := range []string{"two\nlines", "one\n  two at three", "panicked at noon", "see main.go:17", "build failed\nmain.go:17: undefined"} {
+		_, ok = printedTrace(text)
+		assert.False(t, ok, text)
+	}
 }
