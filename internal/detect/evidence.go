@@ -56,7 +56,7 @@ func (p *process) prior(t int32) float64 {
 	if p.always {
 		return 1
 	}
-	return onsetWeight(t)
+	return onsetOf(t).pi
 }
 
 const (
@@ -83,11 +83,32 @@ func (s side) grid() *grid {
 	return &grids[0]
 }
 
-// π_1 = .5, the rest ∝ 1/(t·ln²(t+1)); the first ones by table.
+// π_1 = .5, the rest ∝ 1/(t·ln²(t+1)); by table: the first ones each, and then
+// 256 an octave, each stretch by its last, so that the sum stays below one. That
+// is at most half a percent less.
 var (
 	onsetScale   float64
-	onsetWeights [4096]struct{ pi, log float64 }
+	onsetWeights [onsetFirst]onsetPrior
+	onsetLate    [onsetOctaves << onsetBits]onsetPrior
 )
+
+type onsetPrior struct{ pi, log float64 }
+
+const (
+	onsetFirst   = 4096
+	onsetBits    = 8
+	onsetOctaves = 19 // to the end of int32
+	onsetShift   = 52 - onsetBits
+)
+
+// onsetOf is π_t, t from 1.
+func onsetOf(t int32) *onsetPrior {
+	if uint32(t) < onsetFirst {
+		return &onsetWeights[t]
+	}
+	at := (math.Float64bits(float64(t)) - math.Float64bits(onsetFirst)) >> onsetShift
+	return &onsetLate[min(at, uint64(len(onsetLate)-1))]
+}
 
 func init() {
 	for i, r := range ratios {
@@ -103,36 +124,29 @@ func init() {
 	sum += 1 / math.Log(n) // the integral of the tail, from above
 	onsetScale = .5 / sum
 	for t := range onsetWeights {
-		pi := weightOfOnset(int32(t))
-		onsetWeights[t].pi, onsetWeights[t].log = pi, math.Log(pi)
+		pi := weightOfOnset(float64(t))
+		onsetWeights[t] = onsetPrior{pi, math.Log(pi)}
 	}
-}
-
-// onsetWeight is π_t, t from 1.
-func onsetWeight(t int32) float64 {
-	if uint32(t) < uint32(len(onsetWeights)) {
-		return onsetWeights[t].pi
+	for i := range onsetLate {
+		pi := weightOfOnset(math.Float64frombits(math.Float64bits(onsetFirst) + uint64(i+1)<<onsetShift))
+		onsetLate[i] = onsetPrior{pi, math.Log(pi)}
 	}
-	return weightOfOnset(t)
 }
 
 // logPrior is ln π_t of this process.
 func (p *process) logPrior(t int32) float64 {
-	switch {
-	case p.always:
+	if p.always {
 		return 0
-	case uint32(t) < uint32(len(onsetWeights)):
-		return onsetWeights[t].log
 	}
-	return math.Log(weightOfOnset(t))
+	return onsetOf(t).log
 }
 
-func weightOfOnset(t int32) float64 {
+func weightOfOnset(t float64) float64 {
 	if t <= 1 {
 		return .5
 	}
-	l := math.Log(float64(t) + 1)
-	return onsetScale / (float64(t) * l * l)
+	l := math.Log(t + 1)
+	return onsetScale / (t * l * l)
 }
 
 // side is the direction of a test.
@@ -375,10 +389,10 @@ func (p *product) logE() float64 {
 
 // logE is ln E.
 func (p *process) logE() float64 {
-	if p.one != nil {
-		return math.Log(p.one[0].r[0])
-	}
 	sum := 0.
+	if p.one != nil {
+		sum = cells * p.one[0].r[0]
+	}
 	if p.all != nil {
 		for k := range p.all {
 			sum += p.all[k].r[0]
@@ -452,7 +466,7 @@ func upperRate(x, w, phi, alpha float64) float64 {
 	}
 	// Convex: from the second step on it comes down to the root and never passes it.
 	root := math.Sqrt(2 * target / x)
-	rise := x * root * (1 + root/3 + root*root/36)
+	rise := x * rateSeries(root)
 	for range boundSteps {
 		by := (rise - x*math.Log1p(rise/x) - target) * (x + rise) / rise
 		if rise -= by; math.Abs(by) <= boundEnough*rise {
@@ -460,6 +474,15 @@ func upperRate(x, w, phi, alpha float64) float64 {
 		}
 	}
 	return (x + rise) * phi / w
+}
+
+// rateSeries solves u − ln(1+u) = η²/2 by its series, near enough within |η| < 2
+// for one step of Newton's to be the last: beyond, three terms serve better.
+func rateSeries(eta float64) float64 {
+	if math.Abs(eta) > 2 {
+		return eta * (1 + eta*(1./3+eta/36))
+	}
+	return eta * (1 + eta*(1./3+eta*(1./36+eta*(-1./270+eta*(1./4320+eta*(1./17010-eta*139/5443200))))))
 }
 
 // Newton's method ends after so many steps, or where one moves so little that
@@ -477,7 +500,7 @@ func lowerRate(x, w, phi, alpha float64) float64 {
 	x /= phi
 	target := math.Log(1/alpha) / x
 	root := math.Sqrt(2 * target)
-	fall := root * (1 + root/6 + root*root/36) // of the mean, as ln(x/mean): convex as above
+	fall := root*root/2 - rateSeries(-root) // of the mean, as ln(x/mean): convex as above
 	for range boundSteps {
 		less := math.Expm1(-fall)
 		by := (less + fall - target) / -less

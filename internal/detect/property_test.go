@@ -126,9 +126,17 @@ func TestSharesSumToOneAtMost(t *testing.T) {
 	require.LessOrEqual(t, classShare[0]+classShare[1]+classShare[2]+classShare[3], 1.)
 	pi := 0.
 	for tick := int32(1); tick <= 1_000_000; tick++ {
-		pi += onsetWeight(tick)
+		pi += onsetOf(tick).pi
 	}
 	require.LessOrEqual(t, pi, 1.)
+	// From the table on, each stretch of starts has the weight of its last.
+	for tick := int32(2); tick < 100_000_000; tick += tick/7 + 1 {
+		exact, got := weightOfOnset(float64(tick)), onsetOf(tick).pi
+		require.LessOrEqual(t, got, exact*(1+1e-12), "%d", tick)
+		require.Greater(t, got, .994*exact, "%d", tick)
+		require.InDelta(t, math.Log(got), onsetOf(tick).log, 1e-12)
+	}
+	require.Positive(t, onsetOf(math.MaxInt32).pi)
 }
 
 func TestLatencyBinsAgreeWithTheirBounds(t *testing.T) {
