@@ -51,6 +51,10 @@ test-gitea: ## Play the loop through a real Gitea, before the merge and after: p
 tools: ## Install what the tests run against into .tools (a real Alertmanager, Prometheus and Gitea; GitHub's contract; the check of manifests; Chromium from the system)
 	@scripts/install-tools.sh
 
+.PHONY: race
+race: ## Test what runs at once under the race detector (needs a C compiler; 25 minutes on two cores: PACKAGES= for some)
+	@CGO_ENABLED=1 go test -race -timeout 40m $(or $(PACKAGES),./internal/detect ./internal/ledger/... ./connector/anomalyconnector ./extension/... ./receiver/cicdreceiver ./exporter/...)
+
 .PHONY: lint
 lint: ## Format, vet, golangci-lint, module and generated-file checks
 	@scripts/lint.sh
