@@ -185,7 +185,8 @@ func BenchmarkTick(b *testing.B) {
 
 // BenchmarkMemory is the heap that an indicator takes: idle (learnt, no
 // deployment under watch: its history and its source's open seconds), and what
-// a watch adds, with the new version's own source and history.
+// a watch adds, with the new version's own source and history, at first and
+// after a minute.
 func BenchmarkMemory(b *testing.B) {
 	const n = 50_000
 	before := heap()
@@ -194,7 +195,12 @@ func BenchmarkMemory(b *testing.B) {
 	before = heap()
 	open := newFleet(n, true)
 	both := heap() - before
-	for name, bytes := range map[string]float64{"idle": learnt, "open": both - learnt} {
+	for range 60 {
+		open.send(open.old, 1)
+		open.second(open.new, 1)
+	}
+	aged := heap() - before
+	for name, bytes := range map[string]float64{"idle": learnt, "open": both - learnt, "minute": aged - learnt} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 			}
