@@ -40,6 +40,7 @@ var lossWords = map[string]string{
 	"metric_points_first":                 "first points of cumulative series, of which nobody knows what is news",
 	"metric_points_after_a_gap":           "points after more than five minutes without",
 	"metric_points_late_or_repeated":      "points that are not after their series' last one",
+	"metric_points_without_temporality":   "points of metrics that do not say whether they are cumulative or deltas",
 	"metric_points_malformed":             "points whose bounds and counts do not fit, or are no numbers",
 	"metric_counter_resets":               "counters that began anew, and were counted on",
 	"metric_buckets_changed":              "points of histograms that changed their bounds, whose durations did not count",
