@@ -241,6 +241,12 @@ func (p *explanation) recomputed() {
 		}
 	}
 	p.line("  %s of counts give %.2f nats of the %.2f needed; the verdict says %.2f.", count(float64(tests), "test"), p.r.Nats, p.r.Threshold, p.d.Verdict.Nats)
+	if len(p.r.Given) > 0 {
+		p.line("  Taken from the document as given, without a check:")
+	}
+	for _, x := range p.r.Given {
+		p.line("  - %s", plain(x))
+	}
 	for _, g := range p.r.Gaps {
 		p.line("  %s %s", p.paint.Warn("gap:"), plain(g))
 	}

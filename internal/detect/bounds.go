@@ -62,7 +62,9 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 			l.complement, l.side, x, past = true, lower, n-x, past.complemented(t.tail[k])
 		}
 		l.margin = w.minRatio
-		l.persist = float32(w.instanceSpread(i.op, t.bounds[k], t.tail[k], l.complement))
+		f := w.instanceSpread(i.op, t.bounds[k], t.tail[k], l.complement)
+		l.persist = float32(f.spread())
+		w.keepFellows(i, k, f)
 		l.setBase(x, n, i.noise(), w.base.Seconds, w.alpha, past)
 		if k == t.limit && w.mayBeCritical(i.op) {
 			l.with().tol = &tolerance{}

@@ -3,8 +3,6 @@ package detect
 import (
 	"math"
 	"math/bits"
-
-	"github.com/deployloop/deployloop/internal/event"
 )
 
 // curveScales are the lengths of blocks at which a curve knows how noisy a rate
@@ -131,45 +129,6 @@ func (c *curve) spread() (out spread) {
 		out[k] = math.Max(out[k], out[k-1]/2)
 	}
 	return out
-}
-
-// PastCourse are a curve's sums over blocks of 1, 2, 4 … 512 s: of exposure n,
-// n², n·x and x², x the events.
-type PastCourse struct {
-	Events   float64                 `json:"events"`
-	Exposure float64                 `json:"exposure"`
-	Blocks   [curveScales][4]float64 `json:"blocks"`
-}
-
-func (c *curve) told() *PastCourse {
-	out := &PastCourse{Events: c.X, Exposure: c.N}
-	for k, s := range c.Sums {
-		out.Blocks[k] = [4]float64{float64(s.N), float64(s.NN), float64(s.NX), float64(s.XX)}
-	}
-	return out
-}
-
-func (p *PastCourse) spread() spread {
-	c := curve{X: p.Events, N: p.Exposure}
-	for k, b := range p.Blocks {
-		c.Sums[k] = blocks{float32(b[0]), float32(b[1]), float32(b[2]), float32(b[3])}
-	}
-	return c.spread()
-}
-
-// pastCurve is the curve that an indicator's noise comes from, where it has one
-// of its own.
-func (w *watch) pastCurve(i *indicator) *curve {
-	switch {
-	case i.opt().gauge != nil || i.pattern >= 0:
-	case i.signal == event.SignalThroughput && i.op < 0:
-		return &w.base.Traffic
-	case i.signal == event.SignalErrors && i.op < 0:
-		return &w.base.Errors
-	case i.signal == event.SignalErrors && int(i.op) < len(w.base.Ops):
-		return w.base.Ops[i.op].Errors
-	}
-	return nil
 }
 
 // at is the relative variance of the rate over a window of so many seconds.
@@ -304,23 +263,31 @@ func (s *slowCurves) merge(o *slowCurves) {
 
 // near is the spread, by seconds, of the tail share nearest to one asked for.
 func (s *slowCurves) near(tail float64) spread {
+	return s.nearest(tail).spread().stretched(slowSteps)
+}
+
+func (s *slowCurves) nearest(tail float64) *curve {
 	best := 0
 	for t := range s.Tails {
 		if apart(s.Tails[t], tail) < apart(s.Tails[best], tail) {
 			best = t
 		}
 	}
-	return s.Curves[best].spread().stretched(slowSteps)
+	return &s.Curves[best]
 }
 
 // volumeSpread is the spread of an operation's share of all requests, from the
 // course of both in ten-second bins.
 func volumeSpread(op, all *ring) spread {
-	var c curve
+	return volumeCurve(op, all).spread().stretched(binSeconds)
+}
+
+func volumeCurve(op, all *ring) *curve {
+	c := &curve{}
 	for i := op.Filled; i >= 1; i-- {
 		at := op.back(i)
 		c.add(int64(ringBins-i), float64(op.N[at]), float64(all.N[at]))
 	}
 	c.turn(1 << bits.Len(ringBins))
-	return c.spread().stretched(binSeconds)
+	return c
 }

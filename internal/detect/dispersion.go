@@ -30,6 +30,8 @@ type Dispersion struct {
 type cluster struct {
 	Correlation float64 `json:"correlation"`   // of samples of one instance
 	Pods        float64 `json:"new_instances"` // that sent samples
+	// Ranks of the past's samples, which the correlation follows from.
+	Ranks *rankSums `json:"ranks,omitempty"`
 }
 
 // dispersion is what φ of a level is reckoned from.

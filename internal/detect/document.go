@@ -132,7 +132,8 @@ type LevelPart struct {
 	Seconds   float64        `json:"window_seconds"`
 	Heaviest  float64        `json:"window_heaviest"`         // weight of an item in that window
 	Dispersed Dispersion     `json:"dispersion"`              // what phi and the bounds follow from
-	Course    *PastCourse    `json:"history_curve,omitempty"` // what the spread of the past follows from: of failures and of the whole traffic
+	Course    *PastCourse    `json:"history_curve,omitempty"` // what the spread of the past follows from
+	Fellows   *Fellows       `json:"instances,omitempty"`     // of latency: what the spread between instances follows from
 	Phi       float64        `json:"phi"`                     // over-dispersion of the counts in that window
 	Nats      float64        `json:"nats"`                    // ln E, tempered by phi
 	Recorded  bool           `json:"recorded"`                // the steps are all that was tested
@@ -321,12 +322,13 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 		p.Bounds[1] = 0
 	}
 	p.Dispersed.Seconds = w.base.Seconds
-	if c := w.pastCurve(i); c != nil && l.opt().past != nil && c.spread() == *l.opt().past {
-		p.Course = c.told()
+	p.Course = w.pastCourse(i, k)
+	if f := w.fellows[i]; i.test != nil && f != nil && f.test == i.test {
+		p.Fellows = &f.levels[k]
 	}
 	switch {
 	case i.opt().gauge != nil:
-		p.Dispersed.Clusters = i.opt().gauge.clusters()
+		p.Course, p.Dispersed.Clusters = nil, i.opt().gauge.clusters()
 		_, _, p.Dispersed.Instances = i.opt().gauge.gauge.base(i.opt().gauge.bounds[k])
 	case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 		p.Dispersed.Seconds = l.base.Exposure

@@ -12,6 +12,7 @@ type gaugeTest struct {
 	gauge  *gauge
 	bounds []gaugeBound
 	icc    float64          // correlation of samples of one instance
+	ranks  rankSums         // that it was found from
 	pods   map[*Source]bool // of the new cohort that sent it
 	oldAt  int64            // last second with a sample of the old cohort
 }
@@ -68,56 +69,60 @@ func newGaugeTest(g *gauge) *gaugeTest {
 		}
 	}
 	t.bounds = kept
-	t.icc = g.correlation()
+	t.ranks = g.rankSums()
+	t.icc = t.ranks.correlation()
 	return t
+}
+
+// rankSums are sums over the ranks of a gauge's past samples and the instances
+// that sent them: enough for a one-way analysis of variance.
+type rankSums struct {
+	Instances float64 `json:"instances"`
+	Samples   float64 `json:"samples"`
+	Sizes     float64 `json:"sizes"`   // Σ n² over instances
+	Between   float64 `json:"between"` // Σ (Σ rank)²/n over instances
+	Squares   float64 `json:"squares"` // Σ rank²
+}
+
+func (g *gauge) rankSums() rankSums {
+	type pod struct{ n, sum float64 }
+	pods := map[*Source]*pod{}
+	var order []*pod // as they came: sums do not depend on chance
+	out := rankSums{Samples: float64(g.n)}
+	for i, r := range g.ranks() {
+		p := pods[g.ring[i].source]
+		if p == nil {
+			p = &pod{}
+			pods[g.ring[i].source] = p
+			order = append(order, p)
+		}
+		p.n++
+		p.sum += r
+		out.Squares += r * r
+	}
+	for _, p := range order {
+		out.Instances++
+		out.Sizes += p.n * p.n
+		out.Between += p.sum * p.sum / p.n
+	}
+	return out
 }
 
 // correlation is the intraclass correlation of the gauge's values among samples
 // of one instance (one-way ANOVA on ranks), shrunk towards a prior. Samples of
 // an instance that differs from its fellows by nature, as in memory, are no
 // independent evidence.
-func (g *gauge) correlation() float64 {
-	type pod struct{ n, sum float64 }
-	var pods []pod
-	index := map[*Source]int{}
-	of := make([]int, 0, g.n)
-	for i := range g.n {
-		k, ok := index[g.ring[i].source]
-		if !ok {
-			k = len(pods)
-			index[g.ring[i].source] = k
-			pods = append(pods, pod{})
-		}
-		of = append(of, k)
-	}
-	k := float64(len(pods))
-	if k < 2 || float64(g.n) <= k {
+func (s *rankSums) correlation() float64 {
+	k, n := s.Instances, s.Samples
+	if k < 2 || n <= k {
 		return gaugePriorICC
 	}
-	ranks := g.ranks()
-	mean := 0.
-	for i, r := range ranks {
-		pods[of[i]].n++
-		pods[of[i]].sum += r
-		mean += r
-	}
-	total := float64(g.n)
-	mean /= total
-	between, within, squares := 0., 0., 0.
-	for _, x := range pods {
-		d := x.sum/x.n - mean
-		between += x.n * d * d
-		squares += x.n * x.n
-	}
-	for i, r := range ranks {
-		d := r - pods[of[i]].sum/pods[of[i]].n
-		within += d * d
-	}
-	between /= k - 1
-	within /= total - k
-	n0 := (total - squares/total) / (k - 1)
+	mean := (n - 1) / 2
+	between := math.Max(s.Between-n*mean*mean, 0) / (k - 1)
+	within := math.Max(s.Squares-s.Between, 0) / (n - k)
+	n0 := (n - s.Sizes/n) / (k - 1)
 	icc := 0.
-	if between+within > 0 {
+	if between+within > 1e-12*s.Squares { // else it is rounding
 		icc = math.Min(math.Max((between-within)/(between+(n0-1)*within), 0), 1)
 	}
 	return (k*icc + gaugePriorPods*gaugePriorICC) / (k + gaugePriorPods)
@@ -164,7 +169,7 @@ func (t *gaugeTest) inflation(c counts) float64 {
 }
 
 func (t *gaugeTest) clusters() *cluster {
-	return &cluster{Correlation: t.icc, Pods: float64(len(t.pods))}
+	return &cluster{Correlation: t.icc, Pods: float64(len(t.pods)), Ranks: &t.ranks}
 }
 
 // text is how a bound reads: "client=web: samples below 0.93".

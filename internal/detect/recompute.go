@@ -16,7 +16,8 @@ type Recomputation struct {
 	Threshold  float64                 `json:"threshold"`
 	Indicators []RecomputedIndicator   `json:"indicators"`
 	Problems   []string                `json:"problems"` // why it does not agree
-	Gaps       []string                `json:"gaps"`     // what could not be recomputed
+	Gaps       []string                `json:"gaps"`     // what could not be recomputed, though the verdict needs it
+	Given      []string                `json:"given"`    // what was taken from the document as it is, without a check
 	Tolerance  RecomputationTolerances `json:"tolerance"`
 }
 
@@ -47,7 +48,7 @@ const stepsLimit = 7 * 86400
 // Recompute derives the verdict anew from the counts in the document, with the
 // engine's own statistics, and compares.
 func (d *Document) Recompute() Recomputation {
-	r := Recomputation{Threshold: d.Verdict.Threshold, Problems: []string{}, Gaps: []string{}, Indicators: []RecomputedIndicator{}, Tolerance: recomputeTolerances}
+	r := Recomputation{Threshold: d.Verdict.Threshold, Problems: []string{}, Gaps: []string{}, Given: []string{}, Indicators: []RecomputedIndicator{}, Tolerance: recomputeTolerances}
 	wrong := func(format string, args ...any) { r.Problems = append(r.Problems, fmt.Sprintf(format, args...)) }
 	if d.Schema != DocumentSchema {
 		r.Gaps = append(r.Gaps, fmt.Sprintf("the document's schema is %q, this program reads %q", d.Schema, DocumentSchema))
@@ -62,11 +63,12 @@ func (d *Document) Recompute() Recomputation {
 	}
 	d.recomputeThreshold(alpha, wrong)
 	d.recomputeList(wrong)
+	g := &givens{of: map[string][]string{}}
 	sum, left, low := 0., 1., 0. // low: what is proved
 	within, criticals := true, 0
 	for k := range d.Indicators {
 		p := &d.Indicators[k]
-		x := p.recompute(d, wrong)
+		x := p.recompute(d, wrong, g)
 		r.Indicators = append(r.Indicators, x)
 		if !(p.Share >= 0 && p.Share <= 1) {
 			wrong("%s: a share of %v", p.name(), p.Share)
@@ -100,6 +102,7 @@ func (d *Document) Recompute() Recomputation {
 		wrong("the deployment's evidence is %.2f nats from the counts, and %.2f in the verdict", r.Nats, d.Verdict.Nats)
 	}
 	r.conclude(d, proved, within && criticals > 0, wrong)
+	r.Given = d.given(g)
 	r.Agrees = r.Conclusive && len(r.Problems) == 0
 	return r
 }
@@ -179,7 +182,7 @@ func (p *IndicatorPart) name() string {
 }
 
 // recompute derives one indicator's evidence.
-func (p *IndicatorPart) recompute(d *Document, wrong func(string, ...any)) RecomputedIndicator {
+func (p *IndicatorPart) recompute(d *Document, wrong func(string, ...any), g *givens) RecomputedIndicator {
 	x := RecomputedIndicator{Signal: p.Shown.Signal, Operation: p.Shown.Operation, Recorded: p.Nats, Exact: true, Verified: true}
 	nats := make([]float64, len(p.Levels))
 	tolerated, best := 0., -1
@@ -190,7 +193,13 @@ func (p *IndicatorPart) recompute(d *Document, wrong func(string, ...any)) Recom
 			x.Verified, nats[k] = false, l.Nats
 			continue
 		}
-		l.recomputeNoise(p, wrong)
+		l.recomputeNoise(p, wrong, func(what string) { g.add(what, p.name()) })
+		low, high := l.margins()
+		if least := leastMargin(p, d.Settings.MinRateRatio); low < least*(1-1e-6) {
+			wrong("%s, %s: a margin of %.4g, the least is %.4g", p.name(), l.Event, low, least)
+		} else if high > least*(1+1e-6) && l.Dispersed.Clusters == nil {
+			g.add("margins above the least, from earlier counts of the control", p.name())
+		}
 		l.rederive(alphaOf(d), func(format string, args ...any) {
 			wrong("%s, %s: "+format, append([]any{p.name(), l.Event}, args...)...)
 		})
@@ -264,7 +273,6 @@ func (d *Document) recomputeList(wrong func(string, ...any)) {
 func (l *LevelPart) rederive(alpha float64, wrong func(string, ...any)) {
 	d := l.Dispersed
 	d.base, d.instanced = l.Base, true
-	same := func(a, b float64) bool { return math.Abs(a-b) <= 1e-6*math.Max(math.Abs(a), math.Abs(b))+1e-12 }
 	if l.Tested.NewExposure > 0 || l.Tested.BoundExposure > 0 {
 		w := l.Window
 		phi := d.phi(counts{w.NewEvents, w.NewExposure, w.OldEvents, w.OldExposure, w.BoundExposure, w.BoundMean, l.Heaviest}, l.Seconds)

@@ -247,7 +247,11 @@ func (w *watch) recovery() Recovery {
 		if l.complement {
 			now, before = 1-now, 1-before
 		}
-		parts = append(parts, fmt.Sprintf("%s now %s, %s before the deployment", name, percent(now), percent(before)))
+		since := "the deployment"
+		if w.always {
+			since = "it began"
+		}
+		parts = append(parts, fmt.Sprintf("%s now %s, %s before %s", name, percent(now), percent(before), since))
 	}
 	if r.Gone {
 		parts = append([]string{"the new version serves no more"}, parts...)

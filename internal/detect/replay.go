@@ -27,39 +27,72 @@ func (d *Document) recomputeThreshold(alpha float64, wrong func(string, ...any))
 	}
 }
 
-// priorOf are the noise and the drift that are assumed of a kind of indicator.
-func priorOf(p *IndicatorPart) [][2]float64 {
-	plain, coarse := [2]float64{priorNoise, priorInstance}, [2]float64{patternNoise, patternNoise / 2}
+// prior is what is assumed of a kind of indicator: the noise of its rate, the
+// drift between then and now, and the spread between instances.
+type prior struct{ noise, drift, spread float64 }
+
+func priorOf(p *IndicatorPart) []prior {
+	plain, coarse := prior{priorNoise, priorInstance, priorInstance}, prior{patternNoise, patternNoise / 2, patternNoise / 2}
 	switch p.Shown.Signal {
 	case event.SignalThroughput:
-		return [][2]float64{{vanishNoise, vanishNoise / 2}}
+		return []prior{{vanishNoise, vanishNoise / 2, vanishNoise / 2}}
 	case event.SignalException, event.SignalLog:
-		return [][2]float64{coarse}
+		return []prior{coarse}
 	case event.SignalErrors, event.SignalLatency:
 		if p.Class == classNames[classTail] { // counters of metrics, too
-			return [][2]float64{plain, coarse}
+			return []prior{plain, coarse}
 		}
 	}
-	return [][2]float64{plain}
+	return []prior{plain}
 }
 
 // recomputeNoise compares what the noise is reckoned from with what is assumed
-// of its kind and, where it is told, with the course of the past.
-func (l *LevelPart) recomputeNoise(p *IndicatorPart, wrong func(string, ...any)) {
+// of its kind, with the course of the past, and with what the instances of the
+// past showed. What it has no inputs for it names.
+func (l *LevelPart) recomputeNoise(p *IndicatorPart, wrong func(string, ...any), given func(what string)) {
 	d := &l.Dispersed
-	if !slices.Contains(priorOf(p), [2]float64{d.Noise, d.Drift}) {
-		wrong("%s, %s: a noise of %v and a drift of %v are not those of its kind", p.name(), l.Event, d.Noise, d.Drift)
+	measured := p.Shown.Signal == event.SignalLatency // how far instances differ; of a gauge it does not matter
+	if !slices.ContainsFunc(priorOf(p), func(x prior) bool {
+		return x.noise == d.Noise && x.drift == d.Drift && (measured || d.Clusters != nil || same(x.spread, d.Spread))
+	}) {
+		wrong("%s, %s: a noise of %v, a drift of %v and a spread between instances of %v are not those of its kind", p.name(), l.Event, d.Noise, d.Drift, d.Spread)
+	}
+	switch {
+	case d.Clusters != nil && d.Clusters.Ranks == nil:
+		given("how samples of one instance hang together")
+	case d.Clusters != nil:
+		if got := d.Clusters.Ranks.correlation(); !same(got, d.Clusters.Correlation) {
+			wrong("%s, %s: a correlation of %.4g within instances follows from the ranks, %.4g in the document", p.name(), l.Event, got, d.Clusters.Correlation)
+		}
+		return // nothing else matters
+	case measured && l.Fellows == nil:
+		given("how far instances differ in latency")
+	case measured:
+		if got := l.Fellows.spread(); !same(got, d.Spread) {
+			wrong("%s, %s: a spread of %.4g between instances follows from what they showed, %.4g in the document", p.name(), l.Event, got, d.Spread)
+		}
 	}
 	if l.Course == nil {
+		if l.Base.Exposure > 0 && !d.FirstEver {
+			given("how noisy the past was")
+		}
 		return
 	}
-	got := l.Course.spread()
-	for k, v := range got {
-		if d.Past == nil || math.Abs(v-d.Past[k]) > 1e-6*v+1e-12 {
+	said := spread{}
+	if d.Past != nil {
+		said = *d.Past
+	}
+	for k, v := range l.Course.spread() {
+		if !same(v, said[k]) {
 			wrong("%s, %s: the past's spread does not follow from its course", p.name(), l.Event)
 			return
 		}
 	}
+}
+
+// same are two numbers that differ by rounding alone.
+func same(a, b float64) bool {
+	return math.Abs(a-b) <= 1e-6*math.Max(math.Abs(a), math.Abs(b))+1e-12
 }
 
 // recomputeOnset estimates the onset of an indicator that is called harmful

@@ -29,46 +29,91 @@ func (s *Source) addSlowness(op int32, k *sketch) {
 	}
 }
 
-// instanceSpread is how far instances of one version differ in an operation's
-// share beyond a bound (or, complement, within it), relative: what the old
-// cohort's instances show beside the noise of their counts, shrunk towards a
-// prior that was measured on real rollouts.
-func (w *watch) instanceSpread(op int32, bound int16, tail float64, complement bool) float64 {
-	prior := latencySpread(tail)
-	if complement {
-		prior *= math.Min(tail/(1-tail), 1)
+// Fellows are the old cohort's instances as far as their shares beyond a bound
+// (or within it) tell how far instances of one version differ: sums over those
+// with requests n enough, x of them counted.
+type Fellows struct {
+	Tail       float64 `json:"tail"`               // share of the past beyond the bound
+	Complement bool    `json:"within,omitempty"`   // counted are those within it
+	Instances  float64 `json:"instances"`          //
+	Events     float64 `json:"events,omitempty"`   // Σx
+	Requests   float64 `json:"requests,omitempty"` // Σn
+	Shares     float64 `json:"shares,omitempty"`   // Σx/n
+	Squares    float64 `json:"squares,omitempty"`  // Σ(x/n)²
+	Inverse    float64 `json:"inverse,omitempty"`  // Σ1/n
+}
+
+// spread is what the instances show beside the noise of their counts, relative,
+// shrunk towards a prior that was measured on real rollouts.
+func (f *Fellows) spread() float64 {
+	prior := latencySpread(f.Tail)
+	if f.Complement {
+		prior *= math.Min(f.Tail/(1-f.Tail), 1)
 	}
+	if f.Instances < spreadLeast || f.Events == 0 {
+		return prior
+	}
+	p := f.Events / f.Requests
+	squares := f.Squares/(p*p) - 2*f.Shares/p + f.Instances - (1-p)/p*f.Inverse
+	return math.Sqrt((spreadPrior*prior*prior + math.Max(squares, 0)) / (spreadPrior + f.Instances - 1))
+}
+
+// fellows is what the spread of an indicator's levels was found from.
+type fellows struct {
+	test   *latencyTest
+	levels [latencyLevels]Fellows
+}
+
+// maxFellows bounds the indicators of a watch for which it is kept.
+const maxFellows = 32
+
+// keepFellows keeps what a level's spread was found from, for the document.
+func (w *watch) keepFellows(i *indicator, k int, f Fellows) {
+	if w.placebo != nil || w.always {
+		return
+	}
+	kept := w.fellows[i]
+	if kept == nil {
+		if len(w.fellows) >= maxFellows {
+			return
+		}
+		if w.fellows == nil {
+			w.fellows = map[*indicator]*fellows{}
+		}
+		kept = &fellows{}
+		w.fellows[i] = kept
+	}
+	kept.test, kept.levels[k] = i.test, f
+}
+
+// instanceSpread is how far instances of one version differ in an operation's
+// share beyond a bound (or, complement, within it): what the old cohort's show.
+func (w *watch) instanceSpread(op int32, bound int16, tail float64, complement bool) Fellows {
+	f := Fellows{Tail: tail, Complement: complement}
 	w.service.mu.Lock()
 	sources := append([]*Source(nil), w.service.sources...)
 	w.service.mu.Unlock()
-	var x, n []float64
-	events, total := 0., 0.
 	for _, s := range sources {
 		if int(op) >= len(s.slowness) || !w.wasThere(s) {
 			continue
 		}
-		beyond, all := 0., 0.
+		x, n := 0., 0.
 		slow := &s.slowness[op]
 		for i, c := range slow.N {
-			all += float64(c)
+			n += float64(c)
 			if slow.First+i > int(bound) != complement {
-				beyond += float64(c)
+				x += float64(c)
 			}
 		}
-		if all < spreadEnough {
+		if n < spreadEnough {
 			continue
 		}
-		x, n = append(x, beyond), append(n, all)
-		events, total = events+beyond, total+all
+		f.Instances++
+		f.Events += x
+		f.Requests += n
+		f.Shares += x / n
+		f.Squares += x / n * x / n
+		f.Inverse += 1 / n
 	}
-	if len(x) < spreadLeast || events == 0 {
-		return prior
-	}
-	p, squares := events/total, 0.
-	for i := range x {
-		d := x[i]/n[i]/p - 1
-		squares += d*d - (1-p)/(p*n[i])
-	}
-	free := float64(len(x) - 1)
-	return math.Sqrt((spreadPrior*prior*prior + math.Max(squares, 0)) / (spreadPrior + free))
+	return f
 }

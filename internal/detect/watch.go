@@ -99,6 +99,7 @@ type watch struct {
 	moves       []move              // work that goes on under another name
 	changed     bool
 	rec         record
+	fellows     map[*indicator]*fellows // what the spread between instances was found from
 	toldAt      int64
 }
 
