@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -134,10 +135,15 @@ func (f *backtestFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr
 	encoder := json.NewEncoder(buffered)
 	encoder.SetEscapeHTML(false)
 	var final []backtest.Line
+	var apart []backtest.Line // anomalies without a deployment, as they were told last
 	options.Progress = meter.played
 	options.Emit = func(l backtest.Line) error {
 		if l.Final {
 			final = append(final, l)
+		}
+		if l.Anomaly != nil && l.Deployment.ID == "" {
+			apart = slices.DeleteFunc(apart, func(x backtest.Line) bool { return x.Anomaly.ID == l.Anomaly.ID })
+			apart = append(apart, l)
 		}
 		if f.output == "json" {
 			return encoder.Encode(l)
@@ -158,7 +164,9 @@ func (f *backtestFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr
 		return err
 	}
 	if f.output == "text" {
-		printBacktest(buffered, terminal.NewPainter(stdout), final)
+		paint := terminal.NewPainter(stdout)
+		printBacktest(buffered, paint, final)
+		printApart(buffered, paint, apart)
 	}
 	if err := buffered.Flush(); err != nil {
 		return err
@@ -282,6 +290,25 @@ func printBacktest(w io.Writer, paint terminal.Painter, final []backtest.Line) {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%.1f of %.1f\t%s\t%s\n", l.Deployment.StartedAt.Format("2006-01-02 15:04:05"), plain(l.Deployment.Service),
 			plain(l.Deployment.Environment), plain(version), state, math.Max(l.Nats, 0), l.Threshold, onset, plain(l.Detail))
+	}
+	table.Flush()
+}
+
+// printApart prints what got worse without a deployment.
+func printApart(w io.Writer, paint terminal.Painter, apart []backtest.Line) {
+	if len(apart) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s\n", paint.Bold("Without a deployment"))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "BEGAN\tENDED\tSERVICE\tENVIRONMENT\tWHAT")
+	for _, l := range apart {
+		ended := "-"
+		if c := l.Anomaly.Closure; c != nil {
+			ended = fmt.Sprintf("%s, %s", c.At.Format(time.TimeOnly), strings.ReplaceAll(plain(string(c.Reason)), "_", " "))
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", l.Anomaly.StartsAt.Format("2006-01-02 15:04:05"), ended, plain(l.Deployment.Service),
+			plain(l.Deployment.Environment), plain(l.Detail))
 	}
 	table.Flush()
 }

@@ -184,6 +184,41 @@ func TestBacktestSaysThatTheRecordingEnded(t *testing.T) {
 	require.EqualValues(t, "inconclusive", r.State)
 }
 
+// What gets worse without a deployment names its service, in lines and in the table.
+func TestBacktestTellsOfAnomaliesWithoutADeployment(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	const begin = int64(1_700_000_000)
+	var lines []string
+	for s := range int64(2100) {
+		for pod := range 2 {
+			var spans []string
+			for range 10 {
+				at, status := (begin+s)*1e9+rng.Int64N(9e8), ""
+				if rng.Float64() < .01 || s >= 1500 && s < 1700 && rng.Float64() < .4 {
+					status = `"code":2`
+				}
+				spans = append(spans, fmt.Sprintf(`{"traceId":"%032x","spanId":"%016x","name":"GET /x","kind":2,"startTimeUnixNano":"%d","endTimeUnixNano":"%d","status":{%s}}`,
+					rng.Uint64(), rng.Uint64(), at, at+1e7, status))
+			}
+			lines = append(lines, fmt.Sprintf(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"web"}},`+
+				`{"key":"service.instance.id","value":{"stringValue":"pod-%d"}}]},"scopeSpans":[{"spans":[%s]}]}]}`, pod, strings.Join(spans, ",")))
+		}
+	}
+	path := write(t, "web.jsonl", lines)
+	out, _ := runBacktest(t, "", path, "--output", "json")
+	all := decode(t, out)
+	require.NotEmpty(t, all)
+	for _, l := range all {
+		require.Equal(t, "anomaly", l.Type)
+		require.Equal(t, "web", l.Deployment.Service)
+		require.Equal(t, "default", l.Deployment.Environment)
+		require.Empty(t, l.Deployment.ID)
+	}
+	require.NotContains(t, out, "0001-01-01")
+	out, _ = runBacktest(t, "", path)
+	require.Regexp(t, `(?s)no deployment in this telemetry.*Without a deployment\n.*22:38:2\d +\d\d:\d\d:\d\d, recovered +web +default +errors `, out)
+}
+
 // Each field that readers are promised is in every line.
 func TestBacktestLinesHoldEveryField(t *testing.T) {
 	out, _ := runBacktest(t, "", "--telemetry", write(t, "all.jsonl", recording()), "--output", "json")

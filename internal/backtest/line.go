@@ -28,6 +28,7 @@ type Line struct {
 	ControlDetail    string               `json:"control_detail,omitempty"`
 	RegressedAt      time.Time            `json:"regressed_at,omitzero"`
 	HealthyAt        time.Time            `json:"healthy_at,omitzero"`
+	Checkpoint       float64              `json:"checkpoint_seconds,omitempty"` // the last watch that ended
 	ETASeconds       float64              `json:"eta_seconds,omitempty"`
 	MinimumEffect    float64              `json:"minimum_detectable_effect,omitempty"`
 	MinimumEffectAbs float64              `json:"minimum_detectable_increase,omitempty"`
@@ -47,7 +48,7 @@ type Identity struct {
 	Environment string    `json:"environment"`
 	Revision    string    `json:"revision"`
 	Version     string    `json:"version,omitempty"`
-	StartedAt   time.Time `json:"started_at"`
+	StartedAt   time.Time `json:"started_at,omitzero"`
 }
 
 // Anomaly is what a line of type anomaly says beside its deployment's verdict.
@@ -87,7 +88,7 @@ func verdictLine(v event.Verdict, ids map[string]string) Line {
 		Type: "verdict", At: v.At.UTC(), Verdict: string(v.State), Reason: string(v.Reason), Detail: v.Detail, Calibrating: v.Calibrating,
 		Deployment: Identity{ID: d.ID, Service: d.Service, Environment: d.Environment, Revision: d.Revision, Version: d.Version, StartedAt: d.StartedAt.UTC()},
 		Nats:       finite(v.Nats), Threshold: finite(v.Threshold), Control: string(v.Control), ControlDetail: v.ControlDetail,
-		RegressedAt: v.RegressedAt, HealthyAt: v.HealthyAt, ETASeconds: v.ETA.Seconds(),
+		RegressedAt: v.RegressedAt, HealthyAt: v.HealthyAt, Checkpoint: v.Checkpoint.Seconds(), ETASeconds: v.ETA.Seconds(),
 		MinimumEffect: finite(v.MinimumEffect), MinimumEffectAbs: finite(v.MinimumEffectAbs),
 		Evidence: []Evidence{}, Suspects: []Suspect{}, Impact: v.Impact, Related: v.Related, Losses: v.Losses,
 	}
@@ -116,6 +117,9 @@ func anomalyLine(a event.Anomaly, ids map[string]string) Line {
 		v.Deployment = event.Deployment{ID: a.Deployment, Service: a.Service, Environment: a.Environment, Revision: a.Commit}
 	}
 	l := verdictLine(v, ids)
+	if a.Deployment == "" { // of none: which service it is stands here all the same
+		l.Deployment = Identity{Service: a.Service, Environment: a.Environment, Revision: a.Commit}
+	}
 	l.Type, l.At = "anomaly", a.At.UTC()
 	l.Anomaly = &Anomaly{ID: a.ID, Kind: string(a.Kind), Signal: string(a.Signal), Operation: a.Operation, Severity: string(a.Severity),
 		StartsAt: a.StartsAt.UTC(), Open: a.Open, Closure: a.Closure}
