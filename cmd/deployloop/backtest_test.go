@@ -189,7 +189,7 @@ func TestBacktestTellsOfAnomaliesWithoutADeployment(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	const begin = int64(1_700_000_000)
 	var lines []string
-	for s := range int64(2100) {
+	for s := range int64(2700) {
 		for pod := range 2 {
 			var spans []string
 			for range 10 {

@@ -283,7 +283,7 @@ func (w *watch) settle() {
 // release frees the records of the levels.
 func (w *watch) release() {
 	w.engine.recorded -= w.rec.levels
-	w.rec.levels, w.rec.growth = 0, nil
+	w.rec.levels, w.rec.growth, w.fellows = 0, nil, nil
 	for _, i := range w.indicators {
 		for k := range i.levels {
 			if more := i.levels[k].more; more != nil {
