@@ -90,3 +90,15 @@ func TestHunkShownIsNotImports(t *testing.T) {
 	require.Equal(t, "code", got.Hunk)
 	require.Equal(t, 300, got.Line)
 }
+
+// Nor does a large change of the very line of a caller: the deeper a frame, the
+// less its line tells.
+func TestTheTopFrameOutdoesACaller(t *testing.T) {
+	trace := strings.Replace(panicText, "created by", "github.com/acme/shop/checkout.Handle(...)\n\t/app/checkout/handle.go:88 +0x31\ncreated by", 1)
+	small := commit("e", "Round totals", edit("cart/total.go", 42, []string{"	return total"}, []string{"	return *total"}))
+	caller := commit("d", "Handle orders by queue", edit("checkout/handle.go", 60, lines("a", 40), lines("b", 200)),
+		edit("checkout/queue.go", 1, nil, lines("c", 300)), edit("checkout/worker.go", 1, nil, lines("d", 300)))
+	got := Rank(Symptom{Text: trace}, append(noise(8), small, caller), Options{})
+	require.Equal(t, small.Revision, got.Suspects[0].Change.Revision, "%+v", got.Suspects[:2])
+	require.Equal(t, caller.Revision, got.Suspects[1].Change.Revision)
+}

@@ -32,7 +32,7 @@ type query struct {
 // weighedFrame is a frame of the application's own code.
 type weighedFrame struct {
 	event.Frame
-	weight float64 // 1 for the top frame, less below
+	weight float64 // 1/depth: 1 for the top frame, a half for its caller
 	test   bool    // it is the test's own code: where it was seen, not what broke
 }
 
@@ -132,7 +132,7 @@ func (q *query) addFrames(frames []event.Frame) {
 			continue
 		}
 		test := isTest(f.File)
-		w := 1 / (1 + .25*float64(depth))
+		w := 1 / (1 + float64(depth))
 		if test {
 			w *= .5
 		}

@@ -32,10 +32,10 @@ var Prior = Weights{
 // on metadata of Defects4J (MIT) and regs4j; a test holds the two in step.
 var Default = Weights{
 	Feature: [featCount]float64{
-		featLine: 2.79, featFile: 1.81, featTestFrame: -.36, featFunction: 2, featLiteral: 4, featSubject: .48, featTestFile: .51, featPackage: -.57,
-		featPathWords: 3.00, featTextWords: 2.58, featDiffWords: 1, featSpecial: .89, featChurn: 3.77, featNoCode: -.80, featDocsOnly: -.24,
-		featPlaceChurn: .54, featTestLine: 2.85, featBreadth: .08, featCosmetic: -2.79, featBalanced: -.37, featChurnElsewhere: -1.04, featReported: 1.5,
+		featLine: 3.27, featFile: 1.78, featTestFrame: -.26, featFunction: 2, featLiteral: 4, featSubject: .41, featTestFile: .49, featPackage: -.57,
+		featPathWords: 3.02, featTextWords: 2.57, featDiffWords: 1, featSpecial: .89, featChurn: 3.76, featNoCode: -.79, featDocsOnly: -.24,
+		featPlaceChurn: .60, featTestLine: 2.74, featBreadth: .09, featCosmetic: -2.78, featBalanced: -.36, featChurnElsewhere: -.99, featReported: 1.5,
 	},
 	Other: 3.44,
-	Sure:  [3]float64{-.23, .45, .23},
+	Sure:  [3]float64{-.22, .47, .21},
 }
