@@ -43,7 +43,7 @@ func (r *cicdReceiver) takeReports(w http.ResponseWriter, req *http.Request) ans
 	in := &reportIntake{receiver: r, req: req, source: source}
 	body := &movingBody{
 		in:      http.MaxBytesReader(w, req.Body, r.cfg.MaxReportSize),
-		control: http.NewResponseController(w), timeout: r.cfg.ReadTimeout,
+		control: http.NewResponseController(w), timeout: r.cfg.ReadTimeout, answer: r.cfg.WriteTimeout,
 	}
 	err := report.ParseAll(body, kind, source, in.take, in.done)
 	if in.failure == nil {
@@ -284,17 +284,23 @@ func names(set map[string]bool) []string {
 }
 
 // movingBody gives its sender the read timeout for each piece instead of for the
-// whole, which may be long, and remembers how reading ended.
+// whole, which may be long, and remembers how reading ended. The write timeout, which
+// the server counts from the request's begin, begins with each piece too: a body that
+// took longer than it got no answer.
 type movingBody struct {
 	in      io.Reader
 	control *http.ResponseController
 	timeout time.Duration
-	err     error // other than the end
+	answer  time.Duration // 0: however long
+	err     error         // other than the end
 }
 
 func (b *movingBody) Read(p []byte) (int, error) {
 	if b.timeout > 0 {
 		_ = b.control.SetReadDeadline(time.Now().Add(b.timeout)) // where it cannot be set, the server's own holds
+	}
+	if b.answer > 0 {
+		_ = b.control.SetWriteDeadline(time.Now().Add(b.timeout + b.answer))
 	}
 	n, err := b.in.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -274,6 +274,14 @@ func TestResultsGoOutWhileTheReportComes(t *testing.T) {
 	require.Len(t, r.named(event.NameTestResult), reportBatch+100)
 }
 
+// A body that takes longer than the write timeout, as every one does here, gets its
+// answer all the same.
+func TestReportThatTakesLongIsAnswered(t *testing.T) {
+	r := start(t, wiring{config: func(c *Config) { c.WriteTimeout = 1 }})
+	status, _ := r.report(t, "revision=a", []byte(junit), asXML)
+	require.Equal(t, http.StatusAccepted, status)
+}
+
 func TestPipelineThatCannotTakeAReport(t *testing.T) {
 	r := start(t, wiring{logs: consumertest.NewErr(errors.New("full"))})
 	status, text, header := r.post("/v1/reports?revision=a", []byte(junit), asXML)
