@@ -29,13 +29,15 @@ func (s *Series) patience() (seconds, usual, longest float64, ok bool) {
 	if s == nil || len(s.Reference) < minValues {
 		return 0, 0, 0, false
 	}
-	middle, spread, _ := s.normal()
+	u := normalOf(s.Reference)
+	_, ofSpread := u.errors()
 	most := s.Reference[0]
 	for _, v := range s.Reference {
 		most = max(most, v)
 	}
+	middle := median(s.Reference) // what somebody who looks at the times calls usual
 	usual, longest = math.Exp(middle), math.Exp(most)
-	return max(min(math.Exp(middle+hangSpreads*spread), hangLongest*longest), longest, usual+minHang), usual, longest, true
+	return max(min(math.Exp(middle+hangSpreads*u.spread*(1+ofSpread)), hangLongest*longest), longest, usual+minHang), usual, longest, true
 }
 
 func jobKey(p event.PipelineRun) string { return p.ID + "\x1f" + cmp.Or(p.TaskID, p.Task) }

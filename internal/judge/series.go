@@ -9,7 +9,8 @@ import (
 
 // Limits and thresholds of a series.
 const (
-	keptValues = 40
+	keptValues = 60   // levels of recorded benchmarks drift over 100; with 40 one slow-down more in a hundred is missed
+	keptSince  = 40   // values of a rise
 	minValues  = 12   // before them nothing is judged
 	minSpread  = 0.03 // of log value: a series steadier than its clock is not trusted to 3 %
 	minRatio   = 1.15 // below this a shift is nobody's trouble
@@ -21,14 +22,9 @@ const (
 	tails          = 4.0 // degrees of freedom of the noise: heavy, a busy machine is no shift
 )
 
-// What the reference's median and spread may be off by, in spreads / √n: their
-// standard errors. Half of them find some more slow-downs for many more false
-// alarms (docs/builds.md).
-const levelBound, spreadBound = 1.25, 1.17
-
 // shifts are the sizes tested for, in spreads of the reference; the evidence is
 // their average.
-var shifts = [...]float64{1.5, 3, 6, 12, 24}
+var shifts = [...]float64{1.5, 3, 6, 12, 24, 48}
 
 // onsetSize is the size by which the begin of a shift is told: where its log
 // likelihood ratio last was zero.
@@ -38,17 +34,17 @@ const onsetSize = 3
 var threshold = math.Log(falseAlarmRuns)
 
 // Series is one measured value over runs: the last values under which it was
-// stable, and the evidence that it lies above them since. The evidence is a
-// Shiryaev–Roberts sum R ← (1 + R)·L of likelihood ratios, the always-on form of
-// the e-process that judges deployments: without a shift E[R] grows by one a
-// run, whatever the run at which it is looked at.
+// stable, and those since that lie above them. The evidence of a shift is a
+// Shiryaev–Roberts sum of likelihood ratios over when it may have begun (see
+// evidence), the always-on form of the e-process that judges deployments: without a
+// shift its expectation grows by at most one a run, whatever the run at which it is
+// looked at.
 type Series struct {
-	Reference []float64            `json:"reference"`           // log values
-	Evidence  [len(shifts)]float64 `json:"evidence,omitzero"`   // log R by size of shift; 0 is R = 1
-	Rise      float64              `json:"rise,omitempty"`      // log likelihood ratio of a shift since Since began
-	Since     []float64            `json:"since,omitempty"`     // log values while Rise > 0
-	First     string               `json:"first,omitempty"`     // the revision that Since begins at
-	LastGood  string               `json:"last_good,omitempty"` // the revision before
+	Reference []float64 `json:"reference"`           // log values
+	Rise      float64   `json:"rise,omitempty"`      // log likelihood ratio of a shift since Since began
+	Since     []float64 `json:"since,omitempty"`     // log values while Rise > 0
+	First     string    `json:"first,omitempty"`     // the revision that Since begins at
+	LastGood  string    `json:"last_good,omitempty"` // the revision before
 }
 
 // deviation is how far a value lies above the reference, as a log ratio; not ok
@@ -73,19 +69,9 @@ func (s *Series) add(value, common float64, revision string) *event.Shift {
 		s.LastGood = revision
 		return nil
 	}
-	middle, spread, inflation := s.normal()
-	// Against an upper bound of the reference's level, as a deployment against its
-	// history.
-	z := (x-middle)/spread - levelBound/math.Sqrt(float64(len(s.Reference)))
-	for i, size := range shifts {
-		ratio := (tails + 1) / 2 * (math.Log1p(z*z/tails) - math.Log1p((z-size)*(z-size)/tails))
-		ratio = min(ratio, threshold/minAfter) // cut, it is still valid evidence, and no one run decides
-		s.Evidence[i] = logAddExp(0, s.Evidence[i]) + ratio/inflation
-		if size == onsetSize {
-			s.Rise = max(0, s.Rise+ratio)
-		}
-	}
-	if s.Rise == 0 {
+	usual := normalOf(s.Reference)
+	z := (x - usual.middle) / usual.spread
+	if s.Rise = max(0, s.Rise+logT(z-onsetSize)-logT(z)); s.Rise == 0 {
 		// The values of a rise that came to nothing are as normal as others.
 		s.Reference = append(append(s.Reference, s.Since...), x)
 		if extra := len(s.Reference) - keptValues; extra > 0 {
@@ -97,56 +83,23 @@ func (s *Series) add(value, common float64, revision string) *event.Shift {
 	if len(s.Since) == 0 {
 		s.First = revision
 	}
-	if s.Since = append(s.Since, x); len(s.Since) > keptValues {
+	if s.Since = append(s.Since, x); len(s.Since) > keptSince {
 		s.Since = s.Since[1:]
 	}
-	after, nats := median(s.Since), s.nats()
-	if nats < threshold || len(s.Since) < minAfter || after-middle < math.Log(minRatio) {
+	after := median(s.Since)
+	if len(s.Since) < minAfter || after-usual.middle < math.Log(minRatio) {
+		return nil
+	}
+	nats := usual.evidence(s.Since)
+	if nats < threshold {
 		return nil
 	}
 	shift := &event.Shift{
-		Before: math.Exp(middle), After: math.Exp(after), Ratio: math.Exp(after - middle), Nats: nats, Threshold: threshold,
+		Before: math.Exp(usual.middle), After: math.Exp(after), Ratio: math.Exp(after - usual.middle), Nats: nats, Threshold: threshold,
 		LastGood: s.LastGood, FirstBad: s.First, Runs: len(s.Since),
 	}
 	*s = Series{Reference: s.Since, LastGood: revision}
 	return shift
-}
-
-// normal describes the reference: its median, its robust spread, widened by its own
-// standard error, and how much more its sums vary than those of
-// independent values would. Runs share machines and caches, so neighbours are
-// alike, and evidence from them counts for less: the φ of package detect.
-func (s *Series) normal() (middle, spread, inflation float64) {
-	middle = median(s.Reference)
-	n := float64(len(s.Reference))
-	deviations := make([]float64, len(s.Reference))
-	for i, r := range s.Reference {
-		deviations[i] = math.Abs(r - middle)
-	}
-	spread = max(1.4826*median(deviations), minSpread) * (1 + spreadBound/math.Sqrt(n))
-	var own, next float64
-	clipped := func(i int) float64 { return max(-3*spread, min(3*spread, s.Reference[i]-middle)) }
-	for i := range s.Reference {
-		own += clipped(i) * clipped(i)
-		if i > 0 {
-			next += clipped(i) * clipped(i-1)
-		}
-	}
-	correlation := 0.0
-	if own > 0 {
-		// What chance alone gives is taken off.
-		correlation = max(0, min(.5, next/own-1/math.Sqrt(n)))
-	}
-	return middle, spread, (1 + correlation) / (1 - correlation)
-}
-
-// nats is the log of the average R over the sizes.
-func (s *Series) nats() float64 {
-	sum := math.Inf(-1)
-	for _, e := range s.Evidence {
-		sum = logAddExp(sum, e)
-	}
-	return sum - math.Log(float64(len(shifts)))
 }
 
 // logAddExp is log(exp(a) + exp(b)).
