@@ -91,7 +91,10 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 // What a developer reads on the pull request that made production worse, whole.
 func TestTheCommentOfAVerdict(t *testing.T) {
 	v := verdict(event.Regressed)
-	v.Suspicion.Suspects[0].File, v.Suspicion.Suspects[0].Hunk = "cart/total.ts", "@@ -86,3 +86,3 @@ total()\n-  return sum(lines)\n+  return sum(lines).total"
+	s := &v.Suspicion.Suspects[0]
+	s.PointedBy, s.Line, s.Owners = "total (cart/total.ts:88)", 88, []string{"@acme/cart"}
+	v.Affected = []event.Affected{{Service: "web", Calls: "checkout", Requests: 2900, Failed: 348, Share: .12, Before: .001}}
+	s.File, s.Hunk = "cart/total.ts", "@@ -86,3 +86,3 @@ total()\n-  return sum(lines)\n+  return sum(lines).total"
 	v.Builds = []event.Judgement{{Call: event.KnownFlaky, NewFlake: true, FirstBad: culprit, Test: &event.TestResult{Suite: "acme/cart", Case: "TestTotal", File: "cart/total_test.ts", Line: 14}}}
 	asWritten(t, "verdict.md", commentOf(told{verdict: v}, &Config{ConsoleURL: "https://loop.example", Waivers: true, Comments: true}, true))
 }
