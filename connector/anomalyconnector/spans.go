@@ -109,6 +109,8 @@ func (m *monitor) readSpans(s *source, scopes ptrace.ScopeSpansSlice) {
 				shed++
 			}
 			switch {
+			case kind == ptrace.SpanKindProducer:
+				s.engine.Produces()
 			case kind != ptrace.SpanKindClient: // a call, be it a request or not
 			case level >= shedWork:
 				if entry(span, kind) { // the others were counted above

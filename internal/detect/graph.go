@@ -47,6 +47,14 @@ func (s *Source) Call(c Call) {
 	}
 }
 
+// Produces notes that the service sends messages: who gets its work from them is
+// not told by any span.
+func (s *Source) Produces() {
+	if of := s.service; !of.produces.Load() {
+		of.produces.Store(true)
+	}
+}
+
 func (s *Source) countCall(name string, kind AsideKind, c *Call) {
 	at := s.engine.clock.at(c.End)
 	s.mu.Lock()

@@ -16,6 +16,7 @@ import (
 const (
 	leastPeers  = 3
 	mostPeers   = 8
+	mostQueued  = .5  // of a peer's requests that are messages
 	peerBins    = 30  // of ten seconds, before the watch, from which a correlation is known
 	peerLeast   = 200 // requests in them
 	correlated  = .3  // of what is left of the bins without their trend
@@ -45,10 +46,13 @@ type lump struct {
 }
 
 // choosePeers finds the watch's peers. A service whose calls are not known may
-// be what peers get their traffic from, so it has none.
+// be what peers get their traffic from, so it has none; nor has one that sends
+// messages, for a broker does not tell who takes them. Who lives on messages is
+// nobody's peer, nor is whom such a service calls: they may be, over any number
+// of calls, what the deployed one set going.
 func (w *watch) choosePeers() {
 	own := trendless(&w.base.Recent)
-	if own == nil || w.placebo != nil || !w.service.calls() {
+	if own == nil || w.placebo != nil || !w.service.calls() || w.service.produces.Load() {
 		return
 	}
 	type candidate struct {
@@ -58,9 +62,10 @@ func (w *watch) choosePeers() {
 	var found []candidate
 	list := w.engine.list()
 	slices.SortFunc(list, byKey)
+	queued := w.engine.queued(list, w.service.key.environment)
 	for _, s := range list[:min(len(list), maxPeerPool)] {
 		if s == w.service || s.key.environment != w.service.key.environment || s.key.name == overflowService ||
-			!s.unwatched() || s.frozen() || w.engine.open.Load()-s.lastActive.Load() > placeboSilent {
+			queued[s.key.name] || !s.unwatched() || s.frozen() || w.engine.open.Load()-s.lastActive.Load() > placeboSilent {
 			continue
 		}
 		theirs := trendless(&s.history.Recent)
@@ -92,26 +97,58 @@ func (s *service) calls() bool {
 	return slices.ContainsFunc(s.operations(), func(o *operation) bool { return o.aside.Kind == AsideCallee })
 }
 
+// takesMessages says whether most of its requests are messages.
+func (s *service) takesMessages() bool {
+	n, all := 0., 0.
+	for _, o := range s.operations() {
+		if int(o.index) >= len(s.history.Ops) || o.aside.Kind != NotAside {
+			continue
+		}
+		all += s.history.Ops[o.index].N
+		if o.queued.Load() {
+			n += s.history.Ops[o.index].N
+		}
+	}
+	return n > mostQueued*all
+}
+
+// queued are the names of the services that live on messages, and of all that
+// these call.
+func (e *Engine) queued(list []*service, environment string) map[string]bool {
+	var from []*service
+	for _, s := range list {
+		if s.key.environment == environment && s.takesMessages() {
+			from = append(from, s)
+		}
+	}
+	return e.downstream(from)
+}
+
 // hangTogether says whether one of two services is known to call the other, be
 // it by way of others.
-func (e *Engine) hangTogether(a, b *service) bool { return e.reaches(a, b) || e.reaches(b, a) }
+func (e *Engine) hangTogether(a, b *service) bool {
+	return e.downstream([]*service{a})[b.key.name] || e.downstream([]*service{b})[a.key.name]
+}
 
-func (e *Engine) reaches(from, to *service) bool {
-	seen, next := map[string]bool{from.key.name: true}, []*service{from}
-	for depth := 0; depth < peerDepth && len(next) > 0 && len(seen) < maxFollows; depth++ {
+// downstream are the names of services of one environment, and of all that they
+// call, be it by way of others.
+func (e *Engine) downstream(next []*service) map[string]bool {
+	seen := map[string]bool{}
+	for _, s := range next {
+		seen[s.key.name] = true
+	}
+	for depth, followed := 0, 0; depth < peerDepth && followed < maxFollows; depth++ {
 		var further []*service
 		for _, s := range next {
+			followed++
 			for _, o := range s.operations() {
 				name, ok := strings.CutPrefix(o.name, callsTo)
 				if !ok || o.aside.Kind != AsideCallee || seen[name] {
 					continue
 				}
-				if name == to.key.name {
-					return true
-				}
 				seen[name] = true
 				e.mu.RLock()
-				callee := e.services[serviceKey{name, from.key.environment}]
+				callee := e.services[serviceKey{name, s.key.environment}]
 				e.mu.RUnlock()
 				if callee != nil {
 					further = append(further, callee)
@@ -120,7 +157,7 @@ func (e *Engine) reaches(from, to *service) bool {
 		}
 		next = further
 	}
-	return false
+	return seen
 }
 
 // besidePeers counts a second of the traffic beside that of the peers.

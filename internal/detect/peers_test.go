@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -83,6 +84,57 @@ func TestTrafficIsComparedWithPeers(t *testing.T) {
 				require.Contains(t, v.ControlDetail, "traffic beside that of other-")
 			}
 		}
+	}
+}
+
+// What a service sets going by messages falls with it when it loses its work,
+// and is no peer of it, nor of who calls it; nor is whom that calls.
+func TestPeersBehindABroker(t *testing.T) {
+	for name, c := range map[string]struct {
+		produces string // who sends messages, besides what is told of who takes them
+		takes    bool   // it is told that the others take them
+		peers    bool
+	}{
+		"it sends messages":                {produces: "checkout", peers: false},
+		"others take messages":             {takes: true, peers: false},
+		"another sends messages":           {produces: "other-0", peers: true},
+		"nobody has to do with any at all": {peers: true},
+	} {
+		x := newNeighbourhood(2, true)
+		told := func() {
+			for _, p := range append(x.others, x.own) {
+				if p.source.service.key.name == c.produces {
+					p.source.Produces()
+				}
+				// Two others are called by one that takes messages.
+				if k := slices.Index(x.others, p); k >= 2 && c.takes {
+					p.source.Request(Request{Operation: p.op, End: x.sec*second + second/2, Duration: 1e6, Family: FamilyConsumer}, nil)
+				} else if c.takes && k >= 0 {
+					x.others[2].source.Call(Call{Callee: p.source.service.key.name, End: x.sec*second + second/2, Duration: 1e6})
+				}
+			}
+		}
+		for range 70 {
+			told()
+			x.play(10, 1, 1)
+		}
+		data, err := x.e.Snapshot() // it is known over a restart
+		require.NoError(t, err)
+		again := New(Config{Start: time.Unix(x.sec, 0), Watches: x.e.cfg.Watches})
+		require.NoError(t, again.Restore(data))
+		x.e = again
+		for _, p := range append(x.others, x.own) {
+			p.source = x.e.Source(p.source.Origin())
+		}
+		x.deployed()
+		require.Equal(t, c.peers, len(x.e.watches["d"].peers) > 0, name)
+		x.play(100, 1, 1)
+		x.play(300, 1, .01) // what it lost, the others lost with it
+		want := event.Regressed
+		if c.peers {
+			want = event.Healthy
+		}
+		require.Equal(t, want, x.last["d"].State, "%s: %s (%s)", name, x.last["d"].Detail, x.last["d"].ControlDetail)
 	}
 }
 

@@ -41,6 +41,7 @@ type service struct {
 	// What decides who is forgotten; read by whoever finds no room.
 	lastActive atomic.Int64 // last second with an item
 	held       atomic.Int32 // watches, and those that are being opened
+	produces   atomic.Bool  // it sends messages, to nobody knows whom
 
 	week      *profile  // nil: it never served anything
 	transient transient // of instances that start
@@ -58,6 +59,7 @@ type operation struct {
 	aside  Aside
 	test   atomic.Pointer[latencyTest] // nil: none yet
 	layout atomic.Pointer[Layout]      // of the durations counted so far; nil: none
+	queued atomic.Bool                 // it takes messages: some of its requests are FamilyConsumer's
 	kept   []sourceExample             // of failed requests; belongs to Tick
 }
 
@@ -77,6 +79,13 @@ func (o *operation) narrow(l *Layout) *latencyTest {
 		break
 	}
 	return test
+}
+
+// takes notes whose requests it is of.
+func (o *operation) takes(f Family) {
+	if f == FamilyConsumer && !o.queued.Load() {
+		o.queued.Store(true)
+	}
 }
 
 // boundText is how one of its bounds reads: "> 250ms", "> 4096By".

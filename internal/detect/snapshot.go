@@ -32,6 +32,8 @@ type serviceState struct {
 	Name, Environment string
 	Operations        []string // without the one for others
 	Asides            []Aside  // by operation, likewise
+	Queued            []bool   // by operation, likewise
+	Produces          bool
 	Patterns          []patternState
 	History           *history
 	Origins           []Origin
@@ -125,7 +127,7 @@ func (e *Engine) Snapshot() ([]byte, error) {
 func (s *service) save() serviceState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := serviceState{Name: s.key.name, Environment: s.key.environment, History: s.history, Gap: s.gap, Calibration: s.calibration, Transient: s.transient, Week: s.week}
+	st := serviceState{Name: s.key.name, Environment: s.key.environment, History: s.history, Gap: s.gap, Calibration: s.calibration, Transient: s.transient, Week: s.week, Produces: s.produces.Load()}
 	index := map[*Source]int{}
 	for i, source := range s.sources {
 		index[source] = i
@@ -136,6 +138,7 @@ func (s *service) save() serviceState {
 	for _, o := range s.ops[1:] {
 		st.Operations = append(st.Operations, o.name)
 		st.Asides = append(st.Asides, o.aside)
+		st.Queued = append(st.Queued, o.queued.Load())
 	}
 	for _, p := range s.patterns[1:] {
 		state := patternState{Kind: p.kind, ID: p.id, Type: p.typ, Message: p.message, Template: p.template, Operation: p.operation,
@@ -273,8 +276,11 @@ func (s *service) load(st serviceState) {
 		if i < len(st.Asides) {
 			aside = st.Asides[i]
 		}
-		s.operation(name, aside)
+		if _, o, _ := s.operation(name, aside); i < len(st.Queued) && st.Queued[i] {
+			o.queued.Store(true)
+		}
 	}
+	s.produces.Store(st.Produces)
 	for _, p := range st.Patterns {
 		index, _ := s.pattern(keyOf(kindOf(p.Kind), p.ID), false, func() *pattern {
 			return &pattern{kind: p.Kind, id: p.ID, typ: p.Type, message: p.Message, template: p.Template, operation: p.Operation,

@@ -196,6 +196,7 @@ func (s *Source) Request(r Request, ex Exampler) {
 		op = s.operation(r.Operation)
 	}
 	s.speak(r.Family, VoiceSpans, r.End/second)
+	s.ops[op].takes(r.Family)
 	c := s.cell(slot, op)
 	c.n += float32(w)
 	c.heaviest = max(c.heaviest, float32(w))

@@ -119,6 +119,9 @@ func (s *Source) Tally(t Tally) bool {
 	if aside && o.aside != t.Aside {
 		return false // over the cap, which was counted, or a name of two meanings
 	}
+	if !aside {
+		o.takes(t.Family)
+	}
 	c := s.cell(slot, op)
 	c.n += float32(t.N)
 	c.failed += float32(t.Failed)
