@@ -67,16 +67,17 @@ func (c counts) times(k float64) counts {
 
 // toleranceDrift is how many nats a second the test of "worse than tolerance"
 // gains: what it gained, and of errors what it is due to gain while the new
-// cohort fails as the control does. 0: not known.
-func (i *indicator) toleranceDrift(w *watch) float64 {
+// cohort fails as the control does. Seconds are those of the clock, be there
+// requests in them or not. 0: not known.
+func (i *indicator) toleranceDrift(w *watch, sec int64) float64 {
 	for k := range i.levels {
 		l := &i.levels[k]
 		if l.opt().tol == nil {
 			continue
 		}
 		nats, phi := i.tolerated(w, l)
-		seconds := w.seconds(max(l.opt().tol.ratio.ticks, l.opt().tol.rise.ticks))
-		if seconds < driftFrom {
+		seconds := float64(sec - l.harm.began)
+		if l.harm.ticks == 0 || seconds < driftFrom {
 			return 0
 		}
 		if nats <= promising {

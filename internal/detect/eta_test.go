@@ -65,3 +65,30 @@ func TestETAsOfHealthyDeploymentsAreFair(t *testing.T) {
 		require.GreaterOrEqual(t, share, .6)
 	}
 }
+
+// Seconds without traffic are waited for like others.
+func TestETAsOfBurstsAreTimesOfTheClock(t *testing.T) {
+	var ratios []float64
+	for seed := range uint64(3) {
+		s := newSim(seed, Config{})
+		pods := []*pod{s.pod("1", 0, 100, .01), s.pod("1", 1, 100, .01)}
+		bursty(s, pods, 3600, 300, 15, nil)
+		s.deploy("d", "2", "1")
+		pods = append(pods, s.pod("2", 0, 100, .01))
+		began, told := s.sec, map[int64]float64{}
+		bursty(s, pods, 6000, 300, 15, func() bool {
+			if v := s.last["d"]; v.ETA > 0 && s.sec-began > 600 {
+				told[v.At.Unix()] = v.ETA.Seconds()
+			}
+			return s.state("d") == event.Healthy
+		})
+		require.Equal(t, event.Healthy, s.state("d"), s.last["d"].Detail)
+		for at, eta := range told {
+			ratios = append(ratios, float64(s.last["d"].At.Unix()-at)/eta)
+		}
+	}
+	require.Greater(t, len(ratios), 40)
+	took := quantile(ratios, .5)
+	t.Logf("%d told, took/told median %.2f", len(ratios), took)
+	require.InDelta(t, 0, math.Log(took), math.Log(3))
+}
