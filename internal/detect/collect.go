@@ -111,10 +111,10 @@ func (e *Engine) close(s *service, sec int64) {
 	}
 	s.stride = k.stride
 	s.dwell(sec, k)
+	s.follow(sec, k.samples)
 	served := 0.
 	for i := range k.samples {
 		x := &k.samples[i]
-		s.follow(sec, x)
 		if !x.aside {
 			served += float64(x.cell.n - x.cell.failed)
 		}
@@ -126,7 +126,7 @@ func (e *Engine) close(s *service, sec int64) {
 	if !frozen {
 		for i := range k.samples {
 			x := &k.samples[i]
-			settled := x.source.settled(sec)
+			settled := x.source.settled(sec, s.warmup)
 			s.history.add(sec, x.op, &x.cell, settled, x.aside)
 			if settled && x.callee && x.test != nil {
 				s.history.Ops[x.op].addLate(s.history.Recent.At, &x.cell, x.test)
@@ -248,15 +248,16 @@ func (s *service) isLine(pattern int32) bool {
 	return s.patterns[pattern].kind != signalWork
 }
 
-// settled says whether a source's latency and throughput may be counted.
-func (s *Source) settled(sec int64) bool {
-	return sec-s.since() >= s.service.warmup
+// settled says whether a source's latency and throughput may be counted, after
+// so long a warm-up.
+func (s *Source) settled(sec, warmup int64) bool {
+	return sec-s.since() >= warmup
 }
 
 func (e *Engine) drainSketches(s *service, source *Source, sec int64, frozen bool) {
 	source.mu.Lock()
 	defer source.mu.Unlock()
-	settled := source.settled(sec)
+	settled := source.settled(sec, s.warmup)
 	for _, op := range source.sketched {
 		k := source.sketches[op]
 		if settled {
@@ -264,8 +265,12 @@ func (e *Engine) drainSketches(s *service, source *Source, sec int64, frozen boo
 			if !frozen {
 				s.history.addSketch(sec, op, k)
 			}
-			s.eachWatch(func(w *watch) { w.addSketch(sec, source, op, k) })
 		}
+		s.eachWatch(func(w *watch) {
+			if source.settled(sec, w.warmup) {
+				w.addSketch(sec, source, op, k)
+			}
+		})
 		clear(k.N)
 		k.dirty = false
 	}

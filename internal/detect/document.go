@@ -221,7 +221,7 @@ func (w *watch) document(sec int64) *Document {
 			RegressedAt: v.RegressedAt, HealthyAt: v.HealthyAt, Onset: v.Onset},
 		Settings: w.settings(),
 		Window: Window{Opened: w.engine.clock.timeOf(w.opened), Started: w.engine.clock.timeOf(w.started), Ready: w.engine.clock.timeOf(w.ready), Till: v.WatchedTill,
-			Warmup: float64(w.service.warmup), Stride: w.service.stride, Before: w.base.Seconds, BinLength: binSeconds},
+			Warmup: float64(w.warmup), Stride: w.service.stride, Before: w.base.Seconds, BinLength: binSeconds},
 		Control: ControlRecord{Kind: v.Control, Why: v.ControlDetail, NewInstances: w.instances(cohortNew, w.newSources), OldInstances: w.instances(cohortOld, w.oldSources),
 			HistoryRequests: w.base.Requests, HistorySources: w.base.Sources, Unseen: w.unseen()},
 		Losses: v.Losses, Growth: append([]Point{}, w.rec.growth...), Indicators: []IndicatorPart{},

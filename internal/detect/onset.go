@@ -13,7 +13,7 @@ func (w *watch) onset(i *indicator) *event.Onset {
 	}
 	warm := int64(-1)
 	if w.ready != 0 && (i.signal == event.SignalLatency || i.signal == event.SignalThroughput) {
-		warm = w.service.warmup
+		warm = w.warmup
 	}
 	at, earliest, latest := i.levels[i.best].harm.onsetOf(stride, w.ready, warm)
 	timeOf := w.engine.clock.timeOf

@@ -253,7 +253,7 @@ func (s *service) pseudoCanary(sec int64) map[*Source]bool {
 	seed := binary.LittleEndian.AppendUint64([]byte(s.key.name+"\x00"+s.key.environment+"\x00"), uint64(s.calibration.Tried))
 	s.mu.Lock()
 	for _, x := range s.sources {
-		if x.origin.Caller != "" || sec-x.lastActive >= placeboSilent || !x.settled(sec) || len(x.opTotal) == 0 {
+		if x.origin.Caller != "" || sec-x.lastActive >= placeboSilent || !x.settled(sec, s.warmup) || len(x.opTotal) == 0 {
 			continue
 		}
 		o := &x.origin

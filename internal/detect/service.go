@@ -45,7 +45,8 @@ type service struct {
 
 	week      *profile  // nil: it never served anything
 	transient transient // of instances that start
-	warmup    int64     // seconds for which they are left to warm up
+	warmup    int64     // seconds for which they are left to warm up; a watch keeps what it opened with
+	grown     []grown   // by operation, while some are young
 
 	always      *watch   // looks for what gets worse without a deployment
 	placebos    []*watch // of the window that runs

@@ -109,7 +109,7 @@ func (w *watch) caller(name string) *service {
 func (w *watch) stepUnheard(i *indicator, sec int64) {
 	l := &i.levels[0]
 	done := w.engine.clock.second(w.d.FinishedAt)
-	since := sec - done - int64(w.engine.cfg.Warmup.Seconds())
+	since := sec - done - w.warmup
 	last := w.service.spells[(sec-1)&1]
 	if since < 1 || since > trafficFor || last.sec != sec-1 || last.seen == nil || l.base.Exposure < 60 || l.base.Events < 60 {
 		w.held = counts{}

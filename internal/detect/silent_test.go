@@ -121,3 +121,35 @@ func TestDependentsByTheTimeOfBoth(t *testing.T) {
 	require.NoError(t, again.Restore(data))
 	require.Equal(t, depend, again.watches["payments"].depend, "and after a restart")
 }
+
+// A service that is known to start slowly is waited for, though it is not heard.
+func TestNewVersionThatIsNeverHeardMayWarmUp(t *testing.T) {
+	for name, learnt := range map[string]int64{"it is known": 120, "it is not": 0} {
+		x := newTiers(1)
+		x.play(600)
+		s := x.e.services[serviceKey{"payments", "prod"}]
+		if learnt > 0 {
+			s.warmup = learnt
+		}
+		x.e.Watch(event.Deployment{ID: "payments", Service: "payments", Environment: "prod", Version: "2", PreviousVersion: "1",
+			StartedAt: time.Unix(x.sec, 0), FinishedAt: time.Unix(x.sec, 0), Status: event.DeploymentSucceeded}, event.Advise)
+		for k := range 300 {
+			end := x.sec*second + second/2
+			for range 40 {
+				for _, caller := range []*Source{x.web, x.mobile} {
+					caller.Request(Request{Operation: "POST /order", End: end, Duration: 4e6}, nil)
+					if k >= 110 {
+						caller.Call(Call{Callee: "payments", End: end, Duration: 3e6})
+					}
+				}
+			}
+			x.tick()
+		}
+		v, _ := x.e.Verdict("payments")
+		if learnt > 0 {
+			require.NotEqual(t, event.Regressed, v.State, "%s: %s", name, v.Detail)
+		} else {
+			require.Equal(t, event.Regressed, v.State, "%s: %s", name, v.Detail)
+		}
+	}
+}

@@ -84,6 +84,7 @@ type watchState struct {
 	Blocks     [2]int64 // how many, and the last one's begin
 	Peers      []peerState
 	Depend     map[string]float64
+	Warmup     int64
 }
 
 type peerState struct {
@@ -197,7 +198,7 @@ func (w *watch) save() watchState {
 	for _, p := range w.peers {
 		st.Peers = append(st.Peers, peerState{p.service.key.name, p.before})
 	}
-	st.Depend = w.depend
+	st.Depend, st.Warmup = w.depend, w.warmup
 	return st
 }
 
@@ -386,6 +387,9 @@ func (e *Engine) loadWatch(st watchState) error {
 		}
 	}
 	w.depend = st.Depend
+	if st.Warmup > 0 {
+		w.warmup = min(st.Warmup, int64(time.Hour/time.Second))
+	}
 	maps.DeleteFunc(w.depend, func(_ string, each float64) bool { return !(each > 0) || !finite(each) })
 	w.newSources, w.oldSources = 0, 0 // counted again as they speak
 	for _, i := range w.indicators {

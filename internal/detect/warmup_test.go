@@ -136,3 +136,85 @@ func TestWarmUpIsBounded(t *testing.T) {
 	}
 	require.Zero(t, x.length(), "all ages alike")
 }
+
+// Instances start when there is too much to do, and are then as slow as all
+// others: that is no transient. One that is slower than they are, is.
+func TestOverloadIsNoTransient(t *testing.T) {
+	for name, c := range map[string]struct {
+		cold  int64 // seconds for which an instance is slower than grown ones
+		rate  float64
+		least int64
+		most  int64
+	}{
+		"as slow as the others":               {0, 60, 30, 30},
+		"as slow as the others, seldom asked": {0, 4, 30, 30},
+		"slower than they are":                {60, 60, 100, 140},
+	} {
+		for seed := range uint64(3) {
+			x := newStarter(seed, 0)
+			for range 4 {
+				p, began := x.start("1", c.rate), x.sec
+				for range 330 {
+					for _, q := range x.pods {
+						if q.median = 80; x.sec-began < 150 {
+							q.median = 200
+						}
+						if q == p && x.sec-began < c.cold {
+							q.median *= 3
+						}
+					}
+					x.run(1, x.pods, nil)
+				}
+			}
+			s := x.e.order[0]
+			require.GreaterOrEqual(t, s.transient.Starts, 3.)
+			require.GreaterOrEqual(t, s.warmup, c.least, "%s, seed %d", name, seed)
+			require.LessOrEqual(t, s.warmup, c.most, "%s, seed %d", name, seed)
+		}
+	}
+}
+
+// All instances are replaced at once, and there is nobody to compare them with:
+// what a healthy deployment's took to start is learnt beside the past.
+func TestWarmUpOfAllAtOnce(t *testing.T) {
+	x := newStarter(2, 0)
+	for k := range 4 {
+		version := strconv.Itoa(k + 2)
+		x.deploy("d"+version, version, strconv.Itoa(k+1))
+		x.pods, x.cold = nil, 20
+		for range 9 {
+			x.start(version, 60)
+		}
+		x.play(400, nil)
+		require.Equal(t, event.Healthy, x.state("d"+version), x.last["d"+version].Detail)
+	}
+	require.InDelta(t, 40, float64(x.e.order[0].warmup), 10)
+}
+
+// What starts teach while a deployment is watched is for the next one.
+func TestWarmUpStaysWithinAWatch(t *testing.T) {
+	x := newStarter(1, 120)
+	x.deploy("d", "2", "1")
+	x.start("2", 60)
+	x.play(10, nil)
+	s := x.e.order[0]
+	for range 5 {
+		y := &youth{}
+		for k := range y.Slow {
+			y.Expected[k], y.Slow[k] = 10, 10
+			if k < 12 {
+				y.Slow[k] = 90
+			}
+		}
+		s.transient.add(y)
+	}
+	s.warm()
+	require.EqualValues(t, 240, s.warmup)
+	data, err := x.e.Snapshot()
+	require.NoError(t, err)
+	again := New(Config{Start: time.Unix(x.sec, 0)})
+	require.NoError(t, again.Restore(data))
+	require.EqualValues(t, 30, again.watches["d"].warmup)
+	x.play(90, nil)
+	require.Equal(t, event.Regressed, x.state("d"))
+}
