@@ -22,7 +22,7 @@ func (w *watch) cohortOf(s *Source) cohort {
 		return w.placebo.cohortOf(s)
 	}
 	if s.origin.Caller != "" { // sees all instances: compared with what it saw before
-		if w.ready == 0 && !w.unheard {
+		if w.ready == 0 && !w.unheard || w.mixed() {
 			return cohortApart
 		}
 		return cohortNew
@@ -49,6 +49,13 @@ func (w *watch) cohortOf(s *Source) cohort {
 		w.members[s] = c
 	}
 	return c
+}
+
+// mixed says whether another deployment's instances serve that are no control:
+// those of a later one, or of one that is known to be bad. Callers see them too,
+// and are not told apart. What they saw may come seconds later.
+func (w *watch) mixed() bool {
+	return w.lastApart != 0 && w.engine.open.Load()-w.lastApart <= rejoinFor+2*w.longestGap()
 }
 
 // isNew says whether a source is of the deployment. Being on its list of

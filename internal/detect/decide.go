@@ -52,6 +52,9 @@ func (w *watch) decide(sec int64) {
 			}
 		}
 		if reason == "" {
+			reason, detail = w.knownBefore(w.leader)
+		}
+		if reason == "" {
 			var may bool
 			reason, detail, may = w.upstream(w.leader)
 			if w.suspended == 0 {
@@ -398,7 +401,7 @@ func (w *watch) eta(sec int64) time.Duration {
 		if left <= 0 {
 			continue
 		}
-		drift := i.toleranceDrift(w)
+		drift := i.toleranceDrift(w, sec)
 		if drift <= 0 {
 			return 0
 		}

@@ -282,9 +282,12 @@ func (w *watch) observeGauges(sec int64, samples []gaugeSample) {
 		// What callers see of the service is all of its instances: they are
 		// compared with what they saw before.
 		c := cohortNew
-		if x.gauge.key.client == "" {
+		switch {
+		case x.gauge.key.client != "" && w.mixed():
+			continue
+		case x.gauge.key.client == "":
 			c = w.cohortOf(x.source)
-			if c == cohortNew && !x.gauge.golden && !x.source.settled(sec) {
+			if c == cohortNew && !x.gauge.golden && !x.source.settled(sec, w.warmup) {
 				continue
 			}
 		}

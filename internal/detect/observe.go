@@ -55,6 +55,10 @@ func (w *watch) observe(sec int64, k *scratch) {
 			if x.weight > 0 && w.speaks(x.source) {
 				w.oldSources++
 			}
+		case cohortApart:
+			if x.items > 0 {
+				w.lastApart = sec
+			}
 		}
 	}
 	w.unheard = w.ready == 0 && w.deployed(sec)
@@ -72,7 +76,7 @@ func (w *watch) observe(sec int64, k *scratch) {
 		if p.new.n+p.rest.n == 0 {
 			w.touched = append(w.touched, op)
 		}
-		settled := x.source.settled(sec)
+		settled := x.source.settled(sec, w.warmup)
 		if c == cohortNew {
 			p.new.add(&x.cell, settled)
 			if w.fresh != nil {
@@ -232,7 +236,7 @@ func heavier(a, b *seconds) float64 { return math.Max(a.heaviest, b.heaviest) }
 
 // warm says whether the new cohort as a whole is past its warm-up.
 func (w *watch) warm(sec int64) bool {
-	return w.ready != 0 && sec-w.ready >= w.service.warmup
+	return w.ready != 0 && sec-w.ready >= w.warmup
 }
 
 func (w *watch) stepErrors(i *indicator, sec int64, c counts, concurrent bool, firstFailed int64) {
@@ -302,14 +306,15 @@ func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent boo
 // stepTraffic compares the whole service's successes a second, whoever serves
 // them, with history: only while the new version says something (when all are
 // silent, load ended or telemetry is missing, which is no proof of harm), and
-// only for ten minutes, for a day has its own course.
+// only for ten minutes, for a day has its own course. What another deployment's
+// instances serve, or lose, is not told apart.
 func (w *watch) stepTraffic(i *indicator, sec int64, served float64) {
 	l := &i.levels[0]
 	if w.unheard {
 		w.stepUnheard(i, sec)
 		return
 	}
-	if !w.warm(sec) || sec-w.ready > trafficFor || sec-w.lastItem > 1+2*w.longestGap() || l.base.Exposure < 60 || l.base.Events < 60 {
+	if w.mixed() || !w.warm(sec) || sec-w.ready > trafficFor || sec-w.lastItem > 1+2*w.longestGap() || l.base.Exposure < 60 || l.base.Events < 60 {
 		w.held = counts{}
 		return
 	}

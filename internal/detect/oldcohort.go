@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
@@ -122,6 +123,28 @@ func (w *watch) seenOfOld(seen *indicator) (of, known bool) {
 		}
 	}
 	return true, true
+}
+
+// knownBefore says whether an earlier deployment of the same version is known to
+// have done the same harm, and is not undone: this one brought it nobody.
+func (w *watch) knownBefore(i *indicator) (event.Reason, string) {
+	for _, other := range w.service.watches {
+		if other == w || other.opened >= w.opened || !other.bad() || other.undo == nil || !sameRelease(&other.d, &w.d) {
+			continue
+		}
+		if slices.ContainsFunc(other.undo.parts, func(p undonePart) bool {
+			return p.i.signal == i.signal && p.i.op == i.op && p.i.pattern == i.pattern && (p.i.gauge == nil) == (i.gauge == nil)
+		}) {
+			return event.ReasonBeganBefore, "the same version does the same harm since " + other.d.Label()
+		}
+	}
+	return "", ""
+}
+
+// sameRelease says whether two deployments are known to be of one version.
+func sameRelease(a, b *event.Deployment) bool {
+	version, revision := a.Version != "" && b.Version != "", a.Revision != "" && b.Revision != ""
+	return (version || revision) && (!version || event.SameVersion(a.Version, b.Version)) && (!revision || event.SameRevision(a.Revision, b.Revision))
 }
 
 // slowerThanOld compares mean latencies of both cohorts since the watch began.

@@ -118,7 +118,9 @@ func (u *undoing) observe(w *watch, sec int64) {
 			}
 			s := pick(&w.pairs[i.op])
 			if i.aside == AsideCaller { // sees whoever serves
-				s = &w.pairs[i.op].new
+				if s = &w.pairs[i.op].new; s.n == 0 {
+					s = &w.pairs[i.op].rest // others serve beside it, see mixed
+				}
 			}
 			switch i.signal {
 			case event.SignalThroughput:

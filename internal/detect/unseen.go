@@ -14,7 +14,7 @@ const maxVanishedTemplates = 20
 // vanishing. Code that logs no more is often meant so: what vanishes is shown,
 // with its evidence, and is no part of the deployment's. Fewer lines of ERROR
 // and above are no loss.
-func (w *watch) prepareTemplates() {
+func (w *watch) prepareTemplates(work *spreading) {
 	if w.placebo != nil || w.base.Bins < 6 {
 		return
 	}
@@ -31,7 +31,7 @@ func (w *watch) prepareTemplates() {
 		if left == 0 {
 			break
 		}
-		if !w.spread(k, true) {
+		if !work.shared(k, true) {
 			continue
 		}
 		left--

@@ -103,3 +103,23 @@ func TestMissingMass(t *testing.T) {
 	d, _ = s.e.Document("d")
 	require.InDelta(t, 1./3, d.Control.Unseen.MissingMass, .02)
 }
+
+// What one of many does is not shared, be it one that has no requests at all.
+func TestSharedWork(t *testing.T) {
+	s := newSim(1, Config{})
+	pods := []*pod{s.pod("1", 0, 20, 0), s.pod("1", 1, 20, 0)}
+	cron := s.pod("1", 2, 0, 0)
+	for range 5 {
+		for _, p := range append(pods, cron) {
+			p.source.Log(LogLine{Template: 1, Text: "tick", Severity: 9, At: s.sec*second + second/2}, nil)
+		}
+		cron.source.Log(LogLine{Template: 2, Text: "cleaned", Severity: 9, At: s.sec*second + second/2}, nil)
+		s.run(1, pods, nil)
+	}
+	work := s.e.order[0].spreading()
+	require.Equal(t, 2, work.busy)
+	require.Len(t, work.sources, 3)
+	require.True(t, work.shared(1, true))
+	require.False(t, work.shared(2, true))
+	require.True(t, work.shared(1, false))
+}

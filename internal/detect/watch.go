@@ -23,6 +23,7 @@ type watch struct {
 
 	opened  int64 // second
 	started int64 // second of the deployment's start
+	warmup  int64 // of its instances, see warmup.go: what a deployment's own starts teach is for the next
 	ready   int64 // first second of the new cohort, 0: none yet
 	ended   bool
 	endedAt int64
@@ -36,6 +37,7 @@ type watch struct {
 	gone                   map[sourceKey]bool // that had spoken, and were silent for long
 	newSources, oldSources float64
 	lastNew, lastOld       int64              // last second with a request
+	lastApart              int64              // last second with an item of a version that is neither
 	unheard                bool               // the deployment is done, and the new cohort never said a thing
 	depend                 map[string]float64 // see silent.go
 	gap                    int64              // the longest silence of the service in the last minutes before, seconds
@@ -191,7 +193,7 @@ func (e *Engine) Watch(d event.Deployment, mode event.Mode) {
 func (e *Engine) newWatch(s *service, d event.Deployment, mode event.Mode) *watch {
 	w := &watch{engine: e, service: s, d: d, mode: mode,
 		members: map[*Source]cohort{}, spoken: map[*Source]bool{}, byOp: map[int32]*opIndicators{},
-		opened: e.open.Load(), base: s.history, fresh: &history{}, alpha: e.cfg.FalseAlarms / 1000,
+		opened: e.open.Load(), warmup: s.warmup, base: s.history, fresh: &history{}, alpha: e.cfg.FalseAlarms / 1000,
 		minRatio: e.cfg.MinRateRatio, minError: e.cfg.MinErrorRatio, watches: e.cfg.Watches,
 		state: event.Watching, reason: event.ReasonCollecting, lossesBefore: s.losses.snapshot(), changed: true}
 	if c, ok := e.cfg.Services[d.Service]; ok {
@@ -316,19 +318,19 @@ func (w *watch) prepare() {
 			w.traffic = w.newIndicator(event.SignalThroughput, -1, -1, classGolden)
 		}
 	}
-	left := maxVanishing
+	left, work := maxVanishing, w.service.spreading()
 	if w.always { // work that comes and goes by the hour is no harm
 		left = 0
 	}
 	for _, o := range ops {
-		if left > 0 && !w.base.Ops[o.op].Aside && w.base.Ops[o.op].Recent.regular(w.service.stride) && w.spread(o.op, false) {
+		if left > 0 && !w.base.Ops[o.op].Aside && w.base.Ops[o.op].Recent.regular(w.service.stride) && work.shared(o.op, false) {
 			w.opIndicators(o.op).vanish = w.newIndicator(event.SignalThroughput, o.op, -1, classTail)
 			left--
 		}
 	}
 	for i := range w.base.Patterns {
 		p := &w.base.Patterns[i]
-		if i != otherIndex && left > 0 && w.base.Bins >= 6 && p.Bins >= .8*w.base.Bins && w.patternAt(int32(i)).kind == signalWork && w.spread(int32(i), true) {
+		if i != otherIndex && left > 0 && w.base.Bins >= 6 && p.Bins >= .8*w.base.Bins && w.patternAt(int32(i)).kind == signalWork && work.shared(int32(i), true) {
 			w.filePattern(w.newIndicator(event.SignalThroughput, -1, int32(i), classTail))
 			left--
 		}
@@ -337,23 +339,36 @@ func (w *watch) prepare() {
 		w.opIndicators(o.op)
 	}
 	w.prepareGauges()
-	w.prepareTemplates()
+	w.prepareTemplates(&work)
 }
 
-// spread says whether work is shared by the instances: what one of many does
-// (a leader, a cron job) would seem to vanish in every new one.
-func (w *watch) spread(index int32, isPattern bool) bool {
-	w.service.mu.Lock()
-	defer w.service.mu.Unlock()
-	total, top, speakers := 0., 0., 0
-	for _, s := range w.service.sources {
-		if s.origin.Caller != "" {
+// spreading is who may do the service's work.
+type spreading struct {
+	sources []*Source
+	busy    int // that had requests
+}
+
+func (s *service) spreading() (out spreading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.sources {
+		if x.origin.Caller != "" {
 			continue
 		}
-		n, busy := 0., false
-		for _, t := range s.opTotal {
-			busy = busy || t > 0
+		out.sources = append(out.sources, x)
+		if slices.ContainsFunc(x.opTotal, func(n float64) bool { return n > 0 }) {
+			out.busy++
 		}
+	}
+	return out
+}
+
+// shared says whether work is spread over the instances: what one of many does
+// (a leader, a cron job) would seem to vanish in every new one.
+func (x *spreading) shared(index int32, isPattern bool) bool {
+	total, top := 0., 0.
+	for _, s := range x.sources {
+		n := 0.
 		if isPattern {
 			if int(index) < len(s.patTotal) {
 				n = float64(s.patTotal[index])
@@ -361,13 +376,10 @@ func (w *watch) spread(index int32, isPattern bool) bool {
 		} else if int(index) < len(s.opTotal) {
 			n = s.opTotal[index]
 		}
-		if busy {
-			speakers++
-		}
 		total += n
 		top = math.Max(top, n)
 	}
-	return speakers < 2 || top <= .8*total
+	return x.busy < 2 || top <= .8*total
 }
 
 func (w *watch) patternAt(index int32) *pattern {
