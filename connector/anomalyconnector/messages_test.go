@@ -67,7 +67,7 @@ func TestConsumersOfMessagesAreNoPeers(t *testing.T) {
 		r.Traces(td, now)
 		r.Step(now)
 	}
-	verdicts := r.Verdicts()
+	verdicts := r.Finish()
 	require.Len(t, verdicts, 1)
 	v := verdicts[0]
 	require.Equal(t, event.Regressed, v.State, "%s (%s)", v.Detail, v.ControlDetail)

@@ -133,7 +133,7 @@ func (w *watch) knownBefore(i *indicator) (event.Reason, string) {
 			continue
 		}
 		if slices.ContainsFunc(other.undo.parts, func(p undonePart) bool {
-			return p.i.signal == i.signal && p.i.op == i.op && p.i.pattern == i.pattern && (p.i.gauge == nil) == (i.gauge == nil)
+			return p.i.signal == i.signal && p.i.op == i.op && p.i.pattern == i.pattern && p.i.opt().gauge == nil && i.opt().gauge == nil
 		}) {
 			return event.ReasonBeganBefore, "the same version does the same harm since " + other.d.Label()
 		}
