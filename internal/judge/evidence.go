@@ -10,9 +10,9 @@ type normal struct {
 	n              float64 // values
 }
 
-// normalOf gives the level of largest likelihood and a robust spread. (The spread of
-// largest likelihood is surer of itself on steady noise, but counts a second kind of
-// machine as spread: it found fewer of the slow-downs put into recorded benchmarks.)
+// normalOf gives the level of largest likelihood for a spread by the median
+// deviation, which a second kind of machine moves little as long as fewer than half
+// of the values are its.
 func normalOf(values []float64) normal {
 	u := normal{middle: median(values), n: float64(len(values))}
 	deviations := make([]float64, len(values))
@@ -33,7 +33,9 @@ func normalOf(values []float64) normal {
 	return u
 }
 
-// fitSteps bring the level to within a hundredth of a spread.
+// fitSteps bring the level to within a hundredth of a spread of where more of them
+// would: in 20,000 draws each of 12, 20 and 60 normal or t-distributed values within
+// .0015, and with two in five of the values six spreads higher within .0122.
 const fitSteps = 8
 
 // inflationOf values by how alike neighbours are: runs share machines and caches,
@@ -71,8 +73,7 @@ var nodes = [...][2]float64{
 // evidence that the level lies higher since some value of since on, in nats: the
 // sum over each begin, and the mean over the sizes of a shift, of what the values are
 // likelier by. What the reference leaves open of level and spread is averaged over
-// on both sides, as a Bayes factor does: that costs only what is not known. (To judge
-// against upper bounds of both instead missed one slow-down in ten.)
+// on both sides, as a Bayes factor does: that costs only what is not known.
 func (u normal) evidence(since []float64) float64 {
 	ofMiddle, ofSpread := u.errors()
 	shifted, same := math.Inf(-1), math.Inf(-1)
