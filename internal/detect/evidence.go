@@ -51,14 +51,6 @@ type product struct {
 	ticks int32
 }
 
-// prior is π_t of this process.
-func (p *process) prior(t int32) float64 {
-	if p.always {
-		return 1
-	}
-	return onsetOf(t).pi
-}
-
 const (
 	cells  = 8
 	maxR   = 1e250
@@ -83,70 +75,11 @@ func (s side) grid() *grid {
 	return &grids[0]
 }
 
-// π_1 = .5, the rest ∝ 1/(t·ln²(t+1)); by table: the first ones each, and then
-// 256 an octave, each stretch by its last, so that the sum stays below one. That
-// is at most half a percent less.
-var (
-	onsetScale   float64
-	onsetWeights [onsetFirst]onsetPrior
-	onsetLate    [onsetOctaves << onsetBits]onsetPrior
-)
-
-type onsetPrior struct{ pi, log float64 }
-
-const (
-	onsetFirst   = 4096
-	onsetBits    = 8
-	onsetOctaves = 19 // to the end of int32
-	onsetShift   = 52 - onsetBits
-)
-
-// onsetOf is π_t, t from 1.
-func onsetOf(t int32) *onsetPrior {
-	if uint32(t) < onsetFirst {
-		return &onsetWeights[t]
-	}
-	at := (math.Float64bits(float64(t)) - math.Float64bits(onsetFirst)) >> onsetShift
-	return &onsetLate[min(at, uint64(len(onsetLate)-1))]
-}
-
 func init() {
 	for i, r := range ratios {
 		grids[0].ratio[i], grids[0].less[i], grids[0].log[i] = r, r-1, math.Log(r)
 		grids[1].ratio[i], grids[1].less[i], grids[1].log[i] = 1/r, 1/r-1, -math.Log(r)
 	}
-	sum := 0.
-	const n = 200000
-	for t := 2; t <= n; t++ {
-		l := math.Log(float64(t) + 1)
-		sum += 1 / (float64(t) * l * l)
-	}
-	sum += 1 / math.Log(n) // the integral of the tail, from above
-	onsetScale = .5 / sum
-	for t := range onsetWeights {
-		pi := weightOfOnset(float64(t))
-		onsetWeights[t] = onsetPrior{pi, math.Log(pi)}
-	}
-	for i := range onsetLate {
-		pi := weightOfOnset(math.Float64frombits(math.Float64bits(onsetFirst) + uint64(i+1)<<onsetShift))
-		onsetLate[i] = onsetPrior{pi, math.Log(pi)}
-	}
-}
-
-// logPrior is ln π_t of this process.
-func (p *process) logPrior(t int32) float64 {
-	if p.always {
-		return 0
-	}
-	return onsetOf(t).log
-}
-
-func weightOfOnset(t float64) float64 {
-	if t <= 1 {
-		return .5
-	}
-	l := math.Log(t + 1)
-	return onsetScale / (t * l * l)
 }
 
 // side is the direction of a test.
