@@ -18,7 +18,7 @@ import (
 // ("metric_points_repeating_spans").
 const (
 	lossMetrics       = "metric_points_unused"           // of a metric that says neither how requests went nor what went wrong
-	lossSeries        = "metric_series_over_limit"       // cumulative points of series that are not followed
+	lossSeries        = "metric_series_over_limit"       // of series that are not followed
 	lossReference     = "metric_points_first"            // a cumulative series' first one, of which nobody knows what is news
 	lossGap           = "metric_points_after_a_gap"      // the first one after more than five minutes without
 	lossStale         = "metric_points_late_or_repeated" // not after the series' last one
@@ -330,7 +330,7 @@ func (m *monitor) lump(s *source, x *metric, attributes pcommon.Map, y *lumpy) {
 		if counts == nil {
 			t.Layout = nil
 		}
-	} else if z.stream.Repeats(y.start, y.at) {
+	} else if z.stream.Repeats(y.start, y.at, y.count) {
 		m.count(s, streams.Stale)
 		return
 	}

@@ -11,8 +11,12 @@
 package streams
 
 import (
+	"encoding/binary"
+	"math"
 	"slices"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // What becomes of a point.
@@ -88,22 +92,28 @@ type Stream struct {
 	buckets     []uint64
 	layout      any
 	seen        bool
-	told        [toldIntervals][2]int64 // of a stream of deltas, the last one at next−1
+	told        [toldIntervals]uint64 // points of a stream of deltas, by their hash; the last one at next−1
 	next        uint8
 }
 
-// toldIntervals is how many intervals of a stream of deltas are remembered: an
+// toldIntervals is how many points of a stream of deltas are remembered: an
 // exporter that tries again repeats its last batches, in any order.
 const toldIntervals = 4
 
-// Repeats says whether a delta's interval was told before: two of one stream
-// share none, so it is the same point again.
-func (s *Stream) Repeats(start, time int64) bool {
-	interval := [2]int64{start, time}
-	if slices.Contains(s.told[:], interval) {
+// Repeats says whether a delta's point was told before: two of one stream share
+// no interval, so one that says the same of the same is the same point again.
+// One that says something else is of another stream, whose own attributes were
+// taken away on the way here: it counts.
+func (s *Stream) Repeats(start, time int64, count float64) bool {
+	var point [24]byte
+	binary.LittleEndian.PutUint64(point[:], uint64(start))
+	binary.LittleEndian.PutUint64(point[8:], uint64(time))
+	binary.LittleEndian.PutUint64(point[16:], math.Float64bits(count))
+	told := xxhash.Sum64(point[:])
+	if slices.Contains(s.told[:], told) {
 		return true
 	}
-	s.told[s.next%toldIntervals] = interval
+	s.told[s.next%toldIntervals] = told
 	s.next++
 	return false
 }

@@ -183,3 +183,21 @@ func TestAStreamWhoseStartIsNotKnown(t *testing.T) {
 	fourth := s.Advance(Point{Start: 130 * sec, Time: 140 * sec, Count: 9}, m.Exported(140*sec), 0, &scratch)
 	assert.Equal(t, Reset, fourth.Kind, "another start, where the last point ended")
 }
+
+// A delta that is told again says the same of the same interval, be it of one
+// before the last; one that says something else of it is another stream's, and
+// counts.
+func TestRepeatedDeltas(t *testing.T) {
+	var s Stream
+	for k := range int64(4) {
+		assert.False(t, s.Repeats(k*sec, (k+1)*sec, 5))
+	}
+	for k := range int64(4) {
+		assert.True(t, s.Repeats(k*sec, (k+1)*sec, 5), "again, whatever was between")
+	}
+	assert.False(t, s.Repeats(3*sec, 4*sec, 2), "another pod's, whose name was taken away")
+	assert.True(t, s.Repeats(3*sec, 4*sec, 2))
+	assert.False(t, s.Repeats(0, sec, 5), "longer ago than is remembered")
+	var fresh Stream
+	assert.False(t, fresh.Repeats(0, 0, 0), "nothing was told yet")
+}

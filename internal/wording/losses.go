@@ -36,7 +36,7 @@ var lossWords = map[string]string{
 	"tail_sampled":                        "spans that a tail sampler chose, whose shares of errors would mislead",
 	"health_probes":                       "requests of health checks",
 	"metric_points_unused":                "points of metrics that say neither how requests went nor what went wrong",
-	"metric_series_over_limit":            "points of cumulative series beyond the limit",
+	"metric_series_over_limit":            "points of series beyond the limit",
 	"metric_points_first":                 "first points of cumulative series, of which nobody knows what is news",
 	"metric_points_after_a_gap":           "points after more than five minutes without",
 	"metric_points_late_or_repeated":      "points that are not after their series' last one",
