@@ -159,7 +159,7 @@ func (w *watch) dropVanishing() (dropped int) {
 	}
 	kept := w.indicators[:0]
 	for _, i := range w.indicators {
-		if i.class != classTail || i.opt().gauge != nil || i.nats > 0 {
+		if i.class != classTail || i.signal != event.SignalThroughput || i.nats > 0 {
 			kept = append(kept, i)
 			continue
 		}

@@ -120,3 +120,44 @@ func TestMemoryEndsTheSearchWithoutADeployment(t *testing.T) {
 	require.Nil(t, s.e.order[0].always)
 	require.Contains(t, s.e.Status().Losses, event.Loss{Name: lossMemoryAlwaysOn, Count: 1})
 }
+
+// Only what is watched for vanishing is let go of: what a watch still counts stays
+// part of its evidence, and of what is held.
+func TestOnlyWhatMayVanishIsLetGo(t *testing.T) {
+	s := newSim(6, Config{})
+	pods := s.roll(20, .01, 180, .01)
+	calls := func(seconds int, pods []*pod) {
+		for range seconds {
+			for _, p := range pods {
+				for range 10 {
+					p.source.Call(Call{Callee: "db", End: s.sec * second, Duration: 1e6})
+					p.source.Work(Work{Name: "query", End: s.sec * second})
+				}
+			}
+			s.run(1, pods, nil)
+		}
+	}
+	calls(120, pods[:9])
+	s.deploy("d", "2", "1")
+	calls(60, pods)
+	w := s.e.watches["d"]
+	require.Positive(t, w.dropVanishing())
+	require.Zero(t, w.dropVanishing())
+	listed, callees := map[*indicator]bool{}, 0
+	for _, i := range w.indicators {
+		listed[i] = true
+	}
+	for op, o := range w.byOp {
+		require.Nil(t, o.vanish)
+		for _, i := range []*indicator{o.errors, o.latency} {
+			require.True(t, listed[i], "%s of %s is counted, and no part of the evidence", i.signal, w.operationAt(op).name)
+		}
+		if w.operationAt(op).aside.Kind == AsideCallee {
+			callees++
+		}
+	}
+	require.Equal(t, 1, callees)
+	for _, i := range w.byPattern {
+		require.True(t, i == nil || listed[i])
+	}
+}
