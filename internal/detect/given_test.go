@@ -132,3 +132,15 @@ func TestWhatIsTakenAsGivenIsNamed(t *testing.T) {
 		require.Contains(t, strings.Join(r.Given, "\n"), x.given+": ", what)
 	}
 }
+
+// The noise of a gauge is reckoned from how its samples hang together, that of
+// nothing else is: a document that says otherwise does not agree.
+func TestOnlyAGaugesSamplesHangTogether(t *testing.T) {
+	slower, gauge := playedSlower(t), playedGauge(t)
+	of := *gauge.Indicators[0].Levels[0].Dispersed.Clusters
+	slower.Indicators[0].Levels[0].Dispersed.Clusters = &of
+	gauge.Indicators[0].Levels[0].Dispersed.Clusters = nil
+	for _, d := range []*Document{slower, gauge} {
+		require.Contains(t, strings.Join(d.Recompute().Problems, "\n"), "samples of one instance hang together where they are a gauge's")
+	}
+}

@@ -57,6 +57,10 @@ func (l *LevelPart) recomputeNoise(p *IndicatorPart, wrong func(string, ...any),
 	}) {
 		wrong("%s, %s: a noise of %v, a drift of %v and a spread between instances of %v are not those of its kind", p.name(), l.Event, d.Noise, d.Drift, d.Spread)
 	}
+	if (d.Clusters != nil) != (p.Shown.Signal == event.SignalGauge) {
+		wrong("%s, %s: samples of one instance hang together where they are a gauge's, and there alone", p.name(), l.Event)
+		return
+	}
 	switch {
 	case d.Clusters != nil && d.Clusters.Ranks == nil:
 		given("how samples of one instance hang together")
