@@ -1,6 +1,7 @@
 package anomalyconnector
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -198,9 +199,19 @@ func jsonMessage(line string) (string, bool) {
 // printedMarks are what a printed stack holds and other text of several lines
 // does not.
 var printedMarks = [...]string{
-	"\n\tat ", "\n    at ", "\n   at ", "\n  at ", "\nTraceback (most recent", "\n  File \"", // JVM, V8, .NET, Mono, Python
+	"\n\tat ", "\n    at ", "\n   at ", "\nTraceback (most recent", "\n  File \"", // JVM, V8, .NET, Python
 	"goroutine ", "panicked at ", "\nstack backtrace:", "\nStack backtrace:", // Go, Rust and anyhow
 	"\nStack trace:\n#0", "\n[stacktrace]\n#0", ":in `", ":in '", // PHP, Laravel, Ruby
+}
+
+// printedFrames are frames that only their whole line tells from other text. The
+// mark comes first, since a log is full of lines and the expression is slow.
+var printedFrames = [...]struct {
+	mark string
+	line *regexp.Regexp
+}{
+	{".go:", regexp.MustCompile(`\n[ |]*\t[ |]*\S[^\n]*\.go:[0-9]`)}, // an error of Go's with its frames
+	{"\n  at ", regexp.MustCompile(`\n  at [^\n]+\) [\[<]0x`)},       // Mono
 }
 
 // printedTrace says whether a line is an exception that was printed with its
@@ -211,7 +222,10 @@ func printedTrace(line string) (head string, ok bool) {
 		return "", false
 	}
 	printed := slices.ContainsFunc(printedMarks[:], func(mark string) bool { return strings.Contains(line, mark) })
-	if !printed && !(strings.Contains(line, ".go:") && strings.Contains(line, "\n\t")) { // an error of Go's with its frames
+	for _, frame := range printedFrames {
+		printed = printed || strings.Contains(line, frame.mark) && frame.line.MatchString(line[first:])
+	}
+	if !printed {
 		return "", false
 	}
 	if strings.HasPrefix(line, "Traceback (most recent") { // Python says it last

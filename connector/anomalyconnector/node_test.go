@@ -278,7 +278,8 @@ func TestLinesAndPrintedTraces(t *testing.T) {
 		assert.True(t, ok, text)
 		assert.NotContains(t, head, "\n")
 	}
-	for _, text := range []string{"two\nlines", "one\n  two at three", "panicked at noon", "see main.go:17", "build failed\nmain.go:17: undefined"} {
+	for _, text := range []string{"two\nlines", "one\n  two at three", "panicked at noon", "see main.go:17", "build failed\nmain.go:17: undefined",
+		"main.go:17 listens\n\tport: 80", "the order is late\n  at the warehouse (north)"} {
 		_, ok = printedTrace(text)
 		assert.False(t, ok, text)
 	}
