@@ -13,6 +13,7 @@ import (
 // Limits of what coverage holds till its end.
 const (
 	maxCoverFiles  = 100_000
+	maxCoverNames  = 16 << 20  // bytes of their names together
 	maxCoverBlocks = 1_000_000 // of a Go profile, where -coverpkg repeats them
 )
 
@@ -22,7 +23,8 @@ type fileCoverage struct {
 	unit    string
 	by      map[string]*Coverage
 	order   []*Coverage
-	omitted int
+	named   int // bytes of names
+	omitted int // what was told of files beyond the limits
 }
 
 func newFileCoverage(p *parse, unit string) *fileCoverage {
@@ -31,13 +33,15 @@ func newFileCoverage(p *parse, unit string) *fileCoverage {
 
 // of is the sum of that file; nil when there are too many.
 func (f *fileCoverage) of(file string) *Coverage {
+	file = cut(file, maxName)
 	c := f.by[file]
 	if c == nil {
-		if len(f.order) == maxCoverFiles {
+		if len(f.order) == maxCoverFiles || f.named+len(file) > maxCoverNames {
 			f.omitted++
 			return nil
 		}
-		file = cut(file, maxName)
+		file = strings.Clone(file) // a part of a line would hold all of it
+		f.named += len(file)
 		c = &Coverage{File: file, Unit: f.unit}
 		f.by[file] = c
 		f.order = append(f.order, c)
@@ -47,7 +51,7 @@ func (f *fileCoverage) of(file string) *Coverage {
 
 func (f *fileCoverage) emit() error {
 	if f.omitted > 0 {
-		f.p.problem("files beyond %d were left out", maxCoverFiles)
+		f.p.problem("files beyond %d, or %d MiB of their names, were left out: they were told of %d times", maxCoverFiles, maxCoverNames>>20, f.omitted)
 	}
 	for _, c := range f.order {
 		if err := f.p.coverage(*c); err != nil {
@@ -62,9 +66,7 @@ func (f *fileCoverage) emit() error {
 func parseGoCover(p *parse) error {
 	files := newFileCoverage(p, "statements")
 	seed := maphash.MakeSeed()
-	type key struct{ a, b uint64 }
-	hit := map[key]bool{}
-	second := maphash.MakeSeed()
+	hit := map[uint64]bool{} // by hash: that two of a million blocks share one has a chance of 1 in 37 million
 	number, bad, over := 0, 0, 0
 	err := lines(p.in, func(line []byte) error {
 		number++
@@ -88,8 +90,7 @@ func parseGoCover(p *parse) error {
 		if file == nil {
 			return nil
 		}
-		block := text[:len(text)-len(fields[len(fields)-1])]
-		k := key{maphash.String(seed, block), maphash.String(second, block)}
+		k := maphash.String(seed, text[:len(text)-len(fields[len(fields)-1])])
 		was, known := hit[k]
 		if !known && len(hit) >= maxCoverBlocks {
 			over++
@@ -108,7 +109,7 @@ func parseGoCover(p *parse) error {
 		p.problem("%d of %d lines are no blocks of a Go cover profile and were left out", bad, number)
 	}
 	if over > 0 {
-		p.problem("blocks beyond %d were left out", maxCoverBlocks)
+		p.problem("blocks beyond %d were left out: they were told of %d times", maxCoverBlocks, over)
 	}
 	if failure := files.emit(); failure != nil {
 		return failure

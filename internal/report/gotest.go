@@ -24,8 +24,10 @@ var (
 
 // Limits of what is held till its package, or its test, ends.
 const (
-	maxPending   = 20_000   // tests
-	maxAllOutput = 16 << 20 // bytes of their output together
+	maxPending      = 20_000   // tests
+	maxPendingNames = 4 << 20  // bytes of their names together
+	maxAllOutput    = 16 << 20 // bytes of their output together
+	maxBuilds       = 5000     // packages that did not build; of JSON, or have a test that failed
 )
 
 // output is what one test printed: its first bytes, to a limit.
@@ -56,6 +58,7 @@ func (p *pendingOutput) release(o *output) { p.held -= o.Len() }
 type goTestText struct {
 	p       *parse
 	tests   []*goCase
+	named   int                // bytes of their names
 	open    map[string]*goCase // the latest run of each name
 	current *goCase            // whose output the next line is
 	suite   string             // of "pkg:", which a benchmark prints
@@ -96,7 +99,7 @@ func (g *goTestText) complain() {
 		g.p.problem("%d bytes of output beyond %d KiB a test were left out", g.bounds.dropped, maxStack>>10)
 	}
 	if g.early {
-		g.p.problem("more than %d tests of one package: some were told without its name", maxPending)
+		g.p.problem("more than %d tests of one package, or %d MiB of their names: some were told without its name", maxPending, maxPendingNames>>20)
 	}
 }
 
@@ -106,7 +109,7 @@ func (g *goTestText) line(line string) error {
 		if found[1] == "RUN" {
 			return g.begin(found[2])
 		}
-		g.current = g.open[found[2]]
+		g.current = g.open[cut(found[2], maxName)]
 		return nil
 	}
 	if found := goResult.FindStringSubmatch(line); found != nil {
@@ -118,9 +121,9 @@ func (g *goTestText) line(line string) error {
 	if !strings.HasPrefix(line, "coverage: ") && !strings.HasPrefix(line, "exit status ") {
 		g.whole = line == "FAIL"
 	}
-	if found := goBuild.FindStringSubmatch(line); found != nil && len(g.builds) < maxPending {
+	if found := goBuild.FindStringSubmatch(line); found != nil && len(g.builds) < maxBuilds {
 		g.build = &output{}
-		g.builds[found[1]] = g.build
+		g.builds[strings.Clone(cut(found[1], maxName))] = g.build
 		return nil
 	}
 	if found := goBench.FindStringSubmatch(line); found != nil {
@@ -128,7 +131,7 @@ func (g *goTestText) line(line string) error {
 	}
 	switch {
 	case strings.HasPrefix(line, "pkg: "):
-		g.suite = strings.TrimSpace(line[5:])
+		g.suite = cut(strings.TrimSpace(line[5:]), maxName)
 	case line == "PASS" || line == "FAIL" || strings.HasPrefix(line, "coverage: ") || strings.HasPrefix(line, "exit status "):
 		g.current, g.build = nil, nil
 	case strings.HasPrefix(line, "goos: ") || strings.HasPrefix(line, "goarch: ") || strings.HasPrefix(line, "cpu: "):
@@ -155,21 +158,22 @@ func packageLine(found []string) bool {
 }
 
 func (g *goTestText) begin(name string) error {
-	if len(g.tests) >= maxPending {
+	name = strings.Clone(cut(name, maxName)) // a part of a line would hold all of it
+	if len(g.tests) >= maxPending || g.named+len(name) > maxPendingNames {
 		g.early = true
 		if err := g.flush("", false); err != nil {
 			return err
 		}
 	}
 	c := &goCase{name: name}
-	g.tests = append(g.tests, c)
+	g.tests, g.named = append(g.tests, c), g.named+len(name)
 	g.open[name] = c
 	g.current = c
 	return nil
 }
 
 func (g *goTestText) result(found []string, line string) error {
-	name := found[2]
+	name := cut(found[2], maxName)
 	c := g.open[name]
 	if found[1] == "BENCH" || c == nil && strings.HasPrefix(name, "Benchmark") && found[1] == "PASS" {
 		g.current = nil
@@ -196,6 +200,7 @@ func (g *goTestText) result(found []string, line string) error {
 func (g *goTestText) pkg(word, name, rest string) error {
 	if strings.HasPrefix(rest, "[") && word == "FAIL" {
 		out := &g.loose
+		name = cut(name, maxName)
 		if b := g.builds[name]; b != nil {
 			out = b
 		}
@@ -265,7 +270,7 @@ func (g *goTestText) flush(suite string, failed bool) error {
 			return err
 		}
 	}
-	g.tests, g.current = nil, nil
+	g.tests, g.named, g.current = nil, 0, nil
 	clear(g.open)
 	return nil
 }

@@ -29,10 +29,17 @@ type goTestEvents struct {
 	benches map[[2]string]string  // the begin of a benchmark's line
 	builds  map[string]*output    // compiler's words by import path
 	bounds  pendingOutput
+	named   int         // bytes of the keys of tests
 	text    *goTestText // for lines that are no events
 	shed    int
 	broken  int
 }
+
+// Limits of what is held beside open tests.
+const (
+	maxBenches   = 1000 // benchmarks whose line has begun
+	maxBenchLine = 4096 // bytes of it
+)
 
 func parseGoTestJSON(p *parse) error {
 	g := &goTestEvents{
@@ -53,7 +60,7 @@ func parseGoTestJSON(p *parse) error {
 		p.problem("%d lines are broken events and were left out", g.broken)
 	}
 	if g.shed > 0 {
-		p.problem("%d events beyond %d tests at once were left out", g.shed, maxPending)
+		p.problem("%d events beyond %d tests at once, or %d MiB of their names, were left out", g.shed, maxPending, maxPendingNames>>20)
 	}
 	if last := g.text.finish("", false); last != nil {
 		return last
@@ -79,13 +86,16 @@ func (g *goTestEvents) line(line []byte) error {
 	key := [2]string{cut(e.Package, maxName), cut(e.Test, maxName)}
 	switch e.Action {
 	case "build-output":
-		b := g.builds[e.ImportPath]
-		if b == nil && len(g.builds) < maxPending {
+		path := cut(e.ImportPath, maxName)
+		b := g.builds[path]
+		if b == nil && len(g.builds) < maxBuilds {
 			b = &output{}
-			g.builds[e.ImportPath] = b
+			g.builds[path] = b
 		}
 		if b != nil {
 			g.bounds.add(b, e.Output)
+		} else {
+			g.bounds.dropped += len(e.Output)
 		}
 	case "output":
 		return g.output(key, e.Output)
@@ -101,14 +111,25 @@ func (g *goTestEvents) line(line []byte) error {
 func (g *goTestEvents) of(key [2]string) *goCase {
 	c := g.tests[key]
 	if c == nil {
-		if len(g.tests) >= maxPending {
+		size := len(key[0]) + len(key[1])
+		if len(g.tests) >= maxPending || g.named+size > maxPendingNames {
 			g.shed++
 			return nil
 		}
+		g.named += size
 		c = &goCase{name: key[1]}
 		g.tests[key] = c
 	}
 	return c
+}
+
+// forget the open test, or package, of that name.
+func (g *goTestEvents) forget(key [2]string) {
+	if c := g.tests[key]; c != nil {
+		g.bounds.release(&c.out)
+		g.named -= len(key[0]) + len(key[1])
+		delete(g.tests, key)
+	}
 }
 
 func (g *goTestEvents) output(key [2]string, text string) error {
@@ -117,14 +138,14 @@ func (g *goTestEvents) output(key [2]string, text string) error {
 		whole := begun + text
 		delete(g.benches, key)
 		if !strings.HasSuffix(whole, "\n") {
-			if len(whole) < 4096 && len(g.benches) < maxPending {
+			if len(whole) < maxBenchLine && len(g.benches) < maxBenches {
 				g.benches[key] = whole
+				return nil
 			}
-			return nil
-		}
-		if found := goBench.FindStringSubmatch(whole); found != nil {
+		} else if found := goBench.FindStringSubmatch(whole); found != nil {
 			return g.p.benchmarks(key[0], found)
 		}
+		text = whole // it was none
 	}
 	trimmed := strings.TrimSpace(text)
 	if key[1] == "" && trimmed == "FAIL" { // the test binary's own last word
@@ -146,12 +167,11 @@ func (g *goTestEvents) output(key [2]string, text string) error {
 
 func (g *goTestEvents) end(key [2]string, e goEvent) error {
 	c := g.tests[key]
-	delete(g.tests, key)
+	g.forget(key)
 	delete(g.benches, key)
 	if c == nil {
 		c = &goCase{}
 	}
-	g.bounds.release(&c.out)
 	t := event.TestResult{Suite: key[0], Case: key[1], Status: e.Action, Duration: junitDuration(e.Elapsed), At: e.Time.UTC()}
 	if e.Time.IsZero() {
 		t.At = time.Time{}
@@ -171,7 +191,7 @@ func (g *goTestEvents) end(key [2]string, e goEvent) error {
 			return nil
 		}
 		t.Case, t.Status = "[package failed]", erred
-		if b := g.builds[e.FailedBuild]; e.FailedBuild != "" {
+		if b := g.builds[cut(e.FailedBuild, maxName)]; e.FailedBuild != "" {
 			t.Case = "[build failed]"
 			if b != nil {
 				explain(&t, b.String())
@@ -184,7 +204,7 @@ func (g *goTestEvents) end(key [2]string, e goEvent) error {
 	if e.Action == "pass" && strings.HasPrefix(key[1], "Benchmark") {
 		return nil // it is told by its values
 	}
-	if e.Action == "fail" && len(g.failed) < maxPending {
+	if e.Action == "fail" && len(g.failed) < maxBuilds {
 		g.failed[key[0]] = true
 	}
 	if t.Status != pass {
@@ -199,8 +219,7 @@ func (g *goTestEvents) abandoned(suite string, failed bool, told *bool, pkg *goC
 		if key[0] != suite || key[1] == "" {
 			continue
 		}
-		delete(g.tests, key)
-		g.bounds.release(&c.out)
+		g.forget(key)
 		if !failed || strings.HasPrefix(key[1], "Benchmark") && c.out.Len() == 0 {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -14,10 +15,12 @@ import (
 	"github.com/deployloop/deployloop/internal/logpattern"
 )
 
-// What is remembered of one run's rules.
+// What is remembered of one run's rules, and as many artifacts.
 const (
 	maxRules     = 50_000
 	maxRuleBytes = 16 << 20
+
+	maxArtifactBytes = 8 << 20 // of their names
 )
 
 // sarif is the state of reading one run of a SARIF log (2.1.0 §3.14; 2.0 and the
@@ -40,6 +43,10 @@ type sarif struct {
 	elsewhere bool          // it has results that were not read
 	results   int
 	artifacts []string
+
+	artifactsSize int  // bytes
+	artifactsFull bool // not all are in it
+
 	unplaced  int         // results whose file is an index that was not read yet
 	offsets   []int       // where in rules those of each extension begin
 	overrides []sarifRule // levels that this run was asked for, by rule
@@ -127,7 +134,11 @@ func (s *sarif) run() error {
 		s.p.ran(s.tool)
 	}
 	if s.unplaced > 0 {
-		s.p.problem("a run lists its artifacts after its results: of %d results the file is not known", s.unplaced)
+		why := "lists its artifacts after its results"
+		if s.artifactsFull {
+			why = fmt.Sprintf("has more than %d artifacts or %d MiB of their names", maxRules, maxArtifactBytes>>20)
+		}
+		s.p.problem("a run %s: of %d results the file is not known", why, s.unplaced)
 	}
 	if s.rulesLeft > 0 {
 		s.p.problem("a run has more than %d rules or %d MiB of them: %d were left out, so that findings of them may lack their level and text", maxRules, maxRuleBytes>>20, s.rulesLeft)
@@ -173,9 +184,11 @@ func (s *sarif) artifact() error {
 		}
 		return s.w.skip()
 	})
-	if len(s.artifacts) < maxRules {
-		s.artifacts = append(s.artifacts, kept(uri, maxName))
+	uri = cut(uri, maxName)
+	if s.artifactsFull = s.artifactsFull || len(s.artifacts) == maxRules || s.artifactsSize+len(uri) > maxArtifactBytes; s.artifactsFull {
+		return err // so are all that follow: results name them by their place
 	}
+	s.artifacts, s.artifactsSize = append(s.artifacts, uri), s.artifactsSize+len(uri)
 	return err
 }
 

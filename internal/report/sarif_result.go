@@ -22,18 +22,18 @@ func (s *sarif) hold(r sarifResult) error {
 	f := &r.finding
 	size := 0
 	for _, text := range []*string{&f.Rule, &f.Level, &f.File, &r.kind, &r.messageID, &r.target} {
-		*text = kept(*text, maxName)
+		*text = cut(*text, maxName)
 		size += len(*text)
 	}
-	r.text = kept(r.text, maxMessage)
+	r.text = cut(r.text, maxMessage)
 	size += len(r.text) + 512 // the rest of it
 	for i := range r.arguments {
-		r.arguments[i] = kept(r.arguments[i], maxName)
+		r.arguments[i] = cut(r.arguments[i], maxName)
 		size += len(r.arguments[i])
 	}
 	for _, prints := range []map[string]string{r.whole, r.partial} {
 		for name, value := range prints {
-			prints[name] = kept(value, maxName)
+			prints[name] = cut(value, maxName)
 			size += 2*len(name) + len(value)
 		}
 	}

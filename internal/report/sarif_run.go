@@ -1,7 +1,6 @@
 package report
 
 import (
-	"strings"
 	"unsafe"
 )
 
@@ -57,7 +56,7 @@ func (s *sarif) rule(rule *sarifRule) error {
 			})
 		case "shortDescription":
 			err := s.words(&rule.text, nil, nil)
-			rule.text = kept(rule.text, maxMessage)
+			rule.text = cut(rule.text, maxMessage)
 			return err
 		case "messageStrings":
 			rule.messages = map[string]string{}
@@ -65,7 +64,7 @@ func (s *sarif) rule(rule *sarifRule) error {
 				var text string
 				err := s.words(&text, nil, nil)
 				if len(rule.messages) < 100 {
-					rule.messages[kept(id, maxName)] = kept(text, maxMessage)
+					rule.messages[cut(id, maxName)] = cut(text, maxMessage)
 				}
 				return err
 			})
@@ -122,6 +121,7 @@ func (s *sarif) invocation() error {
 				}
 				return s.w.skip()
 			})
+			o.id, o.level = cut(o.id, maxName), cut(o.level, maxName)
 			if i := int(index); o.id == "" && i >= 0 && i < len(s.rules) {
 				o.id = s.rules[i].id
 			}
@@ -135,11 +135,3 @@ func (s *sarif) invocation() error {
 
 // maxOverrides is how many levels a run may ask for.
 const maxOverrides = 1000
-
-// kept is cut for what is held: a part of a long string would hold all of it.
-func kept(s string, limit int) string {
-	if len(s) <= limit {
-		return cut(s, limit)
-	}
-	return strings.Clone(cut(s, limit))
-}

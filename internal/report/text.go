@@ -92,10 +92,11 @@ func lines(in *bufio.Reader, take func(line []byte) error) error {
 	}
 }
 
-// cut bounds text from outside; the result is valid UTF-8.
+// cut bounds text from outside; the result is valid UTF-8, and holds nothing of what
+// was cut off.
 func cut(s string, limit int) string {
 	if len(s) > limit {
-		s = s[:limit]
+		s = strings.Clone(s[:limit])
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }

@@ -15,6 +15,7 @@ import (
 const (
 	maxXMLText = 64 << 10 // bytes of a run of text, a CDATA section or an attribute
 	maxXMLTag  = 1 << 20  // bytes of a tag
+	maxOpenXML = 4 << 20  // bytes of the tags of all open elements, whose names and namespaces the decoder holds
 	maxDepth   = 512      // of elements or JSON values
 )
 
@@ -211,11 +212,13 @@ func (g *xmlGuard) open() error {
 // walkXML gives each element's begin, text and end; the text of all that is in
 // an element is the caller's to join. It names the line of what broke.
 func walkXML(d *xml.Decoder, start func(xml.StartElement) error, text func([]byte), end func(name string) error) error {
-	depth := 0
+	var tags []int64 // sizes of those of the open elements
+	held := int64(0)
 	for {
+		from := d.InputOffset()
 		token, err := d.Token()
 		switch {
-		case errors.Is(err, io.EOF) && depth == 0:
+		case errors.Is(err, io.EOF) && len(tags) == 0:
 			return nil
 		case err != nil:
 			line, _ := d.InputPos()
@@ -226,14 +229,19 @@ func walkXML(d *xml.Decoder, start func(xml.StartElement) error, text func([]byt
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
-			if depth++; depth > maxDepth {
+			tags = append(tags, d.InputOffset()-from)
+			if held += tags[len(tags)-1]; held > maxOpenXML {
+				return fmt.Errorf("the tags of the elements that are open are larger than %d MiB", maxOpenXML>>20)
+			}
+			if len(tags) > maxDepth {
 				return fmt.Errorf("elements are nested deeper than %d", maxDepth)
 			}
 			err = start(token)
 		case xml.CharData:
 			text(token)
 		case xml.EndElement:
-			depth--
+			held -= tags[len(tags)-1]
+			tags = tags[:len(tags)-1]
 			err = end(token.Name.Local)
 		}
 		if err != nil {
