@@ -52,6 +52,7 @@ func (s *step) start(arguments []string, in io.Reader) (code int, err error) {
 		return exitNotStarted, err
 	}
 	defer release()
+	defer reapOrphans()()
 	for _, o := range reading {
 		o.begin()
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,6 +115,25 @@ func TestASignalReachesWhatTheCommandLeavesBehind(t *testing.T) {
 	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
 	require.Equal(t, 7, exited(t, c))
 	eventually(t, gone(pid))
+}
+
+// A build may leave thousands behind that end before it does; each that nobody asks
+// how it ended keeps its place in the process table.
+func TestRunKeepsNoPlaceForWhatEnded(t *testing.T) {
+	module(t, map[string]string{})
+	c := binary(t, "run", "--", "sh", "-c", `for i in 1 2 3 4 5; do (sh -c 'echo $$ >> orphans' &); done; : > ready; while [ ! -e end ]; do sleep .05; done`)
+	require.NoError(t, c.Start())
+	eventually(t, exists("ready"))
+	eventually(t, func() bool {
+		text, _ := os.ReadFile("orphans")
+		pids := strings.Fields(string(text))
+		return len(pids) == 5 && !slices.ContainsFunc(pids, func(pid string) bool {
+			_, err := os.Stat("/proc/" + pid)
+			return err == nil
+		})
+	})
+	require.NoError(t, os.WriteFile("end", nil, 0o600))
+	require.Zero(t, exited(t, c))
 }
 
 func TestACommandThatASignalEndsSaysWhich(t *testing.T) {
