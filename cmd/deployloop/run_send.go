@@ -53,7 +53,6 @@ type runSender struct {
 	cancel   context.CancelCauseFunc
 	patience patience
 	secrets  *redact.Values
-	name     string   // of the step
 	files    []string // reports, sent whole in the end
 	globs    []string // that named them
 
@@ -72,7 +71,7 @@ type runSender struct {
 }
 
 func (s *step) newSender(ctx context.Context) *runSender {
-	r := &runSender{to: s.to, name: s.name, globs: s.globs, what: s.what, secrets: s.secrets, patience: s.patience, began: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	r := &runSender{to: s.to, globs: s.globs, what: s.what, secrets: s.secrets, patience: s.patience, began: time.Now(), wake: make(chan struct{}, 1), done: make(chan struct{})}
 	if r.patience == (patience{}) {
 		r.patience = patienceOf(s.to.timeout)
 	}

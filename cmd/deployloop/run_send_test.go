@@ -158,7 +158,33 @@ func TestWhatWasNotTakenCanBeSentAgain(t *testing.T) {
 
 	clean := new(sender)
 	clean.endpoint = "http://me:secret@127.0.0.1:1"
-	require.NotContains(t, (&runSender{to: *clean, name: "x"}).sendAgain([][]byte{[]byte("{}")}, false), "secret")
+	require.NotContains(t, (&runSender{to: *clean}).sendAgain([][]byte{[]byte("{}")}, false), "secret")
+}
+
+// The command of one step must not send what the next one was not rid of, and files
+// nobody sends go.
+func TestEachStepKeepsItsOwnFile(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	r := &runSender{}
+	first, err := r.keep([][]byte{[]byte(`{"run":1}`)})
+	require.NoError(t, err)
+	second, err := r.keep([][]byte{[]byte(`{"run":2}`)})
+	require.NoError(t, err)
+	text, err := os.ReadFile(first)
+	require.NoError(t, err)
+	require.Equal(t, "{\"run\":1}\n", string(text))
+	info, err := os.Stat(second)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+
+	long := time.Now().Add(-time.Hour)
+	require.NoError(t, os.Chtimes(first, long, long))
+	for range maxUnsentFiles - 1 {
+		_, err = r.keep(nil)
+		require.NoError(t, err)
+	}
+	require.NoFileExists(t, first, "the oldest makes room")
+	require.FileExists(t, second)
 }
 
 // A proxy that keeps bodies back, and a receiver with much to read, answer long

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/deployloop/deployloop/internal/endpoint"
 	"github.com/deployloop/deployloop/internal/wording"
@@ -26,8 +27,10 @@ func (r *runSender) sendAgain(lines [][]byte, reports bool) string {
 		}
 	}
 	named := len(words)
-	if name, err := r.keep(lines); err == nil && len(lines) > 0 {
-		words = append(words, wording.ShellQuote(name))
+	if len(lines) > 0 {
+		if name, err := r.keep(lines); err == nil {
+			words = append(words, wording.ShellQuote(name))
+		}
 	}
 	if reports && len(r.files) > 0 {
 		for _, glob := range r.globs {
@@ -40,10 +43,13 @@ func (r *runSender) sendAgain(lines [][]byte, reports bool) string {
 	return strings.Join(words, " ")
 }
 
-// keep writes lines to a file of this step in this folder: the next time that they
-// are not taken they take the place of these.
+// maxUnsentFiles bounds what is kept of steps: the oldest files make room.
+const maxUnsentFiles = 20
+
+// keep writes lines to a file of their own: the command that sends them again must
+// not find those of another step, or of the same step later.
 func (r *runSender) keep(lines [][]byte) (name string, err error) {
-	f, err := r.unsentFile()
+	f, err := unsentFile()
 	if err != nil {
 		return "", err
 	}
@@ -55,21 +61,44 @@ func (r *runSender) keep(lines [][]byte) (name string, err error) {
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // half of it is not sent again
+	}
 	return f.Name(), err
 }
 
-func (r *runSender) unsentFile() (*os.File, error) {
-	const name = "deployloop-unsent-"
-	where, _ := os.Getwd()
-	sum := sha256.Sum256([]byte(where + "\x00" + r.name))
-	if dir, err := os.UserCacheDir(); err == nil {
-		dir = filepath.Join(dir, "deployloop")
-		if os.MkdirAll(dir, 0o700) == nil {
-			f, err := os.OpenFile(filepath.Join(dir, name+hex.EncodeToString(sum[:6])+".jsonl"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-			if err == nil {
-				return f, nil
-			}
+func unsentFile() (*os.File, error) {
+	const pattern = "deployloop-unsent-*.jsonl"
+	dirs := []string{os.TempDir()}
+	if cache, err := os.UserCacheDir(); err == nil {
+		cache = filepath.Join(cache, "deployloop")
+		if os.MkdirAll(cache, 0o700) == nil {
+			dirs = []string{cache, dirs[0]}
 		}
 	}
-	return os.CreateTemp("", name+"*.jsonl")
+	var errs []error
+	for _, dir := range dirs {
+		makeRoom(filepath.Join(dir, pattern))
+		f, err := os.CreateTemp(dir, pattern) // for nobody else to read
+		if err == nil {
+			return f, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// makeRoom removes the oldest files of a pattern until one more has room.
+func makeRoom(pattern string) {
+	names, _ := filepath.Glob(pattern) // a folder with a pattern's signs keeps them all
+	written := map[string]time.Time{}
+	for _, name := range names {
+		if info, err := os.Lstat(name); err == nil {
+			written[name] = info.ModTime()
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return written[b].Compare(written[a]) })
+	for _, name := range names[min(len(names), maxUnsentFiles-1):] {
+		_ = os.Remove(name) // of another user it stays
+	}
 }
