@@ -201,23 +201,13 @@ func many(tb testing.TB) (*ledger.Ledger, string) {
 var heavy = []string{"/", "/alerts", "/coverage", "/api/v1/deployments", "/api/v1/status", "/changes/" + revision(5), "/?service=svc-7"}
 
 func TestTenThousandDeployments(t *testing.T) {
-	if testing.Short() {
-		t.Skip("times a full ledger; see BenchmarkTenThousandDeployments")
-	}
 	l, _ := many(t)
 	c, _ := start(t, l, func() time.Time { return noon })
 	h := c.site.handler()
 	for _, path := range heavy {
-		best := time.Hour
-		for range 5 { // the machine may be busy; the best of a few tells what the code needs
-			began := time.Now()
-			require.Equal(t, http.StatusOK, get(t, h, path).Code, path)
-			best = min(best, time.Since(began))
-		}
-		t.Logf("%s: %s", path, best.Round(time.Microsecond))
-		if !raceDetector {
-			require.Less(t, best, 100*time.Millisecond, path)
-		}
+		w := get(t, h, path)
+		require.Equal(t, http.StatusOK, w.Code, path)
+		require.Less(t, w.Body.Len(), 4<<20, "%s: a page of a full ledger is bounded", path)
 	}
 }
 

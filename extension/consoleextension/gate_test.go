@@ -283,31 +283,44 @@ func TestGateToken(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code)
 }
 
-// TestGateIsQuick asks 2000 questions of a full ledger, the costly ones too:
-// those that name no environment or nothing that is known.
-func TestGateIsQuick(t *testing.T) {
-	if testing.Short() {
-		t.Skip("times a full ledger")
-	}
+// questions are those of a full ledger, the costly ones too: those that name no
+// environment or nothing that is known. The first two of four are answered.
+func questions(i int) string {
+	return []string{
+		fmt.Sprintf("service=svc-%d&environment=production&version=%d.0", i%400, 9600+i%400),
+		fmt.Sprintf("service=svc-%d&revision=%s", i%400, revision(1000+9600+i%400)),
+		fmt.Sprintf("service=svc-%d&version=none", i%400),
+		"service=nobody&version=1",
+	}[i%4]
+}
+
+func TestGateAmongTenThousand(t *testing.T) {
 	l, _ := many(t)
 	h := handler(t, l)
-	took := make([]time.Duration, 2000)
-	for i := range took {
-		query := []string{
-			fmt.Sprintf("service=svc-%d&environment=production&version=%d.0", i%400, 9600+i%400),
-			fmt.Sprintf("service=svc-%d&revision=%s", i%400, revision(1000+9600+i%400)),
-			fmt.Sprintf("service=svc-%d&version=none", i%400),
-			"service=nobody&version=1",
-		}[i%4]
+	for i := range 2000 {
+		a := argo(t, h, questions(i))
+		want := event.Inconclusive
+		if i%4 < 2 {
+			want = event.Healthy
+		}
+		require.Equal(t, want, a.Verdict, a.Reason)
+	}
+}
+
+// BenchmarkGate reports the slowest answer of a hundred too: Argo Rollouts and
+// Flagger hold a rollout up for each.
+func BenchmarkGate(b *testing.B) {
+	l, _ := many(b)
+	h := handler(b, l)
+	var took []time.Duration
+	for b.Loop() {
 		began := time.Now()
-		a := argo(t, h, query)
-		took[i] = time.Since(began)
-		require.Equal(t, i%4 < 2, a.Verdict == event.Healthy, a.Reason)
+		a := argo(b, h, questions(len(took)))
+		took = append(took, time.Since(began))
+		if len(took)%4 == 1 && a.Verdict != event.Healthy {
+			b.Fatal(a.Reason)
+		}
 	}
 	slices.Sort(took)
-	p99 := took[len(took)*99/100]
-	t.Logf("p50 %s, p99 %s, max %s of %d answers", took[len(took)/2], p99, took[len(took)-1], len(took))
-	if !raceDetector {
-		require.Less(t, p99, 100*time.Millisecond)
-	}
+	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns/op")
 }

@@ -1,5 +1,0 @@
-//go:build !race
-
-package consoleextension
-
-const raceDetector = false
