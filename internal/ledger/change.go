@@ -85,7 +85,7 @@ func (l *Ledger) change(repository, revision string) (found event.Change, ok boo
 	for _, key := range l.abbreviated[strings.ToLower(cut(revision, 7))] {
 		d, _ := l.changes.Peek(key)
 		c := d.Value
-		if !event.SameRevision(c.Revision, revision) || repository != "" && !sameRepository(c.Repository, repository) {
+		if !event.SameRevision(c.Revision, revision) || repository != "" && !SameRepository(c.Repository, repository) {
 			continue
 		}
 		if ok && c.Revision != found.Revision {
@@ -98,9 +98,9 @@ func (l *Ledger) change(repository, revision string) (found event.Change, ok boo
 	return found, ok
 }
 
-// sameRepository holds for "acme/shop", "https://forge/acme/shop.git" and
+// SameRepository holds for "acme/shop", "https://forge/acme/shop.git" and
 // "git@forge:acme/shop".
-func sameRepository(a, b string) bool { return a == b || repositoryPath(a) == repositoryPath(b) }
+func SameRepository(a, b string) bool { return a == b || repositoryPath(a) == repositoryPath(b) }
 
 func repositoryPath(name string) string {
 	if u, err := url.Parse(name); err == nil && u.Host != "" {
@@ -116,7 +116,7 @@ func (l *Ledger) Changes(q ChangeQuery) []event.Change {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	found := list(l.changes, Query{Since: q.Since, Limit: q.Limit}, func(c event.Change) bool {
-		return (q.Repository == "" || sameRepository(q.Repository, c.Repository)) && (q.Ref == "" || q.Ref == c.Ref)
+		return (q.Repository == "" || SameRepository(q.Repository, c.Repository)) && (q.Ref == "" || q.Ref == c.Ref)
 	}, func(c event.Change) time.Time { return c.At })
 	for i := range found {
 		found[i] = cloneChange(found[i])

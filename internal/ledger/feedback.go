@@ -32,7 +32,7 @@ func (l *Ledger) Feedback(q RunQuery) []event.Feedback {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	found := list(l.feedback, Query{Since: q.Since, Limit: q.Limit}, func(f event.Feedback) bool {
-		return (q.Repository == "" || sameRepository(q.Repository, f.Repository)) &&
+		return (q.Repository == "" || SameRepository(q.Repository, f.Repository)) &&
 			(q.Revision == "" || event.SameRevision(q.Revision, f.Revision)) && (q.RunID == "" || q.RunID == f.RunID)
 	}, func(f event.Feedback) time.Time { return f.At })
 	for i := range found {

@@ -189,7 +189,7 @@ func (l *Ledger) PipelineRuns(q RunQuery) []event.PipelineRun {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return list(l.runs, Query{Since: q.Since, Limit: q.Limit}, func(r event.PipelineRun) bool {
-		return (q.Repository == "" || sameRepository(q.Repository, r.Repository)) &&
+		return (q.Repository == "" || SameRepository(q.Repository, r.Repository)) &&
 			(q.Revision == "" || event.SameRevision(q.Revision, r.Revision)) && (q.RunID == "" || q.RunID == r.ID)
 	}, runTime)
 }

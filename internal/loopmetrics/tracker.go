@@ -33,6 +33,7 @@ type Tracker struct {
 	anomalies   map[string]bool // by id: closure counted
 	runs        map[string]bool // by id and task: finish counted
 	flakes      map[string]bool // by pipeline, task and revision: counted
+	builds      builds
 
 	deployed, untracked, rollbacks, verdicts, suspicions, closed, runResults, flaked *series
 	latency, recovery, runDuration                                                   *series
@@ -168,7 +169,7 @@ func (t *Tracker) Collect(now time.Time) []Family {
 			}
 		}
 	}
-	t.deployments = live
+	t.deployments, t.builds = live, nil
 	t.collectAnomalies(now, open, oldest, silenced)
 	t.collectRuns()
 
@@ -209,25 +210,13 @@ func (t *Tracker) steps(d event.Deployment, p *deploymentProgress) {
 		observe(&p.lead, "commit_to_deploy", change.At, d.StartedAt)
 	}
 	if d.Revision != "" && d.RollbackOf == "" && !p.built {
-		built := t.builtAt(d)
+		built := t.builds.before(d, t.ledger)
 		if change, ok := t.ledger.Change(d.Repository, d.Revision); ok && !built.IsZero() {
 			t.step(d, nil, "commit_to_build", change.At, built)
 		}
 		observe(&p.built, "build_to_deploy", built, d.StartedAt)
 	}
 	observe(&p.seen, "deploy_to_first_telemetry", d.StartedAt, d.FirstSeenAt)
-}
-
-// builtAt is when the last build or test of a deployment's revision ended before
-// it was deployed; zero when none is known.
-func (t *Tracker) builtAt(d event.Deployment) (at time.Time) {
-	for _, run := range t.ledger.PipelineRuns(ledger.RunQuery{Repository: d.Repository, Revision: d.Revision}) {
-		delivers := run.Stage == event.StageDeploy || run.Stage == event.StagePostDeploy
-		if !delivers && run.FinishedAt.After(at) && !run.FinishedAt.After(d.StartedAt.Add(datedTo)) {
-			at = run.FinishedAt
-		}
-	}
-	return at
 }
 
 // verdict observes the verdict's transitions and how long they took.

@@ -199,14 +199,52 @@ func TestSeriesAreBoundedAndSaidSo(t *testing.T) {
 	assert.Equal(t, uint64(8), lost)
 }
 
-func BenchmarkCollect10000Deployments(b *testing.B) {
+// full is a ledger with deployments that each had a build.
+func full(deployments int) *ledger.Ledger {
 	l := ledger.New(ledger.Limits{})
-	for i := range 10_000 {
-		l.RecordDeployment(event.Deployment{Service: fmt.Sprint("s", i%100), Environment: "production", Version: fmt.Sprint("1.", i), StartedAt: noon.Add(time.Duration(i) * time.Minute)})
+	for i := range deployments {
+		at, revision := noon.Add(time.Duration(i)*time.Minute), fmt.Sprintf("%07x%033x", i, i)
+		l.RecordDeployment(event.Deployment{Service: fmt.Sprint("s", i%100), Environment: "production", Version: fmt.Sprint("1.", i), Revision: revision[:7+i%34], Repository: "https://forge/acme/shop.git", StartedAt: at})
+		l.RecordChange(event.Change{Repository: "acme/shop", Revision: revision, At: at.Add(-time.Hour)})
+		for repository, took := range map[string]time.Duration{"acme/shop": 50 * time.Minute, "acme/other": 55 * time.Minute} {
+			l.RecordPipelineRun(event.PipelineRun{ID: fmt.Sprint(repository, i), Pipeline: "ci", Repository: repository, Stage: event.StageBuild, State: "finished", Revision: revision,
+				StartedAt: at.Add(-time.Hour), FinishedAt: at.Add(took - time.Hour)})
+		}
 	}
-	tracker := NewTracker(l)
+	return l
+}
+
+// asked counts how often the ledger is asked for its runs.
+type asked struct {
+	*ledger.Ledger
+	times int
+}
+
+func (a *asked) PipelineRuns(q ledger.RunQuery) []event.PipelineRun {
+	a.times++
+	return a.Ledger.PipelineRuns(q)
+}
+
+// The ledger looks through all its runs each time.
+func TestBuildsOfManyDeploymentsAreReadOnce(t *testing.T) {
+	l := &asked{Ledger: full(500)}
+	got := NewTracker(l).Collect(noon.Add(500 * time.Minute))
+	assert.Equal(t, 500*600.0, value(t, got, "deployloop.loop.latency", "step", "build_to_deploy"), "of each the build of its own repository")
+	assert.Equal(t, 2, l.times, "once for the builds, once for the counts of runs")
+}
+
+func BenchmarkCollect10000Deployments(b *testing.B) {
+	tracker := NewTracker(full(10_000))
 	for b.Loop() {
 		tracker.Collect(noon.Add(10_000 * time.Minute))
+	}
+}
+
+// A start meets all that the ledger kept at once.
+func BenchmarkFirstCollect10000Deployments(b *testing.B) {
+	l := full(10_000)
+	for b.Loop() {
+		NewTracker(l).Collect(noon.Add(10_000 * time.Minute))
 	}
 }
 
