@@ -57,10 +57,6 @@ func addDefaultConfig(cmd *cobra.Command, _ []string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot create the state directory; set %s to a folder that can be written: %w", envStateDir, err)
 	}
-	// default.yaml names the directory as ${env:DEPLOYLOOP_STATE_DIR}.
-	if err := os.Setenv(envStateDir, dir); err != nil {
-		return err
-	}
 	return cmd.Flags().Set("config", scheme+":")
 }
 
@@ -90,6 +86,15 @@ func newDefaultProviderFactory() confmap.ProviderFactory {
 func (defaultProvider) Retrieve(_ context.Context, uri string, _ confmap.WatcherFunc) (*confmap.Retrieved, error) {
 	if uri != scheme+":" {
 		return nil, fmt.Errorf("%q: the built-in configuration is %q, nothing follows the colon", uri, scheme+":")
+	}
+	// default.yaml names the directory as ${env:DEPLOYLOOP_STATE_DIR}, which is
+	// expanded when all locations are read.
+	dir, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Setenv(envStateDir, dir); err != nil {
+		return nil, err
 	}
 	base, err := parseYAML(defaultConfig)
 	if err != nil {

@@ -61,6 +61,20 @@ func TestDefaultConfigIsValid(t *testing.T) {
 	}
 }
 
+// A file laid over the built-in configuration keeps its state where that one does.
+func TestOwnConfigOnTopOfTheDefaultKeepsItsState(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(envStateDir, "")
+	t.Setenv("XDG_STATE_HOME", dir)
+	path := filepath.Join(dir, "own.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("connectors: {anomaly: {mode: shadow}}"), 0o600))
+	config, _, err := readConfig(t.Context(), []string{scheme + ":", path})
+	require.NoError(t, err)
+	found := addressesOf(wiring{config})
+	require.Equal(t, filepath.Join(dir, "deployloop"), found.state)
+	require.Equal(t, "shadow", found.mode)
+}
+
 func TestOwnConfigReplacesTheDefault(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "own.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(`

@@ -265,6 +265,7 @@ func TestStorage(t *testing.T) {
 		{filepath.Join(dir, "new"), false, CauseStorageMissing},
 		{file, true, CauseStorageUnwritable},
 		{filepath.Join(file, "below"), true, CauseStorageUnwritable},
+		{"", true, CauseStorageMissing}, // of a variable that is not set
 	} {
 		f := one(t, Storage("extensions::file_storage::directory", c.path, c.create))
 		assert.Equal(t, c.cause, f.Cause, "%+v", f)

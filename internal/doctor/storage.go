@@ -23,6 +23,8 @@ func Storage(key, dir string, create bool) Check {
 func storage(key, dir string, create bool) Finding {
 	info, err := os.Stat(dir)
 	switch {
+	case dir == "":
+		return Fail(CauseStorageMissing, "no folder is named", fmt.Sprintf("set %s to one, or the environment variable that it names", key))
 	case errors.Is(err, fs.ErrNotExist) && create:
 		above := filepath.Dir(dir)
 		for above != filepath.Dir(above) {
