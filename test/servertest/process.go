@@ -61,8 +61,7 @@ func (p *Process) Start() {
 	p.t.Helper()
 	command, exited := p.make(), make(chan struct{})
 	command.Stdout, command.Stderr = &p.log, &p.log
-	// It must not outlive a test that is killed.
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	command.SysProcAttr = endsWithItsParent()
 	began := time.Now()
 	require.NoError(p.t, command.Start())
 	p.command, p.exited = command, exited
