@@ -34,6 +34,6 @@ func FalseAlarms(p event.PlaceboCount) string {
 	if p.Windows == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s of %s windows in which nothing was deployed would have been called regressed: %.2g in 1000, 95 %% between %.2g and %.2g.",
-		Count(float64(p.FalseAlarms)), Count(float64(p.Windows)), 1000*p.Rate, 1000*p.Interval[0], 1000*p.Interval[1])
+	return fmt.Sprintf("%s of %s windows in which nothing was deployed would have been called regressed: %s in 1000, 95 %% between %s and %s.",
+		Count(float64(p.FalseAlarms)), Count(float64(p.Windows)), significant(1000*p.Rate, 2), significant(1000*p.Interval[0], 2), significant(1000*p.Interval[1], 2))
 }

@@ -23,4 +23,6 @@ func TestCalibrationInWords(t *testing.T) {
 	require.Len(t, said, 4)
 	require.Equal(t, "2 of 1,234 windows in which nothing was deployed would have been called regressed: 1.6 in 1000, 95 % between 0.44 and 5.9.",
 		FalseAlarms(event.PlaceboCount{Windows: 1234, FalseAlarms: 2, Rate: 2. / 1234, Interval: [2]float64{.000444, .00589}}))
+	require.Equal(t, "0 of 2 windows in which nothing was deployed would have been called regressed: 0 in 1000, 95 % between 0 and 658.",
+		FalseAlarms(event.PlaceboCount{Windows: 2, Interval: [2]float64{0, .6576}}))
 }
