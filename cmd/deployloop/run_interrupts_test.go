@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -32,11 +31,6 @@ const noting = `trap 'echo INT >> got' INT; trap 'echo TERM >> got' TERM; : > re
 
 func exists(name string) func() bool {
 	return func() bool { _, err := os.Stat(name); return err == nil }
-}
-
-func eventually(t *testing.T, condition func() bool) {
-	t.Helper()
-	require.Eventually(t, condition, time.Minute, 5*time.Millisecond)
 }
 
 func exited(t *testing.T, c *exec.Cmd) int {

@@ -490,3 +490,8 @@ func TestRunShowsAPromptBeforeItIsAnswered(t *testing.T) {
 		require.True(t, strings.HasPrefix(out.text(), prompt+"yes\n"), out.text())
 	}
 }
+
+func eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	require.Eventually(t, condition, time.Minute, 5*time.Millisecond)
+}
