@@ -246,7 +246,7 @@ func (w *watch) brewing(sec int64) bool {
 				continue
 			}
 			t := l.harm.leading()
-			phi := i.inflation(w, l, l.harm.window(), float64(sec-l.harm.last(t)), true)
+			phi := i.inflation(w, l, l.harm.window(), i.since(w, &l.harm, t, sec), true)
 			if float64(t.gain)/math.Max(phi, 1) > alwaysQuiet {
 				return true
 			}

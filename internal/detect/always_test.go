@@ -273,7 +273,7 @@ func TestNoiseDoesNotKeepAWatchOld(t *testing.T) {
 	l.harm.step(&logs, s.sec, counts{xc: x, wc: 1e6, wh: 1e6, eh: l.upper * 1e6})
 	lead := l.harm.leading()
 	require.Greater(t, float64(lead.gain), alwaysQuiet)
-	require.Greater(t, i.inflation(w, l, l.harm.window(), 1, true), 10.)
+	require.Greater(t, i.inflation(w, l, l.harm.window(), extent{1, 1}, true), 10.)
 	require.False(t, w.brewing(s.sec))
 }
 

@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +22,59 @@ func bursty(s *sim, pods []*pod, seconds, every, length int, stop func() bool) {
 		if stop != nil && stop() {
 			return
 		}
+	}
+}
+
+// What averages noise out is the bursts, not the time between them; what bounds
+// the past's is the clock, which its curve was learnt by.
+func TestNoiseIsForgottenBetweenBursts(t *testing.T) {
+	for name, c := range map[string]struct {
+		every, length, bursts int
+		least, most           float64
+	}{
+		"one burst":           {300, 15, 1, 15, 15},
+		"two bursts":          {300, 15, 2, 55, 55},
+		"four bursts":         {300, 15, 4, 130, 135},
+		"no pause":            {300, 300, 1, 300, 300},
+		"more than are known": {50, 1, maxStretches + 20, 40*maxStretches - 40, 40 * maxStretches},
+	} {
+		s := newSim(1, Config{})
+		old := []*pod{s.pod("1", 0, 100, .01), s.pod("1", 1, 100, .01)}
+		bursty(s, old, 3600, c.every, c.length, nil)
+		s.deploy("d", "2", "1")
+		pods := append(old, s.pod("2", 0, 100, .014))
+		clock := (c.bursts-1)*c.every + c.length
+		bursty(s, pods, clock, c.every, c.length, nil)
+		d, ok := s.e.Document("d")
+		require.True(t, ok)
+		w, l := s.e.watches["d"], &s.e.watches["d"].errors.levels[0]
+		all := w.span(l.harm.began, s.sec-2, l.harm.ticks)
+		require.InDelta(t, clock, all.clock, 2, name)
+		require.GreaterOrEqual(t, all.noise, c.least-2, name)
+		require.LessOrEqual(t, all.noise, c.most, name)
+
+		derived := func(alter func(p *LevelPart)) string { // what is wrong with phi
+			got, _ := through(t, d)
+			for k := range got.Indicators {
+				if i := &got.Indicators[k]; i.Shown.Signal == event.SignalErrors && i.Shown.Operation == "" {
+					alter(&i.Levels[0])
+				}
+			}
+			return strings.Join(slices.DeleteFunc(got.Recompute().Problems, func(x string) bool { return !strings.Contains(x, "phi is") }), "; ")
+		}
+		require.Empty(t, derived(func(p *LevelPart) {
+			require.Equal(t, c.bursts > 1, p.Noisy > 0 && p.Noisy < p.Seconds, name)
+			require.LessOrEqual(t, p.Noisy, all.noise, name)
+		}), name)
+		if c.bursts > 1 {
+			require.NotEmpty(t, derived(func(p *LevelPart) { p.Noisy = 0 }), "%s: it is said of which seconds", name)
+		}
+
+		data, err := s.e.Snapshot()
+		require.NoError(t, err)
+		again := New(Config{Start: time.Unix(s.sec, 0)})
+		require.NoError(t, again.Restore(data))
+		require.Equal(t, w.stretches, again.watches["d"].stretches, name)
 	}
 }
 

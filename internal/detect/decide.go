@@ -354,7 +354,7 @@ func (w *watch) powered() (ratio, rise float64) {
 	mu := p * l.total.wc
 	all := l.total.counts()
 	all.heavy = w.design()
-	phi := w.errors.inflation(w, l, all, w.seconds(l.harm.ticks), true)
+	phi := w.errors.inflation(w, l, all, w.span(l.harm.began, w.engine.open.Load()-1, l.harm.ticks), true)
 	need := (w.threshold-math.Log(w.errors.share))*phi + logCells + math.Ln2
 	gain := func(r float64) float64 { // nats that a ratio r would give
 		x, m := r*mu, l.margin*mu

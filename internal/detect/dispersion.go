@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"slices"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
@@ -44,12 +45,54 @@ func (i *indicator) dispersion(w *watch, l *level, instances bool) Dispersion {
 	return d
 }
 
-// phi is the Pearson ratio of the new cohort's count in a window of so many
-// seconds, given the control, when rates are noisy. Noise fades with the
-// window's length, differences between instances do not. Beside a concurrent
-// control the noise is a prior; history shows its own, bursts and drift and
-// all, which then holds for what was expected from history.
-func (d *Dispersion) phi(c counts, seconds float64) float64 {
+// extent is the length of a window, in seconds: by the clock, which history's
+// curve goes by, for it was learnt over blocks of time, and those over which the
+// prior noise averaged out. It is forgotten between two bursts of traffic, but
+// what is not there averages nothing.
+type extent struct{ clock, noise float64 }
+
+func (x extent) times(k float64) extent { return extent{x.clock * k, x.noise * k} }
+
+// span is the extent of so many tests of a level after a second.
+func (w *watch) span(from, sec int64, ticks int32) extent {
+	clock, apart := float64(sec-from), int64(0)
+	for _, at := range w.stretches {
+		apart += max(min(at+2*noiseMemory, sec+1)-max(at, from+1), 0)
+	}
+	return extent{clock, math.Min(math.Max(w.seconds(ticks), float64(apart)), clock)}
+}
+
+// since is the extent of a process since an onset. The service's traffic is
+// counted by the second, be there any or none.
+func (i *indicator) since(w *watch, p *process, t *tracker, sec int64) extent {
+	out := w.span(p.last(t), sec, p.ticks-t.tick+1)
+	if i == w.traffic {
+		out.noise = out.clock
+	}
+	return out
+}
+
+// spoke notes that the new cohort had requests.
+func (w *watch) spoke(sec int64) {
+	if n := len(w.stretches); n > 0 && sec < w.stretches[n-1]+2*noiseMemory {
+		return
+	}
+	if len(w.stretches) == maxStretches {
+		w.stretches = slices.Delete(w.stretches, 0, 1)
+	}
+	w.stretches = append(w.stretches, sec)
+}
+
+// maxStretches is of how many stretches of 2·noiseMemory with requests a watch
+// knows when they began. Of more bursts than that, no more are told apart.
+const maxStretches = 64
+
+// phi is the Pearson ratio of the new cohort's count in a window of such a
+// length, given the control, when rates are noisy. Noise fades with the window's
+// length, differences between instances do not. Beside a concurrent control the
+// noise is a prior; history shows its own, bursts and drift and all, which then
+// holds for what was expected from history.
+func (d *Dispersion) phi(c counts, long extent) float64 {
 	design := math.Max(1, c.heavy)
 	if d.FirstEver {
 		return design
@@ -73,12 +116,12 @@ func (d *Dispersion) phi(c counts, seconds float64) float64 {
 			lasting += d.Drift * d.Drift
 		}
 	}
-	v := d.beyondMargin(d.Noise*d.Noise*fade(seconds) + lasting)
+	v := d.beyondMargin(d.Noise*d.Noise*fade(long.noise) + lasting)
 	phi := design * (1 + (paired+c.eh)*v)
 	if c.eh > 0 {
 		// Sampled events come in clumps of their weight: history shows that too.
 		// The noise is that of history's rate; the bound on the rate is apart.
-		past := d.beyondMargin(d.Past.at(seconds) + lasting)
+		past := d.beyondMargin(d.Past.at(long.clock) + lasting)
 		phi = math.Max(phi, 1+paired*v+math.Max(c.eh*v, c.wh*d.base.Events/d.base.Exposure*past))
 	}
 	return phi

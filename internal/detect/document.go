@@ -130,16 +130,17 @@ type LevelPart struct {
 	Tested    Tested         `json:"tested"`  // sums of the steps
 	Window    Tested         `json:"window"`  // since the estimated onset
 	Seconds   float64        `json:"window_seconds"`
-	Heaviest  float64        `json:"window_heaviest"`         // weight of an item in that window
-	Dispersed Dispersion     `json:"dispersion"`              // what phi and the bounds follow from
-	Course    *PastCourse    `json:"history_curve,omitempty"` // what the spread of the past follows from
-	Fellows   *Fellows       `json:"instances,omitempty"`     // of latency: what the spread between instances follows from
-	Phi       float64        `json:"phi"`                     // over-dispersion of the counts in that window
-	Nats      float64        `json:"nats"`                    // ln E, tempered by phi
-	Recorded  bool           `json:"recorded"`                // the steps are all that was tested
-	FirstLate bool           `json:"lump"`                    // the first step stands for all before the record began
-	Steps     []Step         `json:"steps"`                   // oldest first
-	Tolerance *TolerancePart `json:"tolerance"`               // where healthy asks
+	Noisy     float64        `json:"window_noise_seconds,omitempty"` // over which prior noise averaged out, where they are fewer
+	Heaviest  float64        `json:"window_heaviest"`                // weight of an item in that window
+	Dispersed Dispersion     `json:"dispersion"`                     // what phi and the bounds follow from
+	Course    *PastCourse    `json:"history_curve,omitempty"`        // what the spread of the past follows from
+	Fellows   *Fellows       `json:"instances,omitempty"`            // of latency: what the spread between instances follows from
+	Phi       float64        `json:"phi"`                            // over-dispersion of the counts in that window
+	Nats      float64        `json:"nats"`                           // ln E, tempered by phi
+	Recorded  bool           `json:"recorded"`                       // the steps are all that was tested
+	FirstLate bool           `json:"lump"`                           // the first step stands for all before the record began
+	Steps     []Step         `json:"steps"`                          // oldest first
+	Tolerance *TolerancePart `json:"tolerance"`                      // where healthy asks
 }
 
 // TolerancePart is the test of "worse than tolerated".
@@ -339,8 +340,11 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 	if l.harm.ticks > 0 {
 		p.Nats, p.Phi = i.levelNats(w, l, sec)
 		t := l.harm.leading()
-		win := l.harm.window()
-		p.Tested, p.Window, p.Heaviest, p.Seconds = tested(l.tested()), tested(win), win.heavy, float64(sec-l.harm.last(t))
+		win, long := l.harm.window(), i.since(w, &l.harm, t, sec)
+		p.Tested, p.Window, p.Heaviest, p.Seconds = tested(l.tested()), tested(win), win.heavy, long.clock
+		if long.noise < long.clock {
+			p.Noisy = long.noise
+		}
 	}
 	switch {
 	case l.opt().rec != nil:

@@ -34,17 +34,17 @@ func (i *indicator) passage(w *watch, sec int64, left float64) float64 {
 	}
 	t := l.harm.leading()
 	nats, phi := i.levelNats(w, l, sec)
-	window, elapsed := l.harm.window(), float64(sec-l.harm.last(t))
+	window, since := l.harm.window(), i.since(w, &l.harm, t, sec)
 	gained := phi * (nats + logCells - math.Log(l.harm.prior(t.tick))) // before tempering
-	if gained <= depth || elapsed <= 0 {
+	if gained <= depth || since.clock <= 0 {
 		return math.NaN()
 	}
 	goal := gained/phi + halfway(left)
 	after := func(seconds float64) float64 {
-		k := 1 + seconds/elapsed
-		return (gained + (gained-depth)*(k-1)) / i.inflation(w, l, window.times(k), elapsed*k, true)
+		k := 1 + seconds/since.clock
+		return (gained + (gained-depth)*(k-1)) / i.inflation(w, l, window.times(k), since.times(k), true)
 	}
-	lo, hi := 0., elapsed
+	lo, hi := 0., since.clock
 	for after(hi) < goal {
 		if lo, hi = hi, 2*hi; hi > farthest {
 			return math.NaN()

@@ -165,7 +165,7 @@ func (g *gauge) base(b gaugeBound) (x, n, pods float64) {
 // inflation is the design effect of samples that come in clusters, an instance each.
 func (t *gaugeTest) inflation(c counts) float64 {
 	d := Dispersion{Clusters: t.clusters()}
-	return d.phi(c, 0)
+	return d.phi(c, extent{})
 }
 
 func (t *gaugeTest) clusters() *cluster {

@@ -359,9 +359,7 @@ func (i *indicator) tolerated(w *watch, l *level) (nats, phi float64) {
 	// instances: differences between instances are no noise here.
 	all := l.total.counts()
 	all.heavy = w.design()
-	// Noise is forgotten between two bursts of traffic.
-	seconds := math.Max(w.seconds(l.harm.ticks), 2*noiseMemory*float64(w.blocks-1))
-	phi = i.inflation(w, l, all, seconds, false)
+	phi = i.inflation(w, l, all, w.span(l.harm.began, w.engine.open.Load()-1, l.harm.ticks), false)
 	return toleranceNats(&l.opt().tol.ratio, &l.opt().tol.rise, phi), phi
 }
 
@@ -374,13 +372,13 @@ func toleranceNats(ratio, rise *product, phi float64) float64 {
 	return logAddExp(a, rise.tempered(phi)) - math.Ln2
 }
 
-// inflation is φ for counts over so many seconds.
-func (i *indicator) inflation(w *watch, l *level, c counts, seconds float64, instances bool) float64 {
+// inflation is φ for counts of a window of such a length.
+func (i *indicator) inflation(w *watch, l *level, c counts, long extent, instances bool) float64 {
 	if i.opt().gauge != nil && !i.firstEver {
 		return i.opt().gauge.inflation(c)
 	}
 	d := i.dispersion(w, l, instances)
-	return d.phi(c, seconds)
+	return d.phi(c, long)
 }
 
 // weigh brings the indicator's evidence up to date.

@@ -180,7 +180,7 @@ func (i *indicator) levelNats(w *watch, l *level, sec int64) (nats, phi float64)
 	t := l.harm.leading()
 	phi = 1 // of nothing counted
 	if t.since != (sums{}) {
-		phi = i.inflation(w, l, l.harm.window(), float64(sec-l.harm.last(t)), true)
+		phi = i.inflation(w, l, l.harm.window(), i.since(w, &l.harm, t, sec), true)
 	}
 	return l.harm.tempered(phi), phi
 }

@@ -216,9 +216,7 @@ func (w *watch) step(sec int64, served float64) {
 
 	if n.n > 0 {
 		w.lastNew = sec
-		if sec >= w.blockAt+2*noiseMemory {
-			w.blocks, w.blockAt = w.blocks+1, sec
-		}
+		w.spoke(sec)
 	}
 	if o.n > 0 {
 		if w.lastOld != 0 && w.concurrent(sec) {

@@ -38,7 +38,7 @@ func (w *watch) againstPast(i *indicator, p *process) float64 {
 		return 0
 	}
 	t := p.leading()
-	return p.tempered(i.inflation(w, i.comparable(), p.window(), w.seconds(p.ticks-t.tick+1), true))
+	return p.tempered(i.inflation(w, i.comparable(), p.window(), i.since(w, p, t, w.engine.open.Load()-1), true))
 }
 
 // stepOldCohort asks of one second whether the old version got as bad as the new one.

@@ -274,8 +274,11 @@ func (l *LevelPart) rederive(alpha float64, wrong func(string, ...any)) {
 	d := l.Dispersed
 	d.base, d.instanced = l.Base, true
 	if l.Tested.NewExposure > 0 || l.Tested.BoundExposure > 0 {
-		w := l.Window
-		phi := d.phi(counts{w.NewEvents, w.NewExposure, w.OldEvents, w.OldExposure, w.BoundExposure, w.BoundMean, l.Heaviest}, l.Seconds)
+		w, long := l.Window, extent{l.Seconds, l.Seconds}
+		if l.Noisy > 0 {
+			long.noise = l.Noisy
+		}
+		phi := d.phi(counts{w.NewEvents, w.NewExposure, w.OldEvents, w.OldExposure, w.BoundExposure, w.BoundMean, l.Heaviest}, long)
 		if !same(phi, l.Phi) {
 			wrong("phi is %.4g from the window's counts, %.4g in the document", phi, l.Phi)
 		}

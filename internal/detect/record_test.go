@@ -183,7 +183,7 @@ func TestAnAlteredDocumentDoesNotAgree(t *testing.T) {
 			l.Dispersed.Noise = 2
 			l.Dispersed.base, l.Dispersed.instanced = l.Base, true
 			w := l.Window
-			l.Phi = l.Dispersed.phi(counts{w.NewEvents, w.NewExposure, w.OldEvents, w.OldExposure, w.BoundExposure, w.BoundMean, l.Heaviest}, l.Seconds)
+			l.Phi = l.Dispersed.phi(counts{w.NewEvents, w.NewExposure, w.OldEvents, w.OldExposure, w.BoundExposure, w.BoundMean, l.Heaviest}, extent{l.Seconds, l.Seconds})
 			l.Bounds[0], l.Bounds[1] = bounds(l.Base, pastPhi(l.Base.Events, 2, l.Dispersed.Seconds, l.Dispersed.Past), alphaOf(d))
 		},
 		"a threshold of its own": func(d *Document) { d.Verdict.Threshold += .01 },

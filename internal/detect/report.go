@@ -221,7 +221,7 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		e.Interval = difference(e.New, e.Old, math.Max(i.phi, 1), e.Unit == "1")
 	}
 	if l.opt().better != nil && l.opt().better.ticks > 0 {
-		phi := i.inflation(w, l, l.total.counts(), w.seconds(l.opt().better.ticks), true)
+		phi := i.inflation(w, l, l.total.counts(), w.span(l.harm.began, w.engine.open.Load()-1, l.opt().better.ticks), true)
 		e.Improved = !harm && l.opt().better.tempered(phi) >= math.Log(20*float64(max(1, len(w.indicators))))
 	}
 	return e, true

@@ -81,7 +81,7 @@ type watchState struct {
 	Threshold  float64
 	Rests      event.Calibration
 	Basis      Basis
-	Blocks     [2]int64 // how many, and the last one's begin
+	Stretches  []int64
 	Peers      []peerState
 	Depend     map[string]float64
 	Warmup     int64
@@ -194,7 +194,7 @@ func (w *watch) save() watchState {
 	w.walk(n)
 	st.Numbers, st.Record, st.Threshold, st.Rests = n.list, w.rec.save(), w.threshold, w.calibration
 	st.Basis = w.basis
-	st.Blocks = [2]int64{w.blocks, w.blockAt}
+	st.Stretches = w.stretches
 	for _, p := range w.peers {
 		st.Peers = append(st.Peers, peerState{p.service.key.name, p.before})
 	}
@@ -380,7 +380,7 @@ func (e *Engine) loadWatch(st watchState) error {
 	if n.short || len(w.hits) > len(s.patterns) {
 		return damaged
 	}
-	w.blocks, w.blockAt = max(st.Blocks[0], 0), st.Blocks[1]
+	w.stretches = st.Stretches[max(len(st.Stretches)-maxStretches, 0):]
 	for _, p := range st.Peers { // all services are loaded
 		if of := e.services[serviceKey{p.Name, s.key.environment}]; of != nil && p.Before > 0 && finite(p.Before) {
 			w.peers = append(w.peers, peer{service: of, before: p.Before})

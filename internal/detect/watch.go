@@ -43,7 +43,7 @@ type watch struct {
 	gap                    int64              // the longest silence of the service in the last minutes before, seconds
 	lastItem               int64              // last second of the new cohort with any item
 	paceNew, paceOld       float64
-	blocks, blockAt        int64   // stretches of twice noiseMemory in which the new cohort was busy, and the last one's begin
+	stretches              []int64 // begins of the last ones of 2·noiseMemory in which the new cohort had requests
 	items, lost            uint64  // of the new cohort
 	weights, squares       float64 // of the new cohort's requests
 	heaviest               float64 // weight of an item in this second
