@@ -166,7 +166,7 @@ func fixes(c coverage) (list []string) {
 		list = append(list, "No deploy source: add a webhook or deployloop mark to the pipeline, for the moment the rollout starts and its rollback command.")
 	}
 	if c.Commit && !c.Change && c.Latest.Revision != "" {
-		list = append(list, "Commit "+event.ShortRevision(c.Latest.Revision)+" is in no push that was told: add a push webhook or a local clone, so that suspects can be ranked.")
+		list = append(list, "Commit "+event.ShortRevision(c.Latest.Revision)+" is in no push that was told: suspects are ranked only if a local clone named under `repositories` of the anomaly connector has it. Add a push webhook, or such a clone.")
 	}
 	return list
 }

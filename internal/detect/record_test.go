@@ -130,6 +130,28 @@ func through(t *testing.T, d *Document) (*Document, int) {
 	return &out, len(text)
 }
 
+// Steps that were taken together hold the order of their counts no more. What
+// lies below zero hangs on it, and neither speaks for harm.
+func TestAWatchOfNoHarmFollowsFromItsDocument(t *testing.T) {
+	s := newSim(1, Config{})
+	old := []*pod{s.pod("1", 0, 100, .01), s.pod("1", 1, 100, .01)}
+	s.run(3600, old, nil)
+	s.deploy("d", "2", "1")
+	pods := append(old, s.pod("2", 0, 100, .014))
+	for range 10 {
+		s.run(30, pods, nil)
+		d, ok := s.e.Document("d")
+		require.True(t, ok)
+		got, _ := through(t, d)
+		require.Empty(t, got.Recompute().Problems)
+	}
+	d, _ := s.e.Document("d")
+	require.Less(t, d.Indicators[0].Levels[0].Nats, 0.)
+	require.Less(t, len(d.Indicators[0].Levels[0].Steps), maxSteps, "some were taken together")
+	d.Indicators[0].Levels[0].Nats = 3
+	require.NotEmpty(t, d.Recompute().Problems)
+}
+
 func TestAVerdictFollowsFromItsDocument(t *testing.T) {
 	for _, story := range stories {
 		t.Run(story.name, func(t *testing.T) {

@@ -1,5 +1,12 @@
 package wording
 
+import (
+	"slices"
+	"strings"
+
+	"github.com/deployloop/deployloop/internal/event"
+)
+
 // lossWords say what the names of telemetry that did not count, or counted
 // otherwise than it came, mean.
 var lossWords = map[string]string{
@@ -60,3 +67,18 @@ var lossWords = map[string]string{
 
 // Loss says what the name of a loss means; "" of a name that is not known.
 func Loss(name string) string { return lossWords[name] }
+
+// counted are the losses that lose nothing: what they name was counted, if
+// otherwise than it came.
+var counted = []string{"late_counted", "clock_set_back", "weight_capped", "metric_counter_resets", "other_operations", "other_patterns", "memory_new_operations"}
+
+// Losses names telemetry that was not counted: "1,204 late, 3 clock_ahead".
+func Losses(losses []event.Loss) string {
+	var names []string
+	for _, l := range losses {
+		if l.Count > 0 && len(names) < 8 && !slices.Contains(counted, l.Name) {
+			names = append(names, Count(float64(l.Count))+" "+OneLine(l.Name, 40))
+		}
+	}
+	return strings.Join(names, ", ")
+}

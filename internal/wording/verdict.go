@@ -124,7 +124,7 @@ func inconclusive(v event.Verdict) string {
 
 func exonerated(v event.Verdict) string {
 	what := "It got worse"
-	if lead, ok := strongest(v); ok {
+	if lead, ok := strongest(v); ok && !lead.Within { // what is within tolerance is not what got worse
 		switch lead.Signal {
 		case event.SignalErrors:
 			what = "Errors rose"
@@ -249,17 +249,6 @@ func until(t, now time.Time) string {
 		return Clock(t)
 	}
 	return Date(t)
-}
-
-// Losses names telemetry that was not counted: "1,204 late, 3 clock_ahead".
-func Losses(losses []event.Loss) string {
-	var names []string
-	for _, l := range losses {
-		if l.Count > 0 && len(names) < 8 {
-			names = append(names, Count(float64(l.Count))+" "+OneLine(l.Name, 40))
-		}
-	}
-	return strings.Join(names, ", ")
 }
 
 // Resolution says how an anomaly ended: "rolled back: to 1.41.3 at 14:09Z".

@@ -211,8 +211,12 @@ func TestReason(t *testing.T) {
 		"upstream first": {change(func(v *event.Verdict) {
 			v.State, v.Reason, v.Detail = event.Exonerated, event.ReasonUpstreamFirst, "first to move: payments-db"
 		}), "Errors rose, but not because of this deploy: a service that it calls moved first. First to move: payments-db."},
+		"nothing shown got worse": {change(func(v *event.Verdict) {
+			v.State, v.Reason = event.Exonerated, event.ReasonOldCohortAffected
+			v.Evidence = []event.Evidence{{Signal: event.SignalLatency, Within: true, Ratio: .95}}
+		}), "It got worse, but not because of this deploy: 1.41.3 has the same."},
 		"losses are said": {change(func(v *event.Verdict) {
-			v.State, v.Losses, v.Evidence[0].Harm = event.Healthy, []event.Loss{{Name: "late", Count: 3}}, false
+			v.State, v.Losses, v.Evidence[0].Harm = event.Healthy, []event.Loss{{Name: "late", Count: 3}, {Name: "late_counted", Count: 116}}, false
 		}), "Every critical indicator is within tolerance, compared with instances of 1.41.3 serving beside it. Not counted: 3 late."},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, Reason(c.verdict)) })
