@@ -64,8 +64,9 @@ type fellows struct {
 	levels [latencyLevels]Fellows
 }
 
-// maxFellows bounds the indicators of a watch for which it is kept.
-const maxFellows = 32
+// maxFellows bounds the indicators of a watch for which it is kept: 32 took 56 B of
+// each open indicator, a tenth.
+const maxFellows = 8
 
 // keepFellows keeps what a level's spread was found from, for the document.
 func (w *watch) keepFellows(i *indicator, k int, f Fellows) {
