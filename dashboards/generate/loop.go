@@ -53,8 +53,8 @@ func loop() *dashboard.DashboardBuilder {
 			description: "Age of the oldest open anomaly. Runbook: docs/runbooks/AnomalyUnclosed.md.",
 			queries:     []query{{expr: orZero("max(" + narrowed("deployloop_anomalies_open_age_seconds"+place()) + ")")}}})).
 		WithPanel(lines(card{title: "How anomalies ended", unit: "short", width: 8, height: 10, stacked: true,
-			description: "Closed anomalies by reason: rolled_back, fixed_by, recovered, waived, superseded, exonerated.",
-			colors:      map[string]string{"rolled_back": "blue", "fixed_by": "green", "recovered": "semi-dark-green", "waived": "yellow", "superseded": "purple", "exonerated": "text"},
+			description: "Closed anomalies by reason: rolled_back, fixed_by, recovered, waived, superseded, exonerated, unheard.",
+			colors:      map[string]string{"rolled_back": "blue", "fixed_by": "green", "recovered": "semi-dark-green", "waived": "yellow", "superseded": "purple", "exonerated": "text", "unheard": "orange"},
 			queries:     []query{{expr: sumOf("reason", "increase(deployloop_anomalies_closed_total"+place()+"[$__rate_interval])"), legend: "{{reason}}"}}})).
 		WithPanel(lines(card{title: "Verdicts", unit: "short", width: 8, height: 10, stacked: true,
 			description: "What deployments' verdicts became.",

@@ -377,6 +377,9 @@ func judgementLines(j event.Judgement) []string {
 	if j.Finding != nil && j.Finding.Message != "" && j.Call.Worse() {
 		say(markdown(wording.OneLine(j.Finding.Message, 300)))
 	}
+	if j.Call == event.NotCertain {
+		say(wording.WhyNotCertain)
+	}
 	if j.Test == nil || !j.Call.Worse() && j.Call != event.KnownFlaky {
 		return lines
 	}

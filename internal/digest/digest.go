@@ -26,7 +26,7 @@ const (
 var (
 	states  = []event.VerdictState{event.Regressed, event.Exonerated, event.Inconclusive, event.Healthy, event.Watching, ""}
 	reasons = []event.ClosureReason{
-		event.ClosedRolledBack, event.ClosedFixedBy, event.ClosedRecovered, event.ClosedSuperseded, event.ClosedExonerated, event.ClosedWaived,
+		event.ClosedRolledBack, event.ClosedFixedBy, event.ClosedRecovered, event.ClosedSuperseded, event.ClosedExonerated, event.ClosedUnheard, event.ClosedWaived,
 	}
 )
 

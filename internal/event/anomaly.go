@@ -73,6 +73,7 @@ const (
 	ClosedWaived     ClosureReason = "waived"
 	ClosedSuperseded ClosureReason = "superseded"
 	ClosedExonerated ClosureReason = "exonerated"
+	ClosedUnheard    ClosureReason = "unheard" // of a job that hung: its end was never told
 )
 
 // Closure ends an anomaly, with a reason.

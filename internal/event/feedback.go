@@ -14,19 +14,22 @@ const MaxJudgements = 50
 // branch, against the branch that it goes to. Its state is watching while runs go
 // on, and regressed from the first news for the worse.
 type Feedback struct {
-	ID         string       `json:"id"` // see FeedbackID
-	Repository string       `json:"repository,omitempty"`
-	Ref        string       `json:"ref,omitempty"`
-	Trunk      bool         `json:"trunk"` // the branch that others are compared with
-	Revision   string       `json:"revision"`
-	Base       string       `json:"base,omitempty"` // the revision it is compared with
-	State      VerdictState `json:"verdict"`        // watching | healthy | regressed | inconclusive
-	Mode       Mode         `json:"mode"`
-	Running    bool         `json:"running,omitempty"`
-	RunID      string       `json:"run_id,omitempty"`
-	URL        string       `json:"url,omitempty"` // of the run
-	StartedAt  time.Time    `json:"started_at"`
-	At         time.Time    `json:"at"`
+	ID         string `json:"id"` // see FeedbackID
+	Repository string `json:"repository,omitempty"`
+	Ref        string `json:"ref,omitempty"`
+	Trunk      bool   `json:"trunk"` // the branch that others are compared with
+	Revision   string `json:"revision"`
+	Base       string `json:"base,omitempty"` // the revision it is compared with
+	// BaseAssumed: nobody told of it; it is what the main branch was when the branch
+	// was first heard of.
+	BaseAssumed bool         `json:"base_assumed,omitempty"`
+	State       VerdictState `json:"verdict"` // watching | healthy | regressed | inconclusive
+	Mode        Mode         `json:"mode"`
+	Running     bool         `json:"running,omitempty"`
+	RunID       string       `json:"run_id,omitempty"`
+	URL         string       `json:"url,omitempty"` // of the run
+	StartedAt   time.Time    `json:"started_at"`
+	At          time.Time    `json:"at"`
 
 	Tests     int             `json:"tests"`
 	Passed    int             `json:"passed"`

@@ -9,6 +9,7 @@ const (
 	NewFailure     Call = "new_failure"
 	KnownFlaky     Call = "known_flaky"
 	AlreadyFailing Call = "already_failing"
+	NotCertain     Call = "not_certain" // new or already failing, by where the branch began, which nobody told
 	Fixed          Call = "fixed"
 	Slower         Call = "slower"
 	Hanging        Call = "hanging"  // a job that goes on for longer than it ever took

@@ -63,7 +63,7 @@ func (s *Store) remember(key runKey, f event.Feedback) {
 	was := s.before[key]
 	keep := make([]event.Judgement, 0, len(f.Judgements))
 	for _, j := range f.Judgements {
-		if j.Call.Worse() || j.Call == event.AlreadyFailing && f.State == event.Inconclusive {
+		if j.Call.Worse() || j.Call == event.NotCertain || j.Call == event.AlreadyFailing && f.State == event.Inconclusive {
 			keep = append(keep, j)
 		}
 	}

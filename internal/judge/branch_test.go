@@ -37,6 +37,13 @@ func TestAJobOfNobodysMainIsNotTheRepositorys(t *testing.T) {
 	word("eeeeeee1", "main", "unit", "failure", true)
 	require.Equal(t, "eve:main", b.feedback["eeeeeee1"].Ref)
 	require.Empty(t, b.alerts)
+	// A commit that both have is the repository's own.
+	word("eeeeeee4", "main", "", "success", false)
+	word("eeeeeee4", "anna:main", "", "success", false)
+	word("eeeeeee4", "main", "package", "failure", true)
+	require.Len(t, b.open(), 1, "main's, which comes after anna:main by its name")
+	require.Equal(t, "main", b.open()[0].Feedback.Ref)
+	b.alerts = map[string]event.Anomaly{}
 	word("aaaaaaa1", "main", "", "success", false)
 	word("aaaaaaa1", "main", "unit", "failure", true)
 	require.Len(t, b.open(), 1)

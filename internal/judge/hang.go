@@ -141,6 +141,44 @@ func (s *Store) ended(r *openRun, p event.PipelineRun, how string, now time.Time
 	}
 }
 
+// heard notes that a job which is said to hang still goes on.
+func (s *Store) heard(b branch, p event.PipelineRun, now time.Time) {
+	key := hanging(p).Key()
+	a := s.problems[b][key]
+	if a == nil || a.Commit != p.Revision {
+		return
+	}
+	about := a.problem(key)
+	test := *about.j.Test // what was told keeps the other
+	test.At, about.j.Test = now, &test
+	s.change(a, now)
+}
+
+// giveUp ends what was said of jobs that hang where nothing was heard of them for
+// long: the word of their end is lost, and nobody would ever end it.
+func (s *Store) giveUp(now time.Time) {
+	for b, problems := range s.problems {
+		over := false
+		for key, a := range problems {
+			p := a.problem(key)
+			if p.j.Call != event.Hanging || p.j.Test == nil || now.Sub(cmp.Or(p.j.Test.At, p.at)) < hangs {
+				continue
+			}
+			a.end(key, &event.Closure{Reason: event.ClosedUnheard, Detail: fmt.Sprintf("nothing was heard of the job for %d h, and it is not known how it ended", int(hangs.Hours())), By: "deployloop", At: now})
+			over = true
+			for _, runs := range []map[runKey]*openRun{s.runs, s.deploys} {
+				if r := runs[runKey{b, a.Commit}]; r != nil {
+					delete(r.said, key)
+					maps.DeleteFunc(r.pipelines, func(_ string, p event.PipelineRun) bool { return hanging(p).Key() == key })
+				}
+			}
+		}
+		if over {
+			s.settleAlerts(b, now)
+		}
+	}
+}
+
 // explained tells whether it is said what failed in a run. That a job hangs says
 // nothing of why another fails.
 func (r *openRun) explained() bool {

@@ -162,6 +162,62 @@ func TestADeployThatHangs(t *testing.T) {
 	require.Empty(t, b.open())
 }
 
+// The word of its end, and of its run's, never comes: the alert ends when nothing was
+// heard of the job for long, and says so; over a restart, too.
+func TestAHangWhoseEndIsNeverToldEnds(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		stage event.Stage
+		ref   string
+	}{{"a deploy of a tag", event.StageDeploy, "v2.0.0"}, {"a build of main", event.StageBuild, "main"}} {
+		for _, restart := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restart %v", c.name, restart), func(t *testing.T) {
+				b := newBench(t)
+				b.usual(15)
+				word := func(run int, ref, state, result string, started time.Time) {
+					p := event.PipelineRun{
+						ID: fmt.Sprint(run), Pipeline: "release", Task: "production", TaskID: fmt.Sprint("d", run), Stage: c.stage, State: state, Result: result,
+						Repository: "acme/shop", Ref: ref, Revision: fmt.Sprintf("ddddddd%03d", run), StartedAt: started,
+					}
+					if state == "finished" {
+						p.FinishedAt = b.now
+					}
+					b.PipelineRun(p, b.now)
+				}
+				for run := range 15 {
+					started := b.now
+					word(run, "main", "executing", "", started)
+					b.tick(5 * time.Minute)
+					word(run, "main", "finished", "success", started)
+					b.tick(time.Minute)
+				}
+				started := b.now
+				word(100, c.ref, "executing", "", started)
+				b.tick(time.Hour)
+				require.Len(t, b.open(), 1)
+				id := b.open()[0].ID
+				b.tick(3 * time.Hour)
+				word(100, c.ref, "executing", "", started) // it is still heard of
+				if restart {
+					b.tick(time.Second)
+					b = b.after()
+				}
+				b.tick(5 * time.Hour)
+				require.True(t, b.alerts[id].Open, "heard of five hours ago")
+				b.tick(hangs)
+				a := b.alerts[id]
+				require.False(t, a.Open)
+				require.Equal(t, event.ClosedUnheard, a.Closure.Reason)
+				require.Equal(t, "nothing was heard of the job for 6 h, and it is not known how it ended", a.Closure.Detail)
+				b.tick(time.Hour)
+				require.Empty(t, b.open(), "nor told anew")
+				require.Empty(t, b.deploys)
+				require.Empty(t, b.Store.alerts)
+			})
+		}
+	}
+}
+
 // after is the same bench behind a restart, which loses the runs under way.
 func (b *bench) after() *bench {
 	saved, err := b.Dirty()

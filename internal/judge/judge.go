@@ -164,7 +164,7 @@ func coverageKey(unit string) string { return "coverage\x1f" + unit }
 // ranks put news for the worse first.
 var ranks = map[event.Call]int{
 	event.NewFailure: 0, event.NewFinding: 1, event.Hanging: 2, event.Slower: 3, event.Worsened: 3, event.Vanished: 4,
-	event.AlreadyFailing: 5, event.KnownFlaky: 6, event.Fixed: 7, event.FixedFinding: 8,
+	event.NotCertain: 5, event.AlreadyFailing: 5, event.KnownFlaky: 6, event.Fixed: 7, event.FixedFinding: 8,
 }
 
 func order(list []event.Judgement) {

@@ -25,7 +25,7 @@ func (s *Store) running(r *openRun, now time.Time) event.Feedback {
 func (s *Store) feedback(r *openRun, now time.Time) event.Feedback {
 	return event.Feedback{
 		ID: event.FeedbackID(r.repository, r.ref, r.revision), Repository: r.repository, Ref: r.ref, Trunk: s.trunk(r.ref),
-		Revision: r.revision, Base: r.base, Mode: s.options.Mode(r.repository), RunID: cmp.Or(r.id, r.before.RunID), URL: cmp.Or(r.url, r.before.URL),
+		Revision: r.revision, Base: r.base, BaseAssumed: r.assumed, Mode: s.options.Mode(r.repository), RunID: cmp.Or(r.id, r.before.RunID), URL: cmp.Or(r.url, r.before.URL),
 		StartedAt: cmp.Or(r.before.StartedAt, r.began), At: now, Broken: r.broken + len(r.unread) + r.before.Broken, Mendable: slices.Concat(r.before.Mendable, r.unread),
 	}
 }
@@ -37,6 +37,8 @@ func (s *Store) conclude(f *event.Feedback, list []event.Judgement, otherwise ev
 	f.State = otherwise
 	if slices.ContainsFunc(list, func(j event.Judgement) bool { return j.Call == event.NewFailure || j.Call == event.NewFinding }) {
 		f.State = event.Regressed
+	} else if otherwise == event.Healthy && slices.ContainsFunc(list, func(j event.Judgement) bool { return j.Call == event.NotCertain }) {
+		f.State = event.Inconclusive
 	}
 	if extra := len(list) - event.MaxJudgements; extra > 0 {
 		f.More = extra
@@ -85,7 +87,9 @@ func (s *Store) settle(r *openRun, now time.Time) {
 		switch {
 		case first && (j.Call == event.NewFailure || j.Call == event.NewFinding):
 			j.Call = event.AlreadyFailing // nothing is known of before
-		case j.Call.Worse() && f.Trunk:
+		case !f.Trunk:
+			*j = s.doubted(b, r, *j)
+		case j.Call.Worse():
 			if j.Finding != nil {
 				j.FirstBad = r.revision
 			}

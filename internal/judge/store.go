@@ -83,6 +83,7 @@ type openRun struct {
 	run         *Run
 	before      event.Feedback // said of the commit when its runs were over the last time
 	base        string
+	assumed     bool // nobody told of base: the main branch as it was when this one was first heard of
 	id, url     string
 	began, last time.Time
 	pipelines   map[string]event.PipelineRun // that go on
@@ -155,7 +156,10 @@ func (s *Store) open(repository, ref, revision string, now time.Time) *openRun {
 	if r == nil {
 		r = newOpenRun(key, now)
 		r.before = s.before[key]
-		r.base = r.before.Base
+		r.base, r.assumed = r.before.Base, r.before.BaseAssumed
+		if r.base == "" {
+			s.assumeBase(r)
+		}
 		s.runs[key] = r
 	}
 	r.last, r.changed = now, true
@@ -169,7 +173,8 @@ func (s *Store) Test(t event.TestResult, now time.Time) {
 		return
 	}
 	r := s.open(t.Repository, t.Ref, t.Revision, now)
-	r.base, r.id = cmp.Or(r.base, t.Base), cmp.Or(r.id, t.RunID)
+	r.beganAt(t.Base)
+	r.id = cmp.Or(r.id, t.RunID)
 	if r.run.repeated(t.ID) {
 		return
 	}
@@ -193,7 +198,7 @@ func (s *Store) test(r *openRun, t event.TestResult, now time.Time) {
 		return // nothing to compare with
 	}
 	if j, ok := b.sayTest(Key(t.Suite, t.Case), a, r.revision, s.compareAt(b, r)); ok {
-		s.say(r, j, now)
+		s.say(r, s.doubted(b, r, j), now)
 	}
 }
 
@@ -204,7 +209,8 @@ func (s *Store) Finding(f event.Finding, now time.Time) {
 		return
 	}
 	r := s.open(f.Repository, f.Ref, f.Revision, now)
-	r.base, r.id = cmp.Or(r.base, f.Base), cmp.Or(r.id, f.RunID)
+	r.beganAt(f.Base)
+	r.id = cmp.Or(r.id, f.RunID)
 	if r.run.repeated(f.ID) {
 		return
 	}
@@ -217,7 +223,8 @@ func (s *Store) Finding(f event.Finding, now time.Time) {
 	if b == nil || b.Runs == 0 || !b.Tools[f.Tool] || !b.newFinding(f, r.prints[f.Fingerprint], s.compareAt(b, r)) {
 		return
 	}
-	s.say(r, event.Judgement{Call: event.NewFinding, Finding: &f, FirstBad: r.revision, LastPass: b.Revision}, now)
+	j := event.Judgement{Call: event.NewFinding, Finding: &f, FirstBad: r.revision, LastPass: b.Revision}
+	s.say(r, s.doubted(b, r, j), now)
 }
 
 // Measurement takes in one number.
@@ -244,7 +251,8 @@ func (s *Store) Report(p event.Report, now time.Time) {
 		return
 	}
 	r := s.open(p.Repository, p.Ref, p.Revision, now)
-	r.base, r.id = cmp.Or(r.base, p.Base), cmp.Or(r.id, p.RunID)
+	r.beganAt(p.Base)
+	r.id = cmp.Or(r.id, p.RunID)
 	if p.Broken {
 		r.breaks(p)
 		return
@@ -282,6 +290,9 @@ func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
 		} else if other := s.deploys[key]; other != nil && !deploys {
 			s.over(other, p, now)
 		}
+	}
+	if p.State != "finished" {
+		s.heard(key.branch, p, now)
 	}
 	if deploys {
 		s.deploy(key, p, now)
@@ -344,7 +355,10 @@ func (s *Store) identify(p *event.PipelineRun) bool {
 	if len(refs) == 0 {
 		return false
 	}
-	p.Ref = slices.Min(refs)
+	// The repository's own branch before a fork's, which is named with its owner.
+	p.Ref = slices.MinFunc(refs, func(a, b string) int {
+		return cmp.Or(strings.Count(a, ":")-strings.Count(b, ":"), cmp.Compare(a, b))
+	})
 	return true
 }
 
@@ -361,6 +375,7 @@ func (s *Store) say(r *openRun, j event.Judgement, now time.Time) {
 // Tick judges the runs that are over, and gives what changed since the last call:
 // the feedback of runs and the alerts of branches.
 func (s *Store) Tick(now time.Time) ([]event.Feedback, []event.Anomaly) {
+	s.giveUp(now)
 	s.sayDeploys(now)
 	for _, r := range s.runs {
 		s.sayHanging(r, now)

@@ -14,7 +14,7 @@ var callWords = []struct {
 	one, many string
 }{
 	{event.NewFailure, "new failure", "new failures"}, {event.NewFinding, "new finding", "new findings"}, {event.Hanging, "job hangs", "jobs hang"}, {event.Slower, "slower", "slower"}, {event.Worsened, "got worse", "got worse"},
-	{event.Vanished, "vanished", "vanished"}, {event.AlreadyFailing, "already failing", "already failing"},
+	{event.Vanished, "vanished", "vanished"}, {event.NotCertain, "not certain", "not certain"}, {event.AlreadyFailing, "already failing", "already failing"},
 	{event.KnownFlaky, "known flaky", "known flaky"}, {event.Fixed, "fixed", "fixed"}, {event.FixedFinding, "finding fixed", "findings fixed"},
 }
 
@@ -45,6 +45,8 @@ func FeedbackHeadline(f event.Feedback) string {
 		said = join(", ", said, plural(f.Broken, "report")+" broke off, so that more may have failed")
 	case f.State == event.Inconclusive && !f.Running && f.Tests+f.Findings+f.Failed == 0:
 		said = join(", ", said, "it ended without a result")
+	case f.State == event.Inconclusive && f.Count(event.NotCertain) > 0:
+		said = join(", ", said, "where the branch began was not told")
 	case f.State == event.Inconclusive:
 		said = join(", ", fmt.Sprintf("%d failed", f.Failed), "and no run of the main branch is known to compare with")
 	case said == "":

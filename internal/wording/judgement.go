@@ -41,7 +41,7 @@ func JudgementDetails(j event.Judgement) []string {
 	if t == nil {
 		return nil
 	}
-	failing := j.Call == event.NewFailure || j.Call == event.KnownFlaky || j.Call == event.AlreadyFailing
+	failing := j.Call == event.NewFailure || j.Call == event.KnownFlaky || j.Call == event.AlreadyFailing || j.Call == event.NotCertain
 	if failing {
 		if t.File != "" {
 			lines = append(lines, fmt.Sprintf("at %s:%d", t.File, t.Line))
@@ -67,6 +67,9 @@ func JudgementDetails(j event.Judgement) []string {
 	if j.Call == event.AlreadyFailing {
 		lines = append(lines, fmt.Sprintf("failing since %s, %d runs", orUnknown(j.FirstBad), j.Streak))
 	}
+	if j.Call == event.NotCertain {
+		lines = append(lines, WhyNotCertain)
+	}
 	if command := RunAgain(*t); failing && command != "" {
 		lines = append(lines, "again: "+command)
 	}
@@ -74,6 +77,9 @@ func JudgementDetails(j event.Judgement) []string {
 }
 
 const maxMessageLines = 8
+
+// WhyNotCertain explains event.NotCertain.
+const WhyNotCertain = "the main branch has changed in this since the branch was first heard of, and nobody told where the branch began: send its base with the report"
 
 // MessageLines are the first lines of what a test or a job that failed says. Of the
 // log of a build they are where the cause stands, and, further in, its lines.

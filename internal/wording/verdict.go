@@ -277,6 +277,8 @@ func Resolution(c event.Closure) string {
 		head = "superseded by a newer deploy"
 	case event.ClosedExonerated:
 		head = "exonerated: not because of this deploy"
+	case event.ClosedUnheard:
+		head = "end unknown"
 	default:
 		head = OneLine(string(c.Reason), nameLimit)
 		if head == "" {
