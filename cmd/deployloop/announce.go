@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -113,17 +114,25 @@ func addressesOf(w wiring) (a addresses) {
 
 // announce says where everything is, once it is listened on. Of a configuration that
 // cannot be read the Collector says so itself; one that has nothing of the loop is
-// any Collector's.
+// any Collector's; and where somebody listens already, the start is about to fail.
 func announce(ctx context.Context, w io.Writer, l *locations) {
 	config, _, err := readConfig(ctx, l.all())
 	if err != nil {
 		return
 	}
 	a := addressesOf(wiring{config})
-	if a.probe == "" || !waitForListener(ctx, a.probe, 15*time.Second) {
+	if a.probe == "" {
 		return
 	}
-	fmt.Fprint(w, a.text(terminal.NewPainter(w), slices.Equal(l.all(), []string{scheme + ":"})))
+	if taken, err := net.DialTimeout("tcp", a.probe, time.Second); err == nil {
+		_ = taken.Close()
+		return
+	}
+	go func() {
+		if waitForListener(ctx, a.probe, 15*time.Second) {
+			fmt.Fprint(w, a.text(terminal.NewPainter(w), slices.Equal(l.all(), []string{scheme + ":"})))
+		}
+	}()
 }
 
 func (a addresses) text(p terminal.Painter, builtIn bool) string {

@@ -87,11 +87,10 @@ each deployment's evidence document is written too, for deployloop explain.`,
 	f.history.register(flags)
 	flags.StringVar(&f.deploys, "deploys", "", "`file` with the deployments, one JSON object a line (default: infer them)")
 	flags.StringVar(&f.config, "config", "", "`file` with the anomaly connector's settings, alone or in a Collector's configuration")
-	flags.StringVarP(&f.output, "output", "o", "text", "`format` of what is printed: text or json")
+	outputFlag(c, &f.output)
 	flags.StringVar(&f.evidence, "evidence", "", "`folder` for what each verdict stands on, a document a deployment (deployloop explain --file reads one)")
 	flags.BoolVar(&f.progress, "progress", false, "tell the progress each second where standard error is no terminal (default: every 10 s)")
 	flags.IntVar(&f.memory, "memory", 512, "`MiB` of telemetry to sort in memory; more is sorted in temporary files")
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

@@ -36,8 +36,12 @@ func useDefaultConfig(root *cobra.Command) {
 		if err := addDefaultConfig(cmd, nil); err != nil {
 			return err
 		}
-		go announce(cmd.Context(), cmd.ErrOrStderr(), where)
+		announce(cmd.Context(), cmd.ErrOrStderr(), where)
 		return nil
+	}
+	run := root.RunE
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		return startFailure(cmd.Context(), run(cmd, args), where)
 	}
 	for _, c := range root.Commands() {
 		if c.Flags().Lookup("config") != nil {

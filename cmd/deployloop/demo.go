@@ -28,6 +28,8 @@ the commit and the rollback command; then the demo rolls back and the alert ends
 
 It takes about two minutes, needs no network, and leaves nothing behind.
 An Alertmanager is used if there is one (.tools/bin or PATH, or --alertmanager).
+With --output json the measured times are printed at the end, and the story on
+standard error.
 
 With --stack a real Prometheus runs beside it: it scrapes the loop, holds the
 shipped rules against it and alerts to the same Alertmanager, so that you can
@@ -36,11 +38,11 @@ see the rules fire and clear, and point a Grafana at it.`,
   deployloop demo --fault latency
   deployloop demo --stack                     # with Prometheus; scripts/install-tools.sh prometheus alertmanager
   deployloop demo --headless --output json    # for scripts: exit code 1 if the loop did not close`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			chosen, ok := shop.FaultNamed(fault)
 			if !ok {
-				return fmt.Errorf("--fault %q is none of %s", fault, strings.Join(names, ", "))
+				return fmt.Errorf("--fault %s: use one of %s", fault, strings.Join(names, ", "))
 			}
 			story := cmd.OutOrStdout()
 			switch output {
@@ -49,18 +51,17 @@ see the rules fire and clear, and point a Grafana at it.`,
 				story = cmd.ErrOrStderr()
 				headless = true
 			default:
-				return fmt.Errorf("--output %q is none of text, json", output)
+				return fmt.Errorf("--output %s: use text or json", output)
 			}
 			return playDemo(cmd, demo.Options{Fault: chosen, Alertmanager: alertmanager, Headless: headless, Stack: stack}, story, output == "json")
 		},
 	}
-	cmd.Flags().StringVar(&fault, "fault", shop.Faults[0].Name, "what goes wrong: "+strings.Join(names, ", "))
+	cmd.Flags().StringVar(&fault, "fault", shop.Faults[0].Name, "`fault` to ship: "+strings.Join(names, ", "))
 	cmd.Flags().BoolVar(&headless, "headless", false, "end when the loop has closed, with exit code 1 if it did not")
 	cmd.Flags().StringVar(&alertmanager, "alertmanager", "", "tell the Alertmanager at this `URL`")
 	cmd.Flags().BoolVar(&stack, "stack", false, "with a real Prometheus and Alertmanager (PATH or .tools/bin): rules that fire and clear, dashboards that have data")
-	cmd.Flags().StringVar(&output, "output", "text", "text, or json: the measured times on standard output")
+	outputFlag(cmd, &output)
 	_ = cmd.RegisterFlagCompletionFunc("fault", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

@@ -14,6 +14,9 @@ import (
 	"github.com/deployloop/deployloop/internal/wording"
 )
 
+// maxDigest is as much as the console sums up.
+const maxDigest = 720 * time.Hour
+
 func newDigestCommand() *cobra.Command {
 	var (
 		since            time.Duration
@@ -32,13 +35,13 @@ The same goes into the pipeline of verdicts every day at midnight UTC, as the
 event deployloop.digest.`,
 		Example: `  deployloop digest
   deployloop digest --since 168h --output json | jq .unclosed`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output %s: use text or json", output)
 			}
-			if since <= 0 {
-				return fmt.Errorf("--since %s: use a duration above zero", since)
+			if since <= 0 || since > maxDigest {
+				return fmt.Errorf("--since %s: use a duration above zero, up to 720h", since)
 			}
 			client, err := newConsoleClient(endpoint)
 			if err != nil {
@@ -67,8 +70,8 @@ event deployloop.digest.`,
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.DurationVar(&since, "since", 24*time.Hour, "how far back the `period` begins; at most 720h")
+	flags.DurationVar(&since, "since", 24*time.Hour, "`period` that ends now; at most 720h")
 	flags.StringVar(&endpoint, "endpoint", "", "`URL` of the console (default $"+envConsole+", else http://"+defaultConsole+")")
-	flags.StringVar(&output, "output", "text", "`format` of what is printed: text or json")
+	outputFlag(c, &output)
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,7 +81,7 @@ docs/doctor.md explains each cause.`,
 
   # in CI: fail on warnings too, keep the findings
   deployloop doctor --config deployloop.yaml --strict --output json > doctor.json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case request.output != "text" && request.output != "json":
@@ -90,7 +91,7 @@ docs/doctor.md explains each cause.`,
 			}
 			for _, name := range request.skip {
 				if !slices.Contains(doctorNames, name) {
-					return fmt.Errorf("--skip %s: use one of %v", name, doctorNames)
+					return fmt.Errorf("--skip %s: use one of %s", name, strings.Join(doctorNames, ", "))
 				}
 			}
 			c.SilenceUsage = true // what follows is no error of the command line
@@ -104,10 +105,9 @@ docs/doctor.md explains each cause.`,
 	flags.StringVar(&request.endpoint, "endpoint", "", "`URL` of the console; without --config only what it tells is tested (default $"+envConsole+", else as configured)")
 	flags.StringVar(&request.prometheus, "prometheus", os.Getenv(envPrometheus), "`URL` of the Prometheus that should hold the loop's metrics (default $"+envPrometheus+")")
 	flags.StringArrayVar(&request.skip, "skip", nil, "leave out the `check` of this name; repeat for more")
-	flags.DurationVar(&request.timeout, "timeout", 10*time.Second, "how long one check may take")
+	flags.DurationVar(&request.timeout, "timeout", 10*time.Second, "`duration` that one check may take")
 	flags.BoolVar(&request.strict, "strict", false, "exit 2 when there are warnings")
-	flags.StringVar(&request.output, "output", "text", "`format` of what is printed: text or json")
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	outputFlag(c, &request.output)
 	_ = c.RegisterFlagCompletionFunc("skip", cobra.FixedCompletions(doctorNames, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

@@ -46,7 +46,12 @@ docs/evidence.md describes the document.`,
 		Example: `  deployloop explain 693830586d81
   deployloop explain 693830586d81 --output json | jq .recomputation
   deployloop explain --file evidence/693830586d81.json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, arguments []string) error {
+			if len(arguments) > 1 {
+				return fmt.Errorf("%d ids: name one deployment", len(arguments))
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, arguments []string) error {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output %s: use text or json", output)
@@ -72,8 +77,7 @@ docs/evidence.md describes the document.`,
 	flags.SortFlags = false
 	flags.StringVar(&file, "file", "", "read the document from a `file`, or from standard input (-)")
 	flags.StringVar(&endpoint, "endpoint", "", "`URL` of the console (default $"+envConsole+", else http://"+defaultConsole+")")
-	flags.StringVarP(&output, "output", "o", "text", "`format` of what is printed: text or json")
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	outputFlag(c, &output)
 	return c
 }
 
@@ -82,7 +86,7 @@ func readDocument(file string, stdin io.Reader) (*detect.Document, error) {
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--file: %w", err)
 		}
 		defer f.Close()
 		r = f

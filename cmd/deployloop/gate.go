@@ -76,7 +76,7 @@ The token of a console that wants one is read from ` + envConsoleToken + `.`,
 
   # the answer as JSON, asked once
   deployloop gate --service checkout --version 1.42.0 --output json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case service == "":
@@ -122,8 +122,8 @@ The token of a console that wants one is read from ` + envConsoleToken + `.`,
 	flags.StringVar(&request.onInconclusive, "on-inconclusive", "wait", "`what` inconclusive means: wait (exit 2 in the end), fail (exit 1) or pass (exit 0)")
 	flags.StringVar(&request.unavailable, "on-unavailable", "wait", "`what` it means that the console cannot be asked: wait (exit 3 in the end), fail (exit 1 at once) or pass (exit 0)")
 	flags.StringVar(&endpoint, "endpoint", "", "`URL` of the console (default $"+envConsole+", else http://"+defaultConsole+")")
-	flags.StringVar(&request.output, "output", "text", "`format` of what is printed: text or json")
-	for name, values := range map[string][]string{"on-inconclusive": {"wait", "fail", "pass"}, "on-unavailable": {"wait", "fail", "pass"}, "output": {"text", "json"}} {
+	outputFlag(c, &request.output)
+	for name, values := range map[string][]string{"on-inconclusive": {"wait", "fail", "pass"}, "on-unavailable": {"wait", "fail", "pass"}} {
 		_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
 	return c

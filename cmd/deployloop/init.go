@@ -56,7 +56,7 @@ to fill in) as environment variables. It overwrites no configuration without
   set -a; . ./deployloop.env; set +a
   deployloop --config deployloop.yaml
   deployloop doctor --config deployloop.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if request.output != "text" && request.output != "json" {
 				return fmt.Errorf("--output %s: use text or json", request.output)
@@ -82,7 +82,7 @@ to fill in) as environment variables. It overwrites no configuration without
 	flags.StringVar(&request.environment, "env-file", "", "`path` of the secrets to write (default: beside the configuration, ending in .env)")
 	flags.BoolVar(&request.force, "force", false, "overwrite the configuration; secrets that exist are kept")
 	flags.BoolVar(&request.yes, "yes", false, "ask nothing")
-	flags.StringVar(&a.Mode, "mode", "shadow", "how far verdicts may reach: shadow (the page only), advise (alerts) or gate")
+	flags.StringVar(&a.Mode, "mode", "shadow", "`reach` of verdicts: shadow (the page only), advise (alerts) or gate")
 	flags.StringSliceVar(&a.Alertmanagers, "alertmanager", nil, "`URL` of an Alertmanager; repeat for each of a cluster")
 	flags.StringVar(&a.Grafana, "grafana", "", "`URL` of Grafana, for an annotation of each deployment")
 	flags.StringVar(&a.RemoteWrite, "prometheus-remote-write", "", "`URL` to write the loop's metrics to (default: Prometheus scrapes --metrics)")
@@ -100,8 +100,8 @@ to fill in) as environment variables. It overwrites no configuration without
 	flags.StringVar(&a.Console, "console", defaultConsole, "`address` of the console")
 	flags.StringVar(&a.Metrics, "metrics", defaultMetrics, "`address` at which Prometheus scrapes the loop's metrics")
 	flags.StringVar(&a.SelfMetrics, "self-metrics", defaultSelfMetrics, "`address` at which Prometheus scrapes what the Collector counts of itself (a collector of another distribution has 127.0.0.1:8888)")
-	flags.StringVar(&request.output, "output", "text", "`format` of what is printed: text or json")
-	for name, values := range map[string][]string{"mode": setup.Modes, "forge": setup.Forges, "webhook": setup.Sources, "output": {"text", "json"}} {
+	outputFlag(c, &request.output)
+	for name, values := range map[string][]string{"mode": setup.Modes, "forge": setup.Forges, "webhook": setup.Sources} {
 		_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
 	return c
@@ -185,6 +185,9 @@ func tryConfig(ctx context.Context, config string, values map[string]string) err
 // writePrivate writes a file whole or not at all, readable by its owner alone.
 func writePrivate(path, text string) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // with mode 0600
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot write %s: make the folder %s first, or name another file", path, filepath.Dir(path))
+	}
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ fail for that, add "|| true".`,
 
   # a deployloop elsewhere
   DEPLOYLOOP_CICD_URL=https://deploys.example:8088 deployloop mark --service checkout --version 1.42.0`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output %s: use text or json", output)
@@ -112,12 +112,11 @@ fail for that, add "|| true".`,
 	flags.StringVar(&started, "started-at", "", "`time` it began, RFC 3339 (default now)")
 	flags.StringVar(&finished, "finished-at", "", "`time` it ended, RFC 3339")
 	flags.StringVar(&endpoint, "endpoint", "", "`URL` of the cicd receiver (default $DEPLOYLOOP_CICD_URL, else "+cicdclient.DefaultEndpoint+")")
-	flags.DurationVar(&timeout, "timeout", 30*time.Second, "how long to try")
-	flags.StringVar(&output, "output", "text", "`format` of what is printed: text or json")
+	flags.DurationVar(&timeout, "timeout", 30*time.Second, "`duration` to try for")
+	outputFlag(c, &output)
 	// Required flags are checked by the request itself, whose errors say more.
 	for name, values := range map[string][]string{
 		"status": {"started", "succeeded", "failed", "rolled_back"},
-		"output": {"text", "json"},
 		"tool":   cicd.Tools,
 	} {
 		_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))

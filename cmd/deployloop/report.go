@@ -77,7 +77,7 @@ was called wrongly.`,
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{exitUnreadable, err} })
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return exitError{exitUnreadable, flagError(c, err)} })
 	flags.StringVar(&f.baseline, "baseline", "", "`file` with what is known of the runs before")
 	flags.BoolVar(&f.update, "update", false, "take this run into the baseline file")
 	f.what.flags(c)
@@ -85,7 +85,7 @@ was called wrongly.`,
 	flags.StringVar(&f.kind, "kind", "", "`kind` of all files (default: detected, file by file; log is never)")
 	flags.StringVar(&f.job, "job", "", "`name` of the job whose log it is (--kind log)")
 	flags.StringVar(&f.pipeline, "pipeline", "", "`name` of its pipeline (--kind log)")
-	flags.StringVar(&f.result, "result", "failure", "how the job ended, failure or success (--kind log)")
+	flags.StringVar(&f.result, "result", "failure", "`end` of the job: failure or success (--kind log)")
 	f.outputFlags(c)
 	return c
 }
@@ -100,13 +100,23 @@ func atLeastOne(missing string) cobra.PositionalArgs {
 	}
 }
 
+// exactlyOne refuses a command without its one argument, or with more.
+func exactlyOne(missing string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, arguments []string) error {
+		if len(arguments) != 1 {
+			return errors.New(missing)
+		}
+		return nil
+	}
+}
+
 // outputFlags say how judgements are told.
 func (f *reportFlags) outputFlags(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.annotations, "annotations", "auto", "`format` of annotations: github, none, or auto: github within GitHub Actions")
 	flags.StringVar(&f.codeQuality, "code-quality", "", "`file` to write for GitLab's artifacts:reports:codequality")
-	flags.IntVar(&f.top, "top", 20, "print this many failures in full (text output)")
-	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
+	flags.IntVar(&f.top, "top", 20, "print this `number` of failures in full (text output)")
+	outputFlag(c, &f.output)
 }
 
 // reportOutput is the one object that --output json prints.

@@ -34,7 +34,8 @@ the loop's metrics on :8889, the Collector's own on :8887.`
   deployloop --set receivers.otlp.protocols.http.endpoint=0.0.0.0:4318
   deployloop demo                             # the whole loop, live, on real services`
 	root.SilenceErrors = true
-	root.Args = cobra.NoArgs
+	root.Args = knownCommand
+	root.SetFlagErrorFunc(flagError)
 
 	root.AddGroup(
 		&cobra.Group{ID: groupLoop, Title: "The loop:"},

@@ -40,7 +40,7 @@ that is said, and the ranking is shown all the same.`,
 		Example: `  deployloop suspects --repo . --range v1.41.3..v1.42.0 --symptom trace.txt
   kubectl logs deploy/checkout | deployloop suspects --repo . --range HEAD~20..HEAD --symptom -
   deployloop suspects --candidates case.json --output json`,
-		Args:          cobra.NoArgs,
+		Args:          noArguments,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -55,10 +55,10 @@ that is said, and the ranking is shown all the same.`,
 	flags.StringSliceVar(&f.paths, "path", nil, "only commits that touch this `glob` of the repository; repeat for more")
 	flags.StringSliceVar(&f.prefixes, "path-prefix", nil, "`folder` of the service in the repository, when traces tell paths without it; repeat for more")
 	flags.StringVar(&f.sourceMaps, "source-maps", "", "`folder` of the source maps of bundled JavaScript, laid out as the bundles are served (assets/app.js.map)")
-	flags.IntVar(&f.limit, "max-commits", 5000, "rank at most this many commits, the newest")
-	flags.IntVar(&f.top, "top", 3, "print this many suspects (text output)")
-	flags.Float64Var(&f.threshold, "threshold", suspect.DefaultThreshold, "name no commit below this probability")
-	flags.StringVarP(&f.output, "output", "o", "text", "text or json; json holds the whole ranking")
+	flags.IntVar(&f.limit, "max-commits", 5000, "rank at most this `number` of commits, the newest")
+	flags.IntVar(&f.top, "top", 3, "print this `number` of suspects (text output; json holds the whole ranking)")
+	flags.Float64Var(&f.threshold, "threshold", suspect.DefaultThreshold, "name no commit below this `probability`")
+	outputFlag(c, &f.output)
 	return c
 }
 
@@ -155,6 +155,8 @@ func (f *suspectsFlags) validate() error {
 		return fmt.Errorf("--output %q: use text or json", f.output)
 	case f.threshold <= 0 || f.threshold > 1:
 		return fmt.Errorf("--threshold %v: use a probability above 0 and up to 1", f.threshold)
+	case f.top < 1 || f.limit < 1:
+		return errors.New("--top and --max-commits: use 1 or more")
 	case f.candidates != "" && (f.repository != "" || f.revisions != ""):
 		return errors.New("--candidates brings its own commits: leave --repo and --range out")
 	case f.candidates == "-" && f.symptom == "-":

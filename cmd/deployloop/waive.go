@@ -34,7 +34,7 @@ it has passed. To be quiet for a while, silence the alert in Alertmanager.
 A console without auth and token takes this from its own machine alone. The
 token of one that wants it is read from ` + envConsoleToken + `.`,
 		Example: `  deployloop waive 3f9c0a1b2d4e --until 2026-12-01 --reason "known; mended in 1.43.0"`,
-		Args:    cobra.ExactArgs(1),
+		Args:    exactlyOne("name one alert by its id: deployloop waive ID; the page of alerts and /api/v1/anomalies?open=true have it"),
 		RunE: func(c *cobra.Command, arguments []string) error {
 			if request.Until == "" || request.Reason == "" {
 				return errors.New("say until when and why: --until 2026-12-01 --reason \"…\"")
@@ -74,6 +74,6 @@ token of one that wants it is read from ` + envConsoleToken + `.`,
 	flags.StringVar(&request.Reason, "reason", "", "`why`")
 	flags.StringVar(&request.By, "by", "", "`who` (default: your user name; a console with auth knows better)")
 	flags.StringVar(&endpoint, "endpoint", "", "`URL` of the console (default $"+envConsole+", else http://"+defaultConsole+")")
-	flags.StringVar(&output, "output", "text", "`format` of what is printed: text or json")
+	outputFlag(c, &output)
 	return c
 }

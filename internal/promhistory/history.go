@@ -11,10 +11,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/api"
@@ -82,6 +84,7 @@ type History struct {
 	origins map[string]model.Metric // of target_info, by job and instance
 	begun   map[model.Fingerprint]int64
 	pause   time.Duration // before the second attempt
+	found   bool          // the server answered once
 }
 
 // New checks the options.
@@ -234,6 +237,10 @@ func (h *History) persist(ctx context.Context, ask func(context.Context) error) 
 		once, cancel := context.WithTimeout(ctx, patience)
 		err := ask(once)
 		cancel()
+		h.found = h.found || err == nil
+		if !h.found && nobody(err) {
+			return fmt.Errorf("no Prometheus answers at %s (%w): is it running, and is the address right?", endpoint.Shown(h.options.URL), endpoint.Cause(err))
+		}
 		if err == nil || ctx.Err() != nil || attempt == attempts || !passing(err) {
 			return redact(err, h.options.URL)
 		}
@@ -244,6 +251,13 @@ func (h *History) persist(ctx context.Context, ask func(context.Context) error) 
 		}
 		pause *= 2
 	}
+}
+
+// nobody says whether an error means that no server is there at all: asking again
+// a mistyped address only keeps its writer waiting.
+func nobody(err error) bool {
+	var dns *net.DNSError
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound
 }
 
 // passing says whether an error may be gone next time: the network's, the

@@ -210,3 +210,13 @@ func TestWhatAppearsLateMayBeOld(t *testing.T) {
 		require.Equal(t, want, g.start, name)
 	}
 }
+
+// A mistyped address is said at once, and without the password in it.
+func TestNobodyThere(t *testing.T) {
+	h, err := New(Options{URL: "http://me:secret@127.0.0.1:1", From: time.Unix(0, 0), To: time.Unix(60, 0), Step: time.Second})
+	require.NoError(t, err)
+	h.pause = time.Hour // a second attempt would not end
+	err = h.Read(t.Context(), nil)
+	require.ErrorContains(t, err, "no Prometheus answers at http://")
+	require.NotContains(t, err.Error(), "secret")
+}

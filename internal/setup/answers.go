@@ -49,19 +49,19 @@ func (a Answers) Validate() error {
 	if !slices.Contains(Modes, a.Mode) {
 		bad("--mode %q: use %s", a.Mode, strings.Join(Modes, ", "))
 	}
-	web := func(flag, text string) {
+	web := func(flag, text, example string) {
 		if text != "" && !IsURL(text) {
-			bad("%s %q: write a URL such as http://127.0.0.1:9093", flag, endpoint.Shown(text))
+			bad("%s %q: write a URL such as %s", flag, endpoint.Shown(text), example)
 		}
 	}
 	for _, u := range a.Alertmanagers {
-		web("--alertmanager", u)
+		web("--alertmanager", u, "http://127.0.0.1:9093")
 	}
-	web("--grafana", a.Grafana)
-	web("--prometheus-remote-write", a.RemoteWrite)
-	web("--forge-endpoint", a.ForgeEndpoint)
-	web("--public-url", a.PublicURL)
-	web("--console-url", a.ConsoleURL)
+	web("--grafana", a.Grafana, "http://127.0.0.1:3000")
+	web("--prometheus-remote-write", a.RemoteWrite, "http://127.0.0.1:9090/api/v1/write")
+	web("--forge-endpoint", a.ForgeEndpoint, "https://git.example.com")
+	web("--public-url", a.PublicURL, "https://deploys.example")
+	web("--console-url", a.ConsoleURL, "http://127.0.0.1:8090")
 	if a.Backend != "" && !IsURL(a.Backend) && !isAddress(a.Backend) {
 		bad("--backend %q: write host:port for OTLP over gRPC, or http(s)://host:port for OTLP over HTTP", endpoint.Shown(a.Backend))
 	}

@@ -50,7 +50,7 @@ func explain(s *event.Suspect, c *Commit, e *evidence, w Weights, usual float64)
 	}
 	// In a softmax only the difference to the others counts; half a nat is said.
 	if nats := w.Feature[featChurn]*(e.Vector[featChurn]-usual) + w.Feature[featChurnElsewhere]*e.Vector[featChurnElsewhere]; nats > .5 {
-		reasons = append(reasons, reason{nats, fmt.Sprintf("changed more code than most of the range: %d lines in %d files", e.codeLines, e.codeFiles)})
+		reasons = append(reasons, reason{nats, fmt.Sprintf("changed more code than most of the range: %s in %s", counted(e.codeLines, "line"), counted(e.codeFiles, "file"))})
 	}
 	if e.reported != "" {
 		add(featReported, "its own build said so: %s", cutText(e.reported, 200))
@@ -129,4 +129,11 @@ func frameText(f event.Frame) string {
 		return where
 	}
 	return f.Function + " (" + where + ")"
+}
+
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -212,11 +212,13 @@ func onset(v event.Verdict) string {
 	text := "It began " + ClockSeconds(v.Onset.At)
 	if started := v.Deployment.StartedAt; !started.IsZero() {
 		switch gap := v.Onset.At.Sub(started); {
-		case gap.Abs() < 2*time.Second: // an onset is known to the second
+		// An onset is known to the second at best; one that may lie after the start
+		// is not said to lie before it.
+		case gap.Abs() < 2*time.Second, gap < 0 && !v.Onset.Latest.Before(started):
 			text += ", as the rollout started"
 		case gap > 0:
 			text += ", " + Elapsed(gap) + " after the rollout started"
-		case gap < 0:
+		default:
 			text += ", " + Elapsed(gap) + " before the rollout started"
 		}
 	}

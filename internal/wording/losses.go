@@ -70,7 +70,7 @@ func Loss(name string) string { return lossWords[name] }
 
 // counted are the losses that lose nothing: what they name was counted, if
 // otherwise than it came.
-var counted = []string{"late_counted", "clock_set_back", "weight_capped", "metric_counter_resets", "other_operations", "other_patterns", "memory_new_operations"}
+var counted = []string{"late_counted", "clock_set_back", "weight_capped", "metric_counter_resets", "metric_points_repeating_spans", "other_operations", "other_patterns", "memory_new_operations"}
 
 // Losses names telemetry that was not counted: "1,204 late, 3 clock_ahead".
 func Losses(losses []event.Loss) string {

@@ -291,7 +291,7 @@ func Resolution(c event.Closure) string {
 		head = ""
 	}
 	text := join("; ", head, detail)
-	if at := Clock(c.At); at != "" && !strings.Contains(text, at) {
+	if at := Clock(c.At); at != "" && !strings.Contains(text, strings.TrimSuffix(at, "Z")) {
 		text += " (closed " + at + ")"
 	}
 	return capital(text)

@@ -417,3 +417,21 @@ func assertSentence(t *testing.T, text string, limit int) {
 	require.LessOrEqual(t, utf8.RuneCountInString(text), limit, "%q", text)
 	require.Equal(t, -1, strings.IndexFunc(text, unicode.IsControl), "%q", text)
 }
+
+// What a span tells of already is not missed, and a detail that holds the time of
+// the closure is not told it again.
+func TestNothingIsSaidTwice(t *testing.T) {
+	require.Empty(t, Losses([]event.Loss{{Name: "metric_points_repeating_spans", Count: 91}}))
+	require.Equal(t, "Rolled back to 1.41.3 at 14:03:08Z; 1.42.0 serves nothing since 14:03:26Z", Resolution(event.Closure{
+		Reason: event.ClosedRolledBack, Detail: "rolled back to 1.41.3 at 14:03:08Z; 1.42.0 serves nothing since 14:03:26Z", At: started}))
+}
+
+// An onset that may lie after the rollout's start is not said to lie before it.
+func TestOnsetBesideTheStart(t *testing.T) {
+	v := verdict()
+	start := v.Deployment.StartedAt
+	v.Onset = &event.Onset{At: start.Add(-5 * time.Second), Earliest: start.Add(-5 * time.Second), Latest: start.Add(time.Second)}
+	require.Contains(t, Reason(v), "as the rollout started")
+	v.Onset.Latest = start.Add(-time.Second)
+	require.Contains(t, Reason(v), "5s before the rollout started")
+}
