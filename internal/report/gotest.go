@@ -18,7 +18,7 @@ var (
 	goBuild   = regexp.MustCompile(`^# (\S+)(?: \[.*\])?$`)
 	goBench   = regexp.MustCompile(`^(Benchmark\S*)\s+\d+((?:\s+[\d.e+-]+ \S+)+)`)
 	goValue   = regexp.MustCompile(`([\d.e+-]+) (\S+)`)
-	goLog     = regexp.MustCompile(`^\s*(\S+\.go):(\d+): ?(.*)$`)
+	goLog     = regexp.MustCompile(`^\s*(\S+\.go):(\d+)(?::\d+)?: ?(.*)$`)
 	goProcs   = regexp.MustCompile(`-\d+$`)
 )
 
@@ -64,8 +64,10 @@ type goTestText struct {
 	suite   string             // of "pkg:", which a benchmark prints
 	builds  map[string]*output // compiler's words by package
 	build   *output
+	beyond  output // build, of a package beyond maxBuilds: it stays empty
 	loose   output // belongs to no test
 	bounds  pendingOutput
+	unheld  int // bytes of packages beyond
 	early   bool
 	whole   bool // the test binary said FAIL itself, and nothing of its own since
 }
@@ -98,6 +100,9 @@ func (g *goTestText) complain() {
 	if g.bounds.dropped > 0 {
 		g.p.problem("%d bytes of output beyond %d KiB a test were left out", g.bounds.dropped, maxStack>>10)
 	}
+	if g.unheld > 0 {
+		g.p.problem("%d bytes of output of packages that did not build, beyond the first %d of them, were left out", g.unheld, maxBuilds)
+	}
 	if g.early {
 		g.p.problem("more than %d tests of one package, or %d MiB of their names: some were told without its name", maxPending, maxPendingNames>>20)
 	}
@@ -121,9 +126,8 @@ func (g *goTestText) line(line string) error {
 	if !strings.HasPrefix(line, "coverage: ") && !strings.HasPrefix(line, "exit status ") {
 		g.whole = line == "FAIL"
 	}
-	if found := goBuild.FindStringSubmatch(line); found != nil && len(g.builds) < maxBuilds {
-		g.build = &output{}
-		g.builds[strings.Clone(cut(found[1], maxName))] = g.build
+	if found := goBuild.FindStringSubmatch(line); found != nil {
+		g.build = g.buildOf(cut(strings.Trim(found[1], "[]"), maxName)) // vet's words stand below "# [p]"
 		return nil
 	}
 	if found := goBench.FindStringSubmatch(line); found != nil {
@@ -135,6 +139,8 @@ func (g *goTestText) line(line string) error {
 	case line == "PASS" || line == "FAIL" || strings.HasPrefix(line, "coverage: ") || strings.HasPrefix(line, "exit status "):
 		g.current, g.build = nil, nil
 	case strings.HasPrefix(line, "goos: ") || strings.HasPrefix(line, "goarch: ") || strings.HasPrefix(line, "cpu: "):
+	case g.build == &g.beyond:
+		g.unheld += len(line) + 1
 	case g.build != nil:
 		g.bounds.add(g.build, line+"\n")
 	case g.current != nil:
@@ -143,6 +149,20 @@ func (g *goTestText) line(line string) error {
 		g.bounds.add(&g.loose, line+"\n")
 	}
 	return nil
+}
+
+// buildOf is where the compiler's words of a package go.
+func (g *goTestText) buildOf(name string) *output {
+	b := g.builds[name]
+	switch {
+	case b != nil: // a package and its tests are built apart
+	case len(g.builds) == maxBuilds:
+		b = &g.beyond
+	default:
+		b = &output{}
+		g.builds[strings.Clone(name)] = b
+	}
+	return b
 }
 
 // packageLine tells the last line of a package from words that begin alike.
@@ -203,6 +223,8 @@ func (g *goTestText) pkg(word, name, rest string) error {
 		name = cut(name, maxName)
 		if b := g.builds[name]; b != nil {
 			out = b
+		} else if g.unheld > 0 { // what is loose may be of any other
+			out = &g.beyond
 		}
 		t := event.TestResult{Suite: name, Case: rest[:strings.IndexByte(rest+"]", ']')+min(1, strings.Count(rest, "]"))], Status: erred}
 		explain(&t, out.String())

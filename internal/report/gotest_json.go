@@ -95,7 +95,7 @@ func (g *goTestEvents) line(line []byte) error {
 		if b != nil {
 			g.bounds.add(b, e.Output)
 		} else {
-			g.bounds.dropped += len(e.Output)
+			g.text.unheld += len(e.Output)
 		}
 	case "output":
 		return g.output(key, e.Output)
