@@ -3,7 +3,6 @@ package wording
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -100,34 +99,4 @@ func orUnknown(revision string) string {
 		return "an unknown revision"
 	}
 	return event.ShortRevision(revision)
-}
-
-// goPackage are what go test says of a package that never came to its tests.
-var goPackage = map[string]bool{"[build failed]": true, "[setup failed]": true, "[package failed]": true}
-
-// RunAgain is the command that runs the test once more, where its runner is known by
-// its names. It is meant to be pasted, and the names come from outside.
-func RunAgain(t event.TestResult) string {
-	quoted := ShellQuote
-	if IsOption(t.Suite) || IsOption(t.Case) || IsOption(t.File) {
-		return ""
-	}
-	switch {
-	case goPackage[t.Case]:
-		return "go vet " + quoted(t.Suite)
-	case t.IsJob():
-		return "" // its forge runs it
-	case strings.HasSuffix(t.File, ".go"), t.File == "" && strings.HasPrefix(t.Case, "Test") && strings.Contains(t.Suite, "/"):
-		parts := strings.Split(t.Case, "/")
-		for i, p := range parts {
-			parts[i] = "^" + regexp.QuoteMeta(p) + "$"
-		}
-		return "go test -count=1 -run " + quoted(strings.Join(parts, "/")) + " " + quoted(t.Suite)
-	case strings.HasSuffix(t.File, ".py"):
-		name, _, _ := strings.Cut(t.Case, "[")
-		return "pytest " + quoted(t.File) + " -k " + quoted(name)
-	case strings.HasSuffix(t.File, ".java"), strings.HasSuffix(t.File, ".kt"):
-		return "mvn test " + quoted("-Dtest="+t.Suite+"#"+t.Case)
-	}
-	return ""
 }
