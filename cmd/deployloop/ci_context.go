@@ -22,6 +22,7 @@ import (
 type ciContext struct {
 	repository, revision, ref, base, runID string
 	root                                   string // folder of the sources
+	told                                   string // that folder as the reports tell it; "": root
 }
 
 func (x *ciContext) flags(c *cobra.Command) {
@@ -31,6 +32,7 @@ func (x *ciContext) flags(c *cobra.Command) {
 	flags.StringVar(&x.ref, "ref", "", "`branch` that was tested (default: what CI says)")
 	flags.StringVar(&x.base, "base", "", "`commit` to compare with, a branch's merge base (default: what CI says)")
 	flags.StringVar(&x.runID, "run-id", "", "`id` of the CI run (default: what CI says)")
+	flags.StringVar(&x.told, "root", "", "`folder` of the sources, as the reports tell it: files are told by their path from there (default: git's top level)")
 }
 
 // complete fills in what the flags leave out.
@@ -106,17 +108,20 @@ func git(ctx context.Context, arguments ...string) string {
 
 func (x *ciContext) source() report.Source {
 	return report.Source{
-		Repository: x.repository, Revision: x.revision, Ref: x.ref, Base: x.base, RunID: x.runID, At: time.Now().UTC(), Root: filepath.ToSlash(x.root),
+		Repository: x.repository, Revision: x.revision, Ref: x.ref, Base: x.base, RunID: x.runID, At: time.Now().UTC(), Root: filepath.ToSlash(cmp.Or(x.told, x.root)),
 	}
 }
+
+// maxRoot is what a receiver takes of it: reports without one are worth more than none.
+const maxRoot = 256
 
 // query is how POST /v1/reports takes it.
 func (x *ciContext) query() url.Values {
 	query := url.Values{}
 	for key, value := range map[string]string{
-		"repository": x.repository, "revision": x.revision, "ref": x.ref, "base": x.base, "run_id": x.runID,
+		"repository": x.repository, "revision": x.revision, "ref": x.ref, "base": x.base, "run_id": x.runID, "root": x.source().Root,
 	} {
-		if value != "" {
+		if value != "" && (key != "root" || len(value) <= maxRoot) {
 			query.Set(key, value)
 		}
 	}

@@ -48,12 +48,12 @@ func TestReportSends(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "TEST-cart.xml")
 	require.NoError(t, os.WriteFile(file, []byte(goodReport), 0o600))
 	endpoint, query, files := receiverStandIn(t, http.StatusAccepted, `{"reports":2,"tests":2}`)
-	out, code := runReport(t, badReport, "--endpoint", endpoint, "--base", "a1b2c3d", "-", file, "missing.xml")
+	out, code := runReport(t, badReport, "--endpoint", endpoint, "--base", "a1b2c3d", "--root", "/work/app", "-", file, "missing.xml")
 	require.Equal(t, exitUnreadable, code)
 	require.NotContains(t, out, "not sent")
 	require.Equal(t, map[string]string{"-": badReport, file: goodReport}, files)
 	require.Equal(t, url.Values{
-		"repository": {"acme/shop"}, "revision": {"9f2c1ab"}, "ref": {"faster-cart"}, "base": {"a1b2c3d"}, "run_id": {"77"},
+		"repository": {"acme/shop"}, "revision": {"9f2c1ab"}, "ref": {"faster-cart"}, "base": {"a1b2c3d"}, "run_id": {"77"}, "root": {"/work/app"},
 	}, *query)
 
 	clear(files)

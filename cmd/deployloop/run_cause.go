@@ -60,8 +60,7 @@ func (s *step) addCause(code int) {
 		if s.tail.dropped > 0 {
 			t.Message = s.tail.unread() + "\n" + t.Message
 		}
-		source := s.what.source()
-		t.Repository, t.Revision, t.Ref, t.Base, t.RunID, t.At = source.Repository, source.Revision, source.Ref, source.Base, source.RunID, source.At
+		s.what.source().Own(&t)
 		s.run.Add(report.Item{Test: &t})
 		if s.sending != nil {
 			s.sending.test(t)

@@ -20,7 +20,7 @@ func (r *runSender) sendAgain(lines [][]byte, reports bool) string {
 		words = append(words, "--endpoint", wording.ShellQuote(endpoint.Shown(r.to.endpoint)))
 	}
 	for _, f := range []struct{ name, value string }{
-		{"--revision", r.what.revision}, {"--repository", r.what.repository}, {"--ref", r.what.ref}, {"--base", r.what.base}, {"--run-id", r.what.runID},
+		{"--revision", r.what.revision}, {"--repository", r.what.repository}, {"--ref", r.what.ref}, {"--base", r.what.base}, {"--run-id", r.what.runID}, {"--root", r.what.told},
 	} {
 		if f.value != "" {
 			words = append(words, f.name, wording.ShellQuote(f.value))

@@ -119,7 +119,7 @@ const (
 type Source struct {
 	Repository, Revision, RunID string
 	Ref, Base                   string    // branch, and the revision it is compared with
-	Root                        string    // folder of the sources, below which files are told by their path from there; "": as they are told
+	Root                        string    // folder of the sources, below which files are told by their path from there; "": not known
 	At                          time.Time // stands in for times that the report lacks
 	Job                         Job       // whose log it is; of no other kind
 }
@@ -195,17 +195,12 @@ func (p *parse) test(t event.TestResult) error {
 	t.Suite, t.Case = cut(t.Suite, maxName), cut(t.Case, maxName)
 	t.File = cut(t.File, maxName)
 	t.Message, t.Stacktrace = cut(redact.Text(t.Message), maxMessage), cut(redact.Text(t.Stacktrace), maxStack) // they go to pull requests and alerts
-	if t.At.IsZero() {
-		t.At = p.source.At
-	}
-	t.Repository, t.Revision, t.RunID = p.source.Repository, p.source.Revision, p.source.RunID
-	t.Ref, t.Base = p.source.Ref, p.source.Base
 	p.sum.Tests++
 	if Failed(t.Status) {
 		p.sum.Failures++
 		locate(&t)
 	}
-	t.File = p.source.relative(t.File)
+	p.source.Own(&t)
 	return p.emit(Item{Test: &t})
 }
 
@@ -215,8 +210,7 @@ func (p *parse) finding(f event.Finding) error {
 		f.Message, f.Fingerprint = message, strings.ReplaceAll(f.Fingerprint, f.Message, message)
 	}
 	f.Message, f.Fingerprint = cut(f.Message, maxMessage), cut(f.Fingerprint, maxName)
-	f.Repository, f.Revision, f.RunID, f.At = p.source.Repository, p.source.Revision, p.source.RunID, p.source.At
-	f.Ref, f.Base = p.source.Ref, p.source.Base
+	p.source.own(&f)
 	p.sum.Findings++
 	p.ran(f.Tool)
 	return p.emit(Item{Finding: &f})
@@ -230,7 +224,7 @@ func (p *parse) ran(tool string) {
 }
 
 func (p *parse) coverage(c Coverage) error {
-	c.File = cut(c.File, maxName)
+	c.File = p.source.relative(cut(c.File, maxName))
 	p.sum.Coverage++
 	return p.emit(Item{Coverage: &c})
 }

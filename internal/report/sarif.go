@@ -42,7 +42,8 @@ type sarif struct {
 	failed    bool          // it says that it did not succeed
 	elsewhere bool          // it has results that were not read
 	results   int
-	artifacts []string
+	artifacts []sarifPlace
+	bases     map[string]sarifPlace // what places are relative to, by name
 
 	artifactsSize int  // bytes
 	artifactsFull bool // not all are in it
@@ -109,6 +110,8 @@ func (s *sarif) run() error {
 			})
 			s.named = true
 			return err
+		case "originalUriBaseIds":
+			return s.w.object(s.base)
 		case "artifacts":
 			return s.w.array(s.artifact)
 		case "results":
@@ -172,23 +175,19 @@ func (s *sarif) words(text, id *string, arguments *[]string) error {
 }
 
 func (s *sarif) artifact() error {
-	var uri string
+	var of sarifPlace
 	err := s.w.object(func(name string) error {
 		if name == "location" {
-			return s.w.object(func(name string) error {
-				if name == "uri" {
-					return s.w.text(&uri)
-				}
-				return s.w.skip()
-			})
+			return s.placeOf(&of)
 		}
 		return s.w.skip()
 	})
-	uri = cut(uri, maxName)
-	if s.artifactsFull = s.artifactsFull || len(s.artifacts) == maxRules || s.artifactsSize+len(uri) > maxArtifactBytes; s.artifactsFull {
+	of.uri, of.base = cut(of.uri, maxName), cut(of.base, maxName)
+	size := len(of.uri) + len(of.base)
+	if s.artifactsFull = s.artifactsFull || len(s.artifacts) == maxRules || s.artifactsSize+size > maxArtifactBytes; s.artifactsFull {
 		return err // so are all that follow: results name them by their place
 	}
-	s.artifacts, s.artifactsSize = append(s.artifacts, uri), s.artifactsSize+len(uri)
+	s.artifacts, s.artifactsSize = append(s.artifacts, of), s.artifactsSize+size
 	return err
 }
 
@@ -221,12 +220,7 @@ func (s *sarif) result() error {
 				return s.w.skip()
 			})
 		case "analysisTarget":
-			return s.w.object(func(name string) error {
-				if name == "uri" {
-					return s.w.text(&r.target)
-				}
-				return s.w.skip()
-			})
+			return s.placeOf(&r.target)
 		case "level":
 			return s.w.text(&f.Level)
 		case "kind":
@@ -237,10 +231,10 @@ func (s *sarif) result() error {
 			return s.words(&r.text, &r.messageID, &r.arguments)
 		case "locations":
 			return s.w.array(func() error {
-				if f.File != "" || r.artifactIndex >= 0 {
+				if r.place.uri != "" || r.artifactIndex >= 0 {
 					return s.w.skip()
 				}
-				return s.location(f, &r.artifactIndex)
+				return s.location(&r)
 			})
 		case "suppressions":
 			return s.w.array(func() error {
@@ -290,7 +284,7 @@ func (s *sarif) ruleOf(f *event.Finding, index float64) sarifRule {
 	return sarifRule{}
 }
 
-func (s *sarif) location(f *event.Finding, artifact *float64) error {
+func (s *sarif) location(r *sarifResult) error {
 	return s.w.object(func(name string) error {
 		if name != "physicalLocation" {
 			return s.w.skip()
@@ -301,12 +295,11 @@ func (s *sarif) location(f *event.Finding, artifact *float64) error {
 				return s.w.object(func(name string) error {
 					switch name {
 					case "uri":
-						var uri string
-						err := s.w.text(&uri)
-						f.File = sarifPath(uri)
-						return err
+						return s.w.text(&r.place.uri)
+					case "uriBaseId":
+						return s.w.text(&r.place.base)
 					case "index":
-						return s.w.number(artifact)
+						return s.w.number(&r.artifactIndex)
 					}
 					return s.w.skip()
 				})
@@ -315,7 +308,7 @@ func (s *sarif) location(f *event.Finding, artifact *float64) error {
 					if name == "startLine" {
 						var line float64
 						err := s.w.number(&line)
-						f.Line = int(min(max(line, 0), 1e9))
+						r.finding.Line = int(min(max(line, 0), 1e9))
 						return err
 					}
 					return s.w.skip()

@@ -6,7 +6,8 @@ import "github.com/deployloop/deployloop/internal/event"
 // what it means.
 type sarifResult struct {
 	finding                             event.Finding
-	kind, text, messageID, target       string
+	kind, text, messageID               string
+	place, target                       sarifPlace
 	arguments                           []string
 	whole, partial                      map[string]string // fingerprints
 	ruleIndex, artifactIndex, extension float64
@@ -21,7 +22,7 @@ const maxHeldResults = 50_000
 func (s *sarif) hold(r sarifResult) error {
 	f := &r.finding
 	size := 0
-	for _, text := range []*string{&f.Rule, &f.Level, &f.File, &r.kind, &r.messageID, &r.target} {
+	for _, text := range []*string{&f.Rule, &f.Level, &r.place.uri, &r.place.base, &r.kind, &r.messageID, &r.target.uri, &r.target.base} {
 		*text = cut(*text, maxName)
 		size += len(*text)
 	}
@@ -94,16 +95,19 @@ func (s *sarif) tell(r sarifResult) error {
 		}
 	}
 	switch i := int(r.artifactIndex); {
-	case f.File != "" || i < 0:
+	case r.place.uri != "" || i < 0:
 	case i < len(s.artifacts):
-		f.File = sarifPath(s.artifacts[i])
+		r.place = s.artifacts[i]
 	default:
 		s.unplaced++
 	}
-	if f.File == "" {
-		f.File = sarifPath(r.target)
+	if r.place.uri == "" {
+		r.place = r.target
 	}
-	f.File = s.p.source.relative(f.File)
+	shown := ""
+	f.File, shown = s.fileOf(r.place)
+	f.Message = s.p.source.local(f.Message)
 	f.Fingerprint = fingerprint(f, r.whole, r.partial)
+	f.File = shown
 	return s.p.finding(f)
 }

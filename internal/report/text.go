@@ -147,18 +147,6 @@ func reason(body string) string {
 	return strings.Join(said, "\n")
 }
 
-// relative is a file's path from the folder of the sources, where it is below it: the
-// same on every machine.
-func (s Source) relative(file string) string {
-	if s.Root == "" {
-		return file
-	}
-	if below, ok := strings.CutPrefix(file, strings.TrimSuffix(s.Root, "/")+"/"); ok {
-		return below
-	}
-	return file
-}
-
 // place finds path/file.ext:12 in a line of output.
 var place = regexp.MustCompile(`(?:^|[\s(\["'])((?:[A-Za-z]:[\\/])?[\w@+./\\-]+\.[A-Za-z]\w{0,9}):(\d{1,7})\b`)
 

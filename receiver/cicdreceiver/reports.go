@@ -75,7 +75,7 @@ func reportSource(query url.Values) (report.Source, report.Kind, *answer) {
 		refusal := refuse(http.StatusBadRequest, outcomeBadInput, format, args...)
 		return report.Source{}, "", &refusal
 	}
-	known := []string{"revision", "kind", "repository", "ref", "base", "run_id", "pipeline", "job", "result"}
+	known := []string{"revision", "kind", "repository", "ref", "base", "run_id", "root", "pipeline", "job", "result"}
 	for key, values := range query {
 		if !slices.Contains(known, key) {
 			return fail("unknown key %q in the query; known are %s", key[:min(len(key), 40)], strings.Join(known, ", "))
@@ -101,7 +101,7 @@ func reportSource(query url.Values) (report.Source, report.Kind, *answer) {
 	return report.Source{
 		Job:        report.Job{Pipeline: query.Get("pipeline"), Name: query.Get("job"), Passed: result == "success"},
 		Repository: query.Get("repository"), Revision: query.Get("revision"), RunID: query.Get("run_id"),
-		Ref: strings.TrimPrefix(query.Get("ref"), "refs/heads/"), Base: query.Get("base"),
+		Ref: strings.TrimPrefix(query.Get("ref"), "refs/heads/"), Base: query.Get("base"), Root: query.Get("root"),
 	}, kind, nil
 }
 
