@@ -327,9 +327,16 @@ const maxPlaces = 500
 
 // place is told of each place in what the command prints.
 func (s *step) place(f event.Finding) {
+	if f.Level != "error" {
+		return
+	}
 	f = *hideIn(s.secrets, report.Item{Finding: &f}).Finding
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	again := func(other event.Finding) bool { return other.Fingerprint == f.Fingerprint && other.Line == f.Line }
+	if slices.ContainsFunc(s.places, again) { // Maven says all of them once more in the end
+		return
+	}
 	if len(s.places) >= maxPlaces {
 		s.more++
 		return

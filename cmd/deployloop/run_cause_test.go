@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -103,4 +104,24 @@ func TestHowMuchOfTheOutputWasNotSearchedIsTold(t *testing.T) {
 	require.Len(t, list, 1)
 	assert.Regexp(t, `^of its output the first \d+\.\d MiB were not searched; lines are counted from there\n`, list[0].Test.Message)
 	assert.Contains(t, list[0].Test.Message, "no space left on device")
+}
+
+// What a crash threw is what is told, at the frame of own code, and not that there was one.
+func TestACrashIsToldByWhatWasThrown(t *testing.T) {
+	t.Setenv("DEPLOYLOOP_CICD_URL", "")
+	recorded, err := filepath.Abs("../../internal/report/testdata/output")
+	require.NoError(t, err)
+	for name, want := range map[string]string{
+		"python":   "cart/total.py:6: TypeError: unsupported operand type(s) for *: 'NoneType' and 'int'",
+		"node":     "cart/total.js:2: TypeError: Cannot read properties of undefined (reading 'amount')",
+		"maven":    "src/main/java/com/acme/Cart.java:12: cannot find symbol",
+		"mypy":     `cart/total.py:12: Unsupported operand types for * ("None" and "int")  [operator]`,
+		"go_panic": "main.go:5: panic: runtime error: index out of range [7] with length 3",
+	} {
+		list := told(t, "run", "--offline", "--revision", "abc", "--root", "/work/app", "--output", "json", "--", "sh", "-c", `cat "$0"; exit 1`, filepath.Join(recorded, name+".txt"))
+		require.Len(t, list, 1, name)
+		f := list[0].Finding
+		require.NotNil(t, f, name)
+		assert.Equal(t, want, fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Message))
+	}
 }

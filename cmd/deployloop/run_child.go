@@ -164,7 +164,7 @@ type childReader struct {
 }
 
 func (s *step) reader(command []string, to io.Writer) *childReader {
-	return &childReader{step: s, to: to, command: command, decided: command == nil, tool: report.ToolOutput{Tool: s.name}}
+	return &childReader{step: s, to: to, command: command, decided: command == nil, tool: report.ToolOutput{Tool: s.name, Source: s.what.source(), Tell: s.place}}
 }
 
 const maxHead = 64 << 10
@@ -248,11 +248,7 @@ func (r *childReader) pass(p []byte) {
 // place reads one line of a tool for the place that it names.
 func (r *childReader) place() {
 	r.step.printed(r.line)
-	if f, ok := r.tool.Line(string(r.line)); ok && f.Level == "error" {
-		source := r.step.what.source()
-		f.Repository, f.Revision, f.Ref, f.Base, f.RunID, f.At = source.Repository, source.Revision, source.Ref, source.Base, source.RunID, source.At
-		r.step.place(f)
-	}
+	r.tool.Line(string(r.line))
 	r.line = r.line[:0]
 }
 
@@ -264,6 +260,7 @@ func (r *childReader) end() {
 	if len(r.line) > 0 {
 		r.place()
 	}
+	r.tool.End()
 	if r.pipe != nil {
 		_ = r.pipe.Close()
 		r.parsing.Wait()

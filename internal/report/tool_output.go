@@ -22,56 +22,134 @@ var toolShapes = []struct {
 	{regexp.MustCompile(`^((?:[A-Za-z]:)?[^\s:][^:]{0,300}\.\w{1,10}):(\d{1,7})(?::\d{1,7})?:\s+(?:(fatal error|error|warning|note|info)\b:?\s*)?(.+)$`), 1, 2, 3, 4},
 	// rustc: "  --> src/main.rs:12:5", whose message stood a line before
 	{regexp.MustCompile(`^\s+--> ([^\s:][^:]{0,300}):(\d{1,7}):\d{1,7}$`), 1, 2, 0, 0},
-	// Python: File "cart/total.py", line 12
-	{regexp.MustCompile(`^\s*File "([^"]{1,300})", line (\d{1,7})(?:, in .*)?$`), 1, 2, 0, 0},
+	// tsc on a terminal: src/cart.ts:12:5 - error TS2322: Type …
+	{regexp.MustCompile(`^([^\s:][^:]{0,300}):(\d{1,7}):\d{1,7} - (error|warning) (.+)$`), 1, 2, 3, 4},
 }
 
 // maxToolLine is the longest line that may name a place.
 const maxToolLine = 2000
 
-// ToolOutput recognises, line by line, what compilers and linters print.
+// ToolOutput recognises, line by line, what compilers and linters print, and
+// exceptions that nobody caught.
 type ToolOutput struct {
-	Tool string // that the findings are of
-	last string // the line before, for those that say it there
+	Tool   string // that the findings are of
+	Source Source
+	Tell   func(event.Finding)
+
+	last     string // the line before, for those that say it there
+	file     string // of the lines below, as eslint has it
+	asserted string // what pytest says of a failure, above its place
+	crash    *crash
 }
 
-// Line reads one line without its end; ok is false where it names no place.
-func (t *ToolOutput) Line(line string) (f event.Finding, ok bool) {
-	before := t.last
+// Line reads one line without its end.
+func (t *ToolOutput) Line(line string) {
 	line = strings.TrimRight(line, "\r")
-	if len(line) > maxToolLine {
-		t.last = ""
-		return f, false
+	long := len(line) > maxToolLine
+	line = colour.ReplaceAllString(line[:min(len(line), maxToolLine)], "")
+	if t.crash != nil {
+		if t.crash.take(line) {
+			return
+		}
+		t.End()
 	}
-	line = colour.ReplaceAllString(line, "")
-	t.last = line
+	before := t.last
+	if t.last = line; long {
+		t.last = ""
+		return
+	}
+	switch t.crash = crashHead(line); {
+	case t.crash != nil || t.listed(line):
+	case strings.HasPrefix(line, "E   ") && t.asserted == "":
+		t.asserted = strings.TrimSpace(line[1:])
+	default:
+		t.named(line, before)
+	}
+}
+
+// End tells what the last line left open.
+func (t *ToolOutput) End() {
+	if c := t.crash; c != nil {
+		t.crash = nil
+		file, line, message := c.place()
+		t.tell(event.Finding{File: file, Line: line, Level: "error", Message: message})
+	}
+}
+
+// eslint, stylelint: a line with the file, then "  12:15  error  'tax' is not defined  no-undef".
+var (
+	listedFile  = regexp.MustCompile(`^(?:[A-Za-z]:)?[^\s:][^:]{0,300}\.\w{1,10}$`)
+	listedPlace = regexp.MustCompile(`^\s+(\d{1,7}):\d{1,7}\s+(error|warning)\s+(.+?)(?:\s{2,}(\S+))?$`)
+)
+
+// listed tells whether a line is of a list that names the file above it.
+func (t *ToolOutput) listed(line string) bool {
+	if listedFile.MatchString(line) {
+		t.file = line
+		return true
+	}
+	found := listedPlace.FindStringSubmatch(line)
+	if found == nil || t.file == "" {
+		t.file = ""
+		return false
+	}
+	f := event.Finding{File: t.file, Level: found[2], Message: found[3]}
+	f.Line, _ = strconv.Atoi(found[1])
+	if found[4] != "" {
+		f.Message += " (" + found[4] + ")"
+	}
+	t.tell(f)
+	return true
+}
+
+// exceptionName is all that pytest says of it at its place.
+var exceptionName = regexp.MustCompile(`^[\w.]+$`)
+
+// named tells of a line that names a place itself.
+func (t *ToolOutput) named(line, before string) {
 	for _, s := range toolShapes {
 		found := s.shape.FindStringSubmatch(line)
 		if found == nil {
 			continue
 		}
-		f = event.Finding{Tool: t.Tool, Rule: "output", File: printable(found[s.file]), Level: "error"}
+		f := event.Finding{File: found[s.file], Level: "error"}
 		f.Line, _ = strconv.Atoi(found[s.line])
 		if s.message > 0 {
-			f.Message = printable(found[s.message])
+			f.Message = found[s.message]
 		} else {
-			f.Message = printable(strings.TrimSpace(before))
+			f.Message = strings.TrimSpace(before)
 		}
 		if s.level > 0 && found[s.level] != "" {
 			f.Level = strings.ToLower(found[s.level])
-		} else if s.message == 0 && strings.HasPrefix(before, "warning") {
-			f.Level = "warning"
+		} else if s.message == 0 {
+			f.Level, _, _ = strings.Cut(f.Message, ":")
+			f.Level, _, _ = strings.Cut(f.Level, "[") // error[E0308]
 		}
 		switch f.Level {
-		case "note", "info":
-			return event.Finding{}, false // it explains the one before
-		case "fatal error":
+		case "note", "info", "help":
+			return // it explains the one before
+		case "warning":
+		default:
 			f.Level = "error"
 		}
-		f.Fingerprint = f.File + "\x1f" + f.Message // lines move
-		return f, f.Message != ""
+		if t.asserted != "" && exceptionName.MatchString(f.Message) {
+			f.Message = t.asserted
+		}
+		t.asserted = ""
+		t.tell(f)
+		return
 	}
-	return f, false
+}
+
+func (t *ToolOutput) tell(f event.Finding) {
+	if f.File == "" || f.Message == "" {
+		return
+	}
+	f.Tool, f.Rule = t.Tool, "output"
+	f.File, f.Message = printable(t.Source.relative(f.File)), printable(t.Source.local(f.Message))
+	f.Fingerprint = f.File + "\x1f" + f.Message // lines move
+	t.Source.own(&f)
+	t.Tell(f)
 }
 
 // colour is what a terminal makes colours of.
