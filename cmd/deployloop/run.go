@@ -52,7 +52,8 @@ top, the commit that passed last and the command to run it again.
 
 The command runs as it is, without a shell; its output, signals and exit code are
 kept; with --output json all that it prints goes to standard error. The first signal
-goes on to it and a second one ends it, with all that it started. At a terminal ctrl-C
+goes on to it and a second one ends it, with all that it started (macOS and BSD: in
+its process group, and at a terminal alone; Windows: alone). At a terminal ctrl-C
 reaches the command by itself, and many programs take a second SIGINT for "at once",
 so there run passes on neither SIGINT nor SIGQUIT: send SIGTERM to a run in the
 foreground, or SIGINT to its process group. The command gets TRACEPARENT,

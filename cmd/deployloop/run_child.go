@@ -58,7 +58,7 @@ func (s *step) start(arguments []string, in io.Reader) (code int, err error) {
 	}
 	err = c.Wait()
 	if sig := s.interrupts.first(); sig != nil && !fromKeyboard(sig) {
-		signalDescendants(sig) // else what the command left behind holds up the end
+		signalDescendants(c.Process, sig) // else what the command left behind holds up the end
 	}
 	wait := lingers
 	if s.stopped() {
@@ -98,7 +98,7 @@ func (s *step) startUnder(c *exec.Cmd, cut func()) (release func(), err error) {
 	if len(i.got) > 0 {
 		return nil, errInterrupted
 	}
-	adoptOrphans()
+	adopt(c)
 	if err := c.Start(); err != nil {
 		return nil, err
 	}

@@ -312,15 +312,13 @@ const countSignals = "count-signals"
 
 func noteEachSignal() {
 	got := make(chan os.Signal, 10)
-	signal.Notify(got)
+	signal.Notify(got, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	_ = os.WriteFile("ready", nil, 0o600)
 	notes, _ := os.Create("got")
 	for {
 		select {
 		case sig := <-got:
-			if sig != syscall.SIGURG { // the runtime's own
-				fmt.Fprintln(notes, sig)
-			}
+			fmt.Fprintln(notes, sig)
 		case <-time.After(100 * time.Millisecond): // none is on its way
 			if _, err := os.Stat("go-on"); err == nil {
 				os.Exit(7)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
 	"sync"
@@ -12,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// adoptOrphans makes what the command leaves behind children of this process, so
-// that descendants finds it.
-func adoptOrphans() {
+// adopt makes what the command leaves behind children of this process, so that
+// descendants finds it.
+func adopt(*exec.Cmd) {
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // an old kernel's orphans are not found
 }
 
@@ -129,7 +130,7 @@ func endDescendants(*os.Process) {
 }
 
 // signalDescendants passes a signal on to what the command left behind.
-func signalDescendants(sig os.Signal) {
+func signalDescendants(_ *os.Process, sig os.Signal) {
 	number, ok := sig.(syscall.Signal)
 	if !ok {
 		return

@@ -1,15 +1,18 @@
-//go:build !linux
+//go:build !unix
 
 package main
 
-import "os"
+import (
+	"os"
+	"os/exec"
+)
 
-// Without /proc nobody tells what a command started: it is ended alone. A terminal's
-// keyboard reaches the others by itself.
-func adoptOrphans() {}
+// Nobody tells what a command started: it is ended alone. The console's keyboard
+// reaches the others by itself.
+func adopt(*exec.Cmd) {}
 
 func reapOrphans() (stop func()) { return func() {} }
 
 func endDescendants(command *os.Process) { _ = command.Kill() }
 
-func signalDescendants(os.Signal) {}
+func signalDescendants(*os.Process, os.Signal) {}

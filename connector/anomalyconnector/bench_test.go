@@ -3,7 +3,6 @@ package anomalyconnector
 import (
 	"context"
 	"fmt"
-	"syscall"
 	"testing"
 	"time"
 
@@ -14,20 +13,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pipeline"
 
+	"github.com/deployloop/deployloop/test/cputime"
 	otlpload "github.com/deployloop/deployloop/test/load"
 )
 
 // One item a time unit: ns/op and cpu-ns/op are of one item. `make cost` writes
 // them into docs/cost.md; test/peers measures plain spans beside contrib.
-
-// cpu is the processor time that this process used, in nanoseconds.
-func cpu() float64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return float64(u.Utime.Nano() + u.Stime.Nano())
-}
 
 // perItem runs a batch again and again, and counts its items.
 func perItem(b *testing.B, input pipeline.Signal, size int, stamp func(), consume func(*node)) {
@@ -46,9 +37,9 @@ func perItem(b *testing.B, input pipeline.Signal, size int, stamp func(), consum
 			stamp()
 			b.StartTimer()
 		}
-		began := cpu()
+		began := cputime.Used()
 		consume(n)
-		used += cpu() - began
+		used += cputime.Used() - began
 	}
 	if used > 0 {
 		b.ReportMetric(used/float64(b.N), "cpu-ns/op")

@@ -3,11 +3,11 @@ package detect
 import (
 	"fmt"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/test/cputime"
 )
 
 // What the engine costs. `make cost` runs these and writes docs/cost.md. An
@@ -35,7 +35,7 @@ func BenchmarkUpdate(b *testing.B) {
 				c.xc, c.xs = 0, 0
 			}
 			b.ReportAllocs()
-			began := cpu()
+			began := cputime.Used()
 			for sec := s.sec; b.Loop(); sec++ {
 				i.step(w, l, sec, c, true)
 				i.weigh(w, sec)
@@ -119,19 +119,9 @@ func (f *fleet) second(sources []*Source, n int) {
 	f.e.Tick(time.Unix(f.sec, 0))
 }
 
-// cpu is the processor time that this process used, in nanoseconds, which other
-// programs on the machine do not change much.
-func cpu() float64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return float64(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// reportCPU tells what an operation took since a call of cpu.
+// reportCPU tells what an operation took since a call of cputime.Used.
 func reportCPU(b *testing.B, since float64) {
-	ns := (cpu() - since) / float64(b.N)
+	ns := (cputime.Used() - since) / float64(b.N)
 	b.ReportMetric(ns, "cpu-ns/op")
 	if ns > 0 {
 		b.ReportMetric(1e9/ns, "items/s")
@@ -167,10 +157,10 @@ func BenchmarkTick(b *testing.B) {
 						f.send(f.new, 1)
 					}
 					f.sec++
-					began := cpu()
+					began := cputime.Used()
 					b.StartTimer()
 					f.e.Tick(time.Unix(f.sec, 0))
-					used += cpu() - began
+					used += cputime.Used() - began
 				}
 				b.ReportMetric(used/float64(b.N), "cpu-ns/op")
 				b.ReportMetric(used/float64(b.N)/float64(f.open), "cpu-ns/indicator")
@@ -218,7 +208,7 @@ func BenchmarkSpan(b *testing.B) {
 	s := e.Source(Origin{Service: "checkout", Version: "1", Instance: "a"})
 	at := simStart * second
 	b.ReportAllocs()
-	began := cpu()
+	began := cputime.Used()
 	for i := 0; b.Loop(); i++ {
 		s.Request(Request{Operation: fleetNames[i%fleetOps], End: at, Duration: int64(i%1000) * 1e5, Failed: i%50 == 0}, nil)
 	}
@@ -230,7 +220,7 @@ func BenchmarkLine(b *testing.B) {
 	s := e.Source(Origin{Service: "checkout", Version: "1", Instance: "a"})
 	at := simStart * second
 	b.ReportAllocs()
-	began := cpu()
+	began := cputime.Used()
 	for i := 0; b.Loop(); i++ {
 		s.Log(LogLine{Template: uint64(i%300) + 1, At: at, Text: "order <*> of user <*>", Severity: 9}, nil)
 	}

@@ -129,7 +129,7 @@ func begin(ctx context.Context, program, path, config, sink string) (*collector,
 	}
 	c := &collector{command: exec.CommandContext(ctx, program, "--config", path), url: "http://" + address}
 	c.command.Stdout, c.command.Stderr = &c.said, &c.said
-	c.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	c.command.SysProcAttr = endsWithItsParent()
 	if err := c.command.Start(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package cputime
+
+// Used is not told here.
+func Used() float64 { return 0 }
