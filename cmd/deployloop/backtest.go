@@ -47,11 +47,12 @@ func newBacktestCommand() *cobra.Command {
 the telemetry itself, as fast as the machine allows.
 
 Telemetry is OTLP JSON, one request a line, as the Collector's file exporter
-writes it: traces, metrics and logs in any mix, plain, .gz or .zst, "-" for
-standard input. It is put in order of event time first, so the order and the
-split of the files do not matter, and the same input gives the same bytes. Lines
-that are none are named and left out, and a compressed file that was cut short
-is read as far as it goes.
+writes it: traces, metrics and logs in any mix, plain, .gz, .zst or packed by
+the exporter itself (compression: zstd), "-" for standard input. It is put in
+order of event time first, so the order and the split of the files do not matter
+(of files split between bytes their order does), and the same input gives the
+same bytes. Lines that are none are named and left out, and a compressed file
+that was cut short is read as far as it goes.
 
 --prometheus reads the history that a Prometheus (or what speaks its API) holds
 instead, or beside files: the duration histograms of OpenTelemetry's HTTP, RPC
@@ -63,7 +64,8 @@ Deployments are inferred from the first telemetry of a new version, or told by
 --deploys: one JSON object a line with service, environment, revision,
 previous_revision, version, previous_version, started_at, finished_at (RFC 3339)
 and, optionally, id and instances. A given id is the deployment's id in the
-output.
+output. A key that is like one of these but none is an error, another one is
+named and passed over.
 
 With --output json each line is an object whose type is verdict or anomaly; the
 last line of each deployment (final: true) is its last verdict; one that was
@@ -110,8 +112,12 @@ func (f *backtestFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr
 	}
 	var options backtest.Options
 	if f.deploys != "" {
-		if options.Deploys, err = readDeploys(f.deploys); err != nil {
+		var unknown []string
+		if options.Deploys, unknown, err = readDeploys(f.deploys); err != nil {
 			return fmt.Errorf("--deploys %s: %w", f.deploys, err)
+		}
+		for _, x := range unknown {
+			fmt.Fprintf(stderr, "warning: --deploys %s: %s\n", f.deploys, plain(x))
 		}
 	}
 	meter := newProgressMeter(stderr, f.progress)
@@ -250,10 +256,10 @@ func connectorSettings(conf *confmap.Conf) (*confmap.Conf, error) {
 	return all.Sub(found[0])
 }
 
-func readDeploys(name string) ([]backtest.Deploy, error) {
+func readDeploys(name string) (deploys []backtest.Deploy, unknown []string, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
 	return backtest.ReadDeploys(f)
@@ -334,6 +340,18 @@ func warnSkipped(w io.Writer, s backtest.Skipped, losses []event.Loss) {
 		}
 		if more := int(s.Lines) - len(s.Named); more > 0 {
 			fmt.Fprintf(w, "  and %s more\n", howMany(more, "line"))
+		}
+	}
+	if s.Unit != "" {
+		fmt.Fprintf(w, "warning: all of it is dated long ago: %s\n", plain(s.Unit))
+	}
+	if s.Days > 0 {
+		fmt.Fprintln(w, "warning: left out what is dated far from the rest, by a clock that was not set or in another unit:")
+		for _, x := range s.Astray {
+			fmt.Fprintf(w, "  %s\n", plain(x))
+		}
+		if more := s.Days - len(s.Astray); more > 0 {
+			fmt.Fprintf(w, "  and %s more\n", howMany(more, "day"))
 		}
 	}
 	if s.Untimed > 0 {

@@ -265,6 +265,21 @@ func TestBacktestTellsWhatItSkipped(t *testing.T) {
 	require.ErrorContains(t, c.ExecuteContext(t.Context()), "no line is OTLP JSON")
 }
 
+// A key of --deploys that is misspelt is an error; one that is another tool's is told.
+func TestBacktestTellsOfUnknownKeys(t *testing.T) {
+	const deploy = `{"service":"checkout","version":"2","started_at":"2023-11-14T22:18:00Z",`
+	telemetry := write(t, "all.jsonl", append(recording()[:300], strings.ReplaceAll(recording()[0], `"endTimeUnixNano":"17`, `"endTimeUnixNano":"41`)))
+	_, errs := runBacktest(t, "", telemetry, "--deploys", write(t, "deploys.jsonl", []string{deploy + `"pipeline\u001b":7}`}))
+	require.Contains(t, errs, `deploys.jsonl: line 1: the key "pipeline\x1b" says nothing here; known are id, service,`)
+	require.Contains(t, errs, "left out what is dated far from the rest, by a clock that was not set or in another unit:\n")
+	require.Contains(t, errs, "all.jsonl:301: 2099-")
+	c := newBacktestCommand()
+	c.SetArgs([]string{telemetry, "--deploys", write(t, "deploys.jsonl", []string{deploy + `"previousVersion":"1"}`})})
+	c.SetOut(&bytes.Buffer{})
+	c.SetErr(&bytes.Buffer{})
+	require.ErrorContains(t, c.ExecuteContext(t.Context()), `deploys.jsonl: line 1: no key is called "previousVersion"; write "previous_version"`)
+}
+
 func TestBacktestConfig(t *testing.T) {
 	bare := write(t, "bare.yaml", []string{"watch: [1m]", "false_alarms_per_1000_deploys: 5"})
 	config, err := detectorConfig(t.Context(), bare)

@@ -39,3 +39,20 @@ func TestReplayKnowsRolloutsOfPods(t *testing.T) {
 	require.Equal(t, "1.42.0+rs.7d9f8b6c5d", all[0].PreviousVersion)
 	require.Equal(t, event.DefaultEnvironment, all[0].Environment)
 }
+
+// A recording that pauses for decades, or a machine that slept, costs the
+// seconds around the pause and not those in it.
+func TestAStepOverDecades(t *testing.T) {
+	r := NewReplay(createDefaultConfig().(*Config), fuzzStart, true, zap.NewNop())
+	defer r.Close()
+	d := r.Deploy(event.Deployment{Service: "checkout", Version: "2", PreviousVersion: "1", Status: event.DeploymentStarted, StartedAt: fuzzStart})
+	r.Step(fuzzStart.Add(time.Second))
+	end := fuzzStart.AddDate(200, 0, 0)
+	for second := range 5 {
+		r.Step(end.Add(time.Duration(second) * time.Second))
+	}
+	verdicts := r.Finish()
+	require.Len(t, verdicts, 1)
+	require.Equal(t, d.ID, verdicts[0].Deployment.ID)
+	require.Equal(t, event.Inconclusive, verdicts[0].State)
+}

@@ -53,7 +53,8 @@ type notice struct {
 // the input begins. The clock stops when the last item was judged: what no
 // telemetry covers is not judged.
 func (in *Input) Play(ctx context.Context, begin func(start time.Time) Detector, o Options) error {
-	p := &player{options: o, ids: map[string]string{}}
+	p := &player{ctx: ctx, options: o, ids: map[string]string{}}
+	from, to := in.settle()
 	for _, d := range o.Deploys {
 		p.notices = append(p.notices, notice{d.StartedAt.Unix(), d.deployment(false), d.ID})
 		if !d.FinishedAt.IsZero() {
@@ -62,15 +63,15 @@ func (in *Input) Play(ctx context.Context, begin func(start time.Time) Detector,
 	}
 	sortNotices(p.notices)
 	if err := in.sorted.each(func(b batch) error {
+		if b.second < from || b.second >= to {
+			return nil
+		}
 		if p.detector == nil {
 			p.clock = b.second
 			if len(p.notices) > 0 {
 				p.clock = min(p.clock, max(p.notices[0].second, b.second-maxIdle))
 			}
 			p.detector = begin(time.Unix(p.clock, 0).UTC())
-		}
-		if err := ctx.Err(); err != nil {
-			return err
 		}
 		if err := p.reach(b.second); err != nil {
 			return err
@@ -115,6 +116,7 @@ func (in *Input) Play(ctx context.Context, begin func(start time.Time) Detector,
 }
 
 type player struct {
+	ctx      context.Context
 	options  Options
 	detector Detector
 	notices  []notice
@@ -126,6 +128,9 @@ type player struct {
 // reach ticks until the clock is at a second.
 func (p *player) reach(second int64) error {
 	for p.clock < second {
+		if err := p.ctx.Err(); err != nil {
+			return err
+		}
 		if p.idle > maxIdle {
 			next := second
 			if len(p.notices) > 0 {

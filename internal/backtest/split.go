@@ -2,7 +2,10 @@ package backtest
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -46,19 +49,19 @@ func split(line []byte) (out []batch, untimed uint64, err error) {
 	case traces:
 		td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(line)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, malformed(line, err)
 		}
 		c.traces(td)
 	case metrics:
 		md, err := (&pmetric.JSONUnmarshaler{}).UnmarshalMetrics(line)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, malformed(line, err)
 		}
 		c.metrics(md)
 	case logs:
 		ld, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(line)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, malformed(line, err)
 		}
 		c.logs(ld)
 	}
@@ -73,7 +76,24 @@ func kindOf(line []byte) (signal, error) {
 			return kind, nil
 		}
 	}
-	return 0, fmt.Errorf("no OTLP JSON: it begins with none of resourceSpans, resourceMetrics, resourceLogs")
+	if len(rest) == 0 {
+		return 0, errors.New("the line holds a bracket alone; give each request in one line, as by jq -c .")
+	}
+	return 0, errors.New("no OTLP JSON: it begins with none of resourceSpans, resourceMetrics, resourceLogs")
+}
+
+// malformed says what is wrong with a line that could not be decoded.
+func malformed(line []byte, err error) error {
+	var whole json.RawMessage
+	var syntax *json.SyntaxError
+	if broken := json.Unmarshal(line, &whole); errors.As(broken, &syntax) {
+		if syntax.Offset >= int64(len(line)) {
+			return fmt.Errorf("the line is cut short after %d bytes", len(line))
+		}
+		return fmt.Errorf("no JSON: %w at byte %d", syntax, syntax.Offset)
+	}
+	said, _, _ := strings.Cut(err.Error(), ", bigger context")
+	return fmt.Errorf("JSON, but no OTLP: %s", said)
 }
 
 // cutter cuts one line.

@@ -56,8 +56,9 @@ func (e *Engine) Tick(now time.Time) []event.Verdict {
 		}
 	}
 	target := floorSecond(e.clock.now - int64(e.cfg.AllowedLateness))
-	for sec := e.open.Load(); sec < target; sec++ {
-		if target-sec > 3600 && sec-e.open.Load() > slots {
+	first := e.open.Load()
+	for sec := first; sec < target; sec++ {
+		if target-sec > 3600 && sec-first > slots {
 			sec = target - 1
 		}
 		e.advance(sec + 1)

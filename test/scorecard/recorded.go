@@ -94,7 +94,7 @@ func playRollout(ctx context.Context, folder string) (rollout, error) {
 		return r, err
 	}
 	defer f.Close()
-	deploys, err := backtest.ReadDeploys(f)
+	deploys, _, err := backtest.ReadDeploys(f)
 	if err != nil {
 		return r, err
 	}
