@@ -2,6 +2,7 @@ package consoleextension
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -184,6 +186,32 @@ func TestInBrowser(t *testing.T) {
 			require.Empty(t, problems(), "the browser's console shows errors")
 		})
 	}
+}
+
+// Nothing that comes from outside pushes a page wider than its window, however
+// long a name is and however many there are.
+func TestNothingIsWiderThanTheWindow(t *testing.T) {
+	ctx, problems := browser(t)
+	keep := os.Getenv(screenshotsEnv)
+	l := ledger.New(ledger.Limits{})
+	p := afternoon{time.Now()}
+	p.play(t, l)
+	d := p.crowd(l)
+	_, url := start(t, l, time.Now)
+	for name, path := range map[string]string{"loop": "/", "deployment": "/deployments/" + d.ID, "built": "/changes/" + revision(6), "change": "/changes/" + revision(5), "alerts": "/alerts", "coverage": "/coverage"} {
+		require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url+path)))
+		waitFor(t, ctx, `document.getElementById("live").dataset.live === "live"`)
+		for _, width := range []int64{360, 800, 1440} {
+			require.NoError(t, look(ctx, width, 844, "light"))
+			assert.Empty(t, evaluate[string](t, ctx, overflow), "%s reaches beyond %d px", path, width)
+			if keep != "" {
+				shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(filepath.Join(keep, fmt.Sprintf("crowd-%s-%d.png", name, width)), shot, 0o644))
+			}
+		}
+	}
+	require.Empty(t, problems(), "the browser's console shows errors")
 }
 
 // readmeImageEnv names the file that TestReadmeImage writes.

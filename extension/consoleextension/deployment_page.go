@@ -84,7 +84,7 @@ func (s *site) deploymentPage(w http.ResponseWriter, r *http.Request) {
 	} else {
 		view.Headline, view.Next = s.unjudged(d)
 	}
-	view.Actions, view.Links = actions(d, view.V, view.Row.Change)
+	view.Actions, view.Links = actions(d, view.V, view.Row.Change, view.Row.Closure)
 	view.Alerts = s.reader.Anomalies(ledger.Query{Deployment: d.ID, Limit: apiDefaultLimit})
 	slices.SortStableFunc(view.Alerts, func(a, b event.Anomaly) int { return cmp.Compare(a.Kind, b.Kind) }) // the roll-up first
 	if u, ok := s.reader.Deployment(d.RollbackOf); ok && d.RollbackOf != "" {
@@ -141,10 +141,12 @@ func (s *site) unjudged(d event.Deployment) (headline, next string) {
 }
 
 // actions lists what can be done, most direct first.
-func actions(d event.Deployment, v *event.Verdict, c *event.Change) (list []action, links []link) {
+func actions(d event.Deployment, v *event.Verdict, c *event.Change, closure *event.Closure) (list []action, links []link) {
 	// Rolling back is advice only where this deployment did harm; while that is
-	// open it is offered, and an exonerated or healthy one is left alone.
-	if v != nil && v.State != event.Healthy && v.State != event.Exonerated && !d.Baseline {
+	// open it is offered, and an exonerated or healthy one is left alone, as is
+	// one whose harm is over. What is waived still does harm.
+	over := closure != nil && closure.Reason != event.ClosedWaived
+	if v != nil && v.State != event.Healthy && v.State != event.Exonerated && !d.Baseline && !over {
 		current := *v
 		current.Deployment = d
 		fix, isCommand := wording.Rollback(current)
@@ -160,7 +162,7 @@ func actions(d event.Deployment, v *event.Verdict, c *event.Change) (list []acti
 			list = append(list, action{Title: title, Words: fix, Note: wording.BadBefore(v.WayBack)})
 		}
 	}
-	if v != nil && v.State == event.Regressed {
+	if v != nil && v.State == event.Regressed && (closure == nil || closure.Reason != event.ClosedFixedBy) {
 		if forward := wording.FixForward(v.Suspicion); forward != "" {
 			title := "Revert the suspect commit"
 			if strings.HasPrefix(forward, "git log") {

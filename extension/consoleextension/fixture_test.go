@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -285,6 +286,43 @@ func (p afternoon) badVerdict(d event.Deployment) event.Verdict {
 			{Change: event.Change{Repository: shop, Revision: revision(4), Message: commits[4].message, Author: commits[4].author, At: p.at(37 * time.Minute)}, Probability: 0.01, Reasons: []string{"documentation only"}},
 		}},
 	}
+}
+
+// crowd adds what is wide and what is many: two hundred services, names without
+// a place to break, a build that failed with a cause of many lines.
+func (p afternoon) crowd(l *ledger.Ledger) (widest event.Deployment) {
+	for i := range 200 {
+		l.RecordDeployment(event.Deployment{Service: fmt.Sprintf("service-%03d", i), Environment: "production", Version: fmt.Sprint("1.0.", i), Revision: revision(i), Repository: shop,
+			StartedAt: p.at(time.Duration(i) * time.Minute), Sources: []event.Source{{Name: "api", At: p.now}}})
+	}
+	long := strings.Repeat("AVeryLongNameWithoutAnyPlaceToBreakIt", 7)
+	widest, _ = l.RecordDeployment(event.Deployment{Service: long, Environment: long, Version: long, PreviousVersion: long, Revision: revision(5), PreviousRevision: revision(2), Repository: shop,
+		StartedAt: p.at(time.Minute), FirstSeenAt: p.at(time.Minute), RollbackCommand: "undo " + long, Sources: []event.Source{{Name: long, ID: long, At: p.now}}})
+	v := p.badVerdict(widest)
+	v.Detail, v.ControlDetail = long, long
+	for i := range v.Evidence {
+		v.Evidence[i].Operation, v.Evidence[i].Detail = "POST /"+long, long
+	}
+	for i := range v.Related {
+		v.Related[i].Operation, v.Related[i].Message, v.Related[i].Template = "POST /"+long, long, long
+		for k := range v.Related[i].Examples {
+			e := &v.Related[i].Examples[k]
+			e.Instance, e.Message, e.TraceID, e.Attributes = long, long, long, []event.KeyText{{Key: long, Text: long}}
+		}
+	}
+	v.Losses = append(v.Losses, event.Loss{Name: "a_" + long, Count: 3})
+	v.Affected = []event.Affected{{Service: long, Calls: long, Requests: 2900, Failed: 348, Share: .12}}
+	v.Suspicion.Range, v.Suspicion.Suspects[0].Reasons = long, []string{long}
+	s := &v.Suspicion.Suspects[0]
+	s.Owners, s.PointedBy, s.Change.Author, s.Change.Message = []string{long}, long, long, long
+	l.RecordVerdict(v)
+	recordAlerts(l, v)
+
+	cause := "total.go:88:17: undefined: roundTotl\n\tin " + long + "\n" + strings.Repeat("\tcalled from "+long+"\n", 20)
+	l.RecordFeedback(event.Feedback{ID: "1", Repository: shop, Ref: long, Trunk: true, Revision: revision(6), State: event.Regressed, Tests: 212, Failed: 1, At: p.now,
+		Judgements: []event.Judgement{{Call: event.NewFailure, LastPass: revision(5), FirstBad: revision(6),
+			Test: &event.TestResult{Suite: long, Case: "Test" + long, Status: "fail", File: long + ".go", Line: 14, Message: cause}}}})
+	return widest
 }
 
 // recordAlerts opens the roll-up and its symptoms.

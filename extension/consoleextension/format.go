@@ -1,6 +1,7 @@
 package consoleextension
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"net/url"
@@ -29,6 +30,8 @@ var formatFuncs = template.FuncMap{
 	"firstLine":  firstLine,
 	"stateLabel": stateLabel,
 	"count":      count,
+	"loss":       func(name string) string { return cmp.Or(wording.Loss(name), strings.ReplaceAll(name, "_", " ")) },
+	"lost":       wording.Lost,
 	"plain":      func(code string) string { return strings.ReplaceAll(code, "_", " ") },
 	"link":       func(href, text string) link { return link{safeURL(href), text} },
 }

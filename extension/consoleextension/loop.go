@@ -121,7 +121,8 @@ type row struct {
 	Revision    string
 	Steps       []step
 	Calibrating bool
-	Notice      *event.Notice // what nobody said of it; nil: nothing
+	Closure     *event.Closure // how the alert of a regression ended; nil: it is open, or there is none
+	Notice      *event.Notice  // what nobody said of it; nil: nothing
 }
 
 // step is one stage of the loop. State is done, failed, running or none.
@@ -243,6 +244,12 @@ func (s *site) deploymentRow(d event.Deployment, runs runsByRevision) row {
 		rw.Verdict, rw.State, rw.Calibrating, rw.Words = &v, string(v.State), v.Calibrating, inOneLine(v)
 	} else if d.Baseline {
 		rw.State, rw.Words = stateBaseline, "The first version seen here; later ones are compared with it"
+	}
+	if a, ok := s.reader.Anomaly(event.AnomalyID(d.ID, event.KindDeployment, "", "")); ok && !a.Open && rw.State == string(event.Regressed) {
+		rw.Closure = a.Closure
+	}
+	if rw.Closure != nil && rw.Closure.Reason == event.ClosedRolledBack {
+		d.Status = event.DeploymentRolledBack // whoever told of the rollout need not tell of its end
 	}
 	rw.Steps = steps(d.Revision, rw.Change, &d, rw.Verdict, runs.of(d.Revision))
 	return rw

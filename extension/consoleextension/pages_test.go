@@ -50,7 +50,7 @@ func TestPagesTell(t *testing.T) {
 			"kubectl -n shop rollout undo deployment/checkout --to-revision=41", "git revert " + revision(5), "Compare with what ran before",
 			"+4.6 pp (×23)", "95% CI +4.1 pp … +5.2 pp", "within tolerance", "better", "91%", "the stack's top frame, cart/total.ts:88, lies in lines it changed", "+ const total = rule.digits",
 			"only in the new version", "roundTotal services/checkout/cart/total.ts:88", "4bf92f3577b34da6a3ce929d0e0e4736", "checkout of cart c-88213 failed",
-			"instances of 1.41.3 serving beside it", "6 instances of 1.41.3 serve beside 2 of 1.42.0", "First bad item to verdict 8s", "12 late", "The mark comes from 1,311 windows", "0 of 412 windows", "github deployment 774", "telemetry"}, nil},
+			"instances of 1.41.3 serving beside it", "6 instances of 1.41.3 serve beside 2 of 1.42.0", "First bad item to verdict 8s", "The mark comes from 1,311 windows", "0 of 412 windows", "Telemetry not used 12 items that came too late to be counted", "github deployment 774", "telemetry"}, nil},
 		{"/changes/" + revision(5), []string{"Round totals to cents in the cart", "Lin Zhao", "services/checkout/cart/total.ts", "checkout 1.42.0 in production", "Where it is suspected 91%", "Builds and tests"}, nil},
 		{"/changes/" + revision(3)[:7], []string{"Move price rules", "among other commits"}, nil},
 		{"/alerts", []string{"since " + event.ShortRevision(revision(5)) + " went out at 14:03Z", "2 symptoms: ", "rolled back", "Rolled back to 0.9.2 at 12:31Z; errors are back to 0.2%"}, []string{"Mode is shadow"}},
@@ -103,6 +103,48 @@ func TestSuspectsInContext(t *testing.T) {
 	assert.Contains(t, text, "No single commit is certain.")
 	assert.NotContains(t, text, "git revert")
 	assert.Contains(t, text, "91%", "the ranking is whole")
+}
+
+// Who opens the page of a regression that is over reads that it is, and how it
+// ended, before anything else, and is not told to roll back once more.
+func TestARegressionThatIsOver(t *testing.T) {
+	for reason, offered := range map[event.ClosureReason]bool{event.ClosedRolledBack: false, event.ClosedRecovered: false, event.ClosedFixedBy: false, event.ClosedWaived: true} {
+		t.Run(string(reason), func(t *testing.T) {
+			l := ledger.New(ledger.Limits{})
+			id := afternoon{noon}.play(t, l)
+			h := handler(t, l)
+			require.Contains(t, words(page200(t, h, "/deployments/"+id)), "rollout undo")
+			require.True(t, l.CloseAnomaly(event.AnomalyID(id, event.KindDeployment, "", ""), event.Closure{Reason: reason, Detail: "1.42.0 does no harm since 14:05:02Z", At: noon}))
+
+			text := words(page200(t, h, "/deployments/"+id))
+			banner, _, _ := strings.Cut(text[strings.Index(text, "checkout got worse"):], "What to do")
+			assert.Contains(t, banner, "1.42.0 does no harm since 14:05:02Z")
+			assert.Equal(t, offered, strings.Contains(text, "rollout undo"))
+			assert.Equal(t, reason != event.ClosedFixedBy, strings.Contains(text, "git revert"))
+			said := strings.ReplaceAll(string(reason), "_", " ")
+			assert.Contains(t, words(page200(t, h, "/?service=checkout")), "Regressed "+said)
+			assert.Equal(t, reason == event.ClosedRolledBack, strings.Contains(text, "Deploy undone"))
+		})
+	}
+}
+
+// Telemetry that tells of nothing new is not told as lost, and a source that is
+// missing is not read as telemetry that is.
+func TestWhatIsMissing(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	p := afternoon{noon}
+	d := p.badDeployment(l)
+	v := p.badVerdict(d)
+	v.Losses = append(v.Losses, event.Loss{Name: "metric_points_repeating_spans", Count: 91})
+	l.RecordVerdict(v)
+	l.RecordDeployment(event.Deployment{Service: "search", Environment: "production", Version: "2.0.0", StartedAt: noon, Baseline: true, Sources: []event.Source{{Name: "telemetry", At: noon}}})
+	h := handler(t, l)
+	text := words(page200(t, h, "/deployments/"+d.ID))
+	assert.Contains(t, text, "Telemetry not used 12 items that came too late to be counted Counted otherwise than it came 91 metric points of requests that spans")
+	assert.NotContains(t, text, "repeating")
+	text = words(page200(t, h, "/coverage"))
+	assert.Contains(t, text, "missing seen by telemetry alone")
+	assert.NotContains(t, text, "missing telemetry")
 }
 
 func TestFirstRun(t *testing.T) {

@@ -72,11 +72,29 @@ func Loss(name string) string { return lossWords[name] }
 // otherwise than it came.
 var counted = []string{"late_counted", "clock_set_back", "weight_capped", "metric_counter_resets", "metric_points_repeating_spans", "other_operations", "other_patterns", "memory_new_operations"}
 
+// LossesByKind are losses apart: what did not count, and what counted otherwise
+// than it came.
+type LossesByKind struct{ Lost, Counted []event.Loss }
+
+// Lost tells them apart.
+func Lost(losses []event.Loss) (k LossesByKind) {
+	for _, l := range losses {
+		switch {
+		case l.Count == 0:
+		case slices.Contains(counted, l.Name):
+			k.Counted = append(k.Counted, l)
+		default:
+			k.Lost = append(k.Lost, l)
+		}
+	}
+	return k
+}
+
 // Losses names telemetry that was not counted: "1,204 late, 3 clock_ahead".
 func Losses(losses []event.Loss) string {
 	var names []string
-	for _, l := range losses {
-		if l.Count > 0 && len(names) < 8 && !slices.Contains(counted, l.Name) {
+	for _, l := range Lost(losses).Lost {
+		if len(names) < 8 {
 			names = append(names, Count(float64(l.Count))+" "+OneLine(l.Name, 40))
 		}
 	}
