@@ -347,26 +347,30 @@ func (w *watch) due(now int64) bool {
 // so far could have shown, and the same as an absolute rise; 0 when unknown.
 func (w *watch) powered() (ratio, rise float64) {
 	l := &w.errors.levels[0]
-	if l.total.wc == 0 {
+	t := l.tested()
+	if t.wc == 0 {
 		return 0, 0
 	}
 	p := math.Max(l.controlRate(), 1/math.Max(l.total.ws+l.base.Exposure, 1))
-	mu := p * l.total.wc
-	all := l.total.counts()
-	all.heavy = w.design()
-	phi := w.errors.inflation(w, l, all, w.span(l.harm.began, w.engine.open.Load()-1, l.harm.ticks), true)
+	t.heavy = w.design()
+	phi := w.errors.inflation(w, l, t, w.span(l.harm.began, w.engine.open.Load()-1, l.harm.ticks), true)
 	need := (w.threshold-math.Log(w.errors.share))*phi + logCells + math.Ln2
-	gain := func(r float64) float64 { // nats that a ratio r would give
-		x, m := r*mu, l.margin*mu
+	// What was tested beside the old version has its exposure for a partner, the
+	// rest the bound that history leaves: nats of both add up.
+	beside := math.Max(t.wc-t.wh, 0)
+	gain := func(r float64) (nats float64) { // that a ratio r would give
 		if r <= l.margin {
 			return 0
 		}
-		if ws := l.total.ws; ws > 0 {
-			th0 := l.margin * l.total.wc / (l.margin*l.total.wc + ws)
-			th := r * l.total.wc / (r*l.total.wc + ws)
-			return x*math.Log(th/th0) + p*ws*math.Log((1-th)/(1-th0))
+		if t.ws > 0 && beside > 0 {
+			th0 := l.margin * beside / (l.margin*beside + t.ws)
+			th := r * beside / (r*beside + t.ws)
+			nats = r*p*beside*math.Log(th/th0) + p*t.ws*math.Log((1-th)/(1-th0))
 		}
-		return x*math.Log(x/m) - (x - m)
+		if x, m := r*p*t.wh, l.margin*t.eh; m > 0 && x > m {
+			nats += x*math.Log(x/m) - (x - m)
+		}
+		return nats
 	}
 	lo, hi := l.margin, 2*l.margin
 	for gain(hi) < need {
