@@ -3,6 +3,7 @@ package detect
 import (
 	"math"
 	"sort"
+	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
@@ -101,7 +102,7 @@ func (s *Source) Gauge(x Sample) {
 	if !ok {
 		return
 	}
-	to, key := s.service, gaugeKey{name: x.Name, series: x.Series}
+	to, key := s.service, gaugeKey{name: cut(x.Name, maxText), series: cut(x.Series, maxText)}
 	if x.Callee != "" && x.Callee != s.origin.Service {
 		if !x.Golden || x.Worse != WorseLower {
 			return // what a caller waits or spends is its own as well
@@ -126,7 +127,7 @@ func (s *service) gauge(from *Source, key gaugeKey, x Sample) {
 		if s.gauges.byKey == nil {
 			s.gauges.byKey = map[gaugeKey]*gauge{}
 		}
-		key = gaugeKey{clip(key.name, maxText), clip(key.series, maxText), key.client}
+		key.name, key.series = strings.Clone(key.name), strings.Clone(key.series)
 		g = &gauge{key: key, worse: x.Worse, golden: x.Golden}
 		s.gauges.byKey[key] = g
 		s.gauges.order = append(s.gauges.order, g)

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -388,6 +389,7 @@ func (s *Source) keep(k keptExample, ex Exampler) {
 func (s *Source) operation(name string) int32 { return s.register(name, Aside{}) }
 
 func (s *Source) register(name string, aside Aside) int32 {
+	name = cut(name, maxText)
 	index, ok := s.opIndex[name]
 	if !ok {
 		var o *operation
@@ -452,14 +454,17 @@ func growTo[T any](in []T, n int) []T {
 }
 
 // clip copies at most limit bytes of a text, without cutting a rune.
-func clip(text string, limit int) string {
-	if len(text) > limit {
-		for limit > 0 && text[limit]&0xC0 == 0x80 {
-			limit--
-		}
-		text = text[:limit]
+func clip(text string, limit int) string { return strings.Clone(cut(text, limit)) }
+
+// cut is the part of a text that is within a limit, without a copy.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
 	}
-	return string(append([]byte(nil), text...))
+	for limit > 0 && text[limit]&0xC0 == 0x80 {
+		limit--
+	}
+	return text[:limit]
 }
 
 // finite says whether a number can be reckoned with.
