@@ -55,8 +55,13 @@ func (x extent) times(k float64) extent { return extent{x.clock * k, x.noise * k
 
 // span is the extent of so many tests of a level after a second.
 func (w *watch) span(from, sec int64, ticks int32) extent {
+	return w.extent(w.stretches, from, sec, ticks)
+}
+
+// extent is that of so many tests of what had requests in these stretches.
+func (w *watch) extent(heard stretches, from, sec int64, ticks int32) extent {
 	clock, apart := float64(sec-from), int64(0)
-	for _, at := range w.stretches {
+	for _, at := range heard {
 		apart += max(min(at+2*noiseMemory, sec+1)-max(at, from+1), 0)
 	}
 	return extent{clock, math.Min(math.Max(w.seconds(ticks), float64(apart)), clock)}
@@ -72,19 +77,21 @@ func (i *indicator) since(w *watch, p *process, t *tracker, sec int64) extent {
 	return out
 }
 
-// spoke notes that the new cohort had requests.
-func (w *watch) spoke(sec int64) {
-	if n := len(w.stretches); n > 0 && sec < w.stretches[n-1]+2*noiseMemory {
+// stretches are the begins of the last ones of 2·noiseMemory with requests.
+type stretches []int64
+
+// spoke notes that there were requests.
+func (s *stretches) spoke(sec int64) {
+	if n := len(*s); n > 0 && sec < (*s)[n-1]+2*noiseMemory {
 		return
 	}
-	if len(w.stretches) == maxStretches {
-		w.stretches = slices.Delete(w.stretches, 0, 1)
+	if len(*s) == maxStretches {
+		*s = slices.Delete(*s, 0, 1)
 	}
-	w.stretches = append(w.stretches, sec)
+	*s = append(*s, sec)
 }
 
-// maxStretches is of how many stretches of 2·noiseMemory with requests a watch
-// knows when they began. Of more bursts than that, no more are told apart.
+// maxStretches is of how many such stretches a watch knows when they began. Of more bursts than that, no more are told apart.
 const maxStretches = 64
 
 // phi is the Pearson ratio of the new cohort's count in a window of such a

@@ -216,7 +216,7 @@ func (w *watch) step(sec int64, served float64) {
 
 	if n.n > 0 {
 		w.lastNew = sec
-		w.spoke(sec)
+		w.stretches.spoke(sec)
 	}
 	if o.n > 0 {
 		if w.lastOld != 0 && w.concurrent(sec) {

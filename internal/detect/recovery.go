@@ -18,8 +18,9 @@ type undoing struct {
 	since int64 // second in which all parts were back, 0: not yet
 	gone  bool
 
-	serving bool    // the new cohort serves
-	pace    float64 // requests a second of the new cohort before the verdict
+	heard   stretches // of those who are asked
+	serving bool      // the new cohort serves
+	pace    float64   // requests a second of the new cohort before the verdict
 }
 
 type undonePart struct {
@@ -84,10 +85,13 @@ func (u *undoing) observe(w *watch, sec int64) {
 	}
 	if serving != u.serving {
 		// Another population: what is asked starts anew.
-		u.serving = serving
+		u.serving, u.heard = serving, nil
 		for k := range u.parts {
 			u.parts[k].process, u.parts[k].recent = process{}, counts{}
 		}
+	}
+	if all.n > 0 {
+		u.heard.spoke(sec)
 	}
 	u.gone = !serving && u.pace*float64(sec-w.lastServed(sec)) > 5
 	if u.pace == 0 && w.newTotal == 0 { // it speaks through gauges alone
@@ -139,7 +143,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 		if n > 0 {
 			part.count(sec, x, n, heavy)
 		}
-		if part.process.ticks == 0 || !part.back(sec) {
+		if part.process.ticks == 0 || !part.back(w, sec) {
 			back = false
 		}
 	}
@@ -195,18 +199,19 @@ func (u *undoing) observeGauges(w *watch, sec int64, samples []gaugeSample) {
 	}
 }
 
-func (p *undonePart) back(sec int64) bool {
+func (p *undonePart) back(w *watch, sec int64) bool {
 	t := p.process.leading()
-	seconds := sec - p.process.last(t)
-	if seconds < minRecovery {
+	from := p.process.last(t)
+	if sec-from < minRecovery {
 		return false
 	}
 	win := p.process.window()
 	if p.i.opt().gauge != nil {
 		return p.process.tempered(p.i.opt().gauge.inflation(win)) >= recoverNats
 	}
-	// The rate that now is is asked for, so only the noise that passes counts.
-	v := p.i.noise() * p.i.noise() * math.Min(1, 2*noiseMemory/float64(seconds))
+	// The rate that now is is asked for, so only the noise that passes counts,
+	// and it passes while there is traffic.
+	v := p.i.noise() * p.i.noise() * fade(w.extent(w.undo.heard, from, sec, p.process.ticks-t.tick+1).noise)
 	return p.process.tempered(math.Max(1, win.heavy)*(1+win.eh*v)) >= recoverNats
 }
 

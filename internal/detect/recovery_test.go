@@ -48,3 +48,29 @@ func TestRecoveryAfterAShortHistory(t *testing.T) {
 		}
 	}
 }
+
+// A harm is not found to be over while nobody asks for anything: the noise of
+// the seconds that were seen does not fade in a pause.
+func TestNothingRecoversBetweenBursts(t *testing.T) {
+	const every, length = 300, 15
+	recovered := 0
+	for seed := range uint64(8) {
+		for _, old := range []float64{3, 10, 30, 100} {
+			s := newSim(seed, Config{})
+			pods := []*pod{s.pod("1", 0, old, .01), s.pod("1", 1, old, .01)}
+			s.run(600, pods, nil)
+			s.deploy("d", "2", "1")
+			s.run(300, append(pods, s.pod("2", 0, 30, .3)), func() bool { return s.state("d") == event.Regressed })
+			require.Equal(t, event.Regressed, s.state("d"))
+			bursty(s, pods, 40*every, every, length, func() bool { return s.e.Recovery("d").Within })
+			if !s.e.Recovery("d").Within {
+				continue
+			}
+			recovered++
+			into := (s.sec - 1 - simStart) % every
+			t.Logf("%d, %.0f/s: after %d s, %d s into a burst", seed, old, s.sec, into)
+			require.Less(t, into, int64(length+2*noiseMemory), "it was called over in a pause")
+		}
+	}
+	require.Positive(t, recovered)
+}

@@ -82,6 +82,7 @@ type watchState struct {
 	Rests      event.Calibration
 	Basis      Basis
 	Stretches  []int64
+	Heard      []int64 // stretches of Undoing
 	Peers      []peerState
 	Depend     map[string]float64
 	Warmup     int64
@@ -186,6 +187,7 @@ func (w *watch) save() watchState {
 				st.Undoing = append(st.Undoing, position[p.i])
 			}
 		}
+		st.Heard = w.undo.heard
 	}
 	for _, h := range w.hits {
 		st.Hits = append(st.Hits, h.new, h.old, math.Float64frombits(uint64(h.firstNewAt)))
@@ -367,7 +369,7 @@ func (e *Engine) loadWatch(st watchState) error {
 		w.hits = append(w.hits, patternPair{new: st.Hits[k], old: st.Hits[k+1], firstNewAt: int64(math.Float64bits(st.Hits[k+2]))})
 	}
 	if st.Undoing != nil {
-		w.undo = &undoing{}
+		w.undo = &undoing{heard: st.Heard[max(len(st.Heard)-maxStretches, 0):]}
 		for _, k := range st.Undoing {
 			if k < 0 || k >= len(w.indicators) || len(w.indicators[k].levels) == 0 {
 				return damaged

@@ -43,12 +43,12 @@ type watch struct {
 	gap                    int64              // the longest silence of the service in the last minutes before, seconds
 	lastItem               int64              // last second of the new cohort with any item
 	paceNew, paceOld       float64
-	stretches              []int64 // begins of the last ones of 2·noiseMemory in which the new cohort had requests
-	items, lost            uint64  // of the new cohort
-	weights, squares       float64 // of the new cohort's requests
-	heaviest               float64 // weight of an item in this second
-	held                   counts  // of the service's traffic, not yet tested
-	usual                  float64 // share of the traffic before that is usual by now; 0: not asked yet
+	stretches              stretches // of the new cohort
+	items, lost            uint64    // of the new cohort
+	weights, squares       float64   // of the new cohort's requests
+	heaviest               float64   // weight of an item in this second
+	held                   counts    // of the service's traffic, not yet tested
+	usual                  float64   // share of the traffic before that is usual by now; 0: not asked yet
 	peers                  []peer
 	beside                 lump // of traffic, with that of peers
 	lossesBefore           map[string]uint64
@@ -91,6 +91,7 @@ type watch struct {
 	basis       Basis             // and is found from
 	placebo     *placebo          // nil: a real deployment's
 	always      bool              // of no deployment: see always.go
+	young       bool              // and with little history: of hard failures only
 	anew        int64             // second since which examples are of what it may find; 0: of all time
 	leader      *indicator
 	undo        *undoing
