@@ -37,10 +37,29 @@ func (w *watch) accounted(i, calls *indicator) (accounted, known bool) {
 		return false, false
 	}
 	// How many calls, one after another, a request of this operation makes is
-	// not counted: all that there are, at most, and no more than took the time
-	// it had.
-	many := math.Min(now.Ops[calls.op].N/math.Max(now.Ops[i.op].N, 1), request/math.Max(call, 1))
+	// not counted: all that there are but those that made other operations slow,
+	// at most, and no more than took the time it had.
+	left := now.Ops[calls.op].N
+	if i.aside == NotAside {
+		left -= w.waitedFor(i.op, theirs.by)
+	}
+	many := math.Min(left/math.Max(now.Ops[i.op].N, 1), request/math.Max(call, 1))
 	return own.by-2*own.sigma <= inherits*theirs.by*math.Max(many, 1), true
+}
+
+// waitedFor is how many calls that take so much longer the operations but one
+// must have waited for, to be as much slower as they are.
+func (w *watch) waitedFor(but int32, longer float64) (calls float64) {
+	now := w.now()
+	for op := range min(len(now.Ops), len(w.base.Ops)) {
+		if int32(op) == but || now.Ops[op].Aside || longer <= 0 {
+			continue
+		}
+		if s, _ := slower(&w.base.Ops[op], &now.Ops[op]); s.n >= enoughControl {
+			calls += now.Ops[op].N * math.Max(s.by-2*s.sigma, 0) / longer
+		}
+	}
+	return calls
 }
 
 // drained is the last second whose latencies are in the sketches.
