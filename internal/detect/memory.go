@@ -69,11 +69,13 @@ func (e *Engine) memory(services []*service) int64 {
 		for _, source := range sources { // its totals belong to Tick
 			sum += sourceSize + int64(len(source.opTotal))*sourceOpSize + int64(len(source.patTotal))*sourcePatSize
 		}
-		for _, w := range s.placebos {
-			sum += w.memory()
+		for k, w := range s.placebos {
+			if sum += w.memory(); k == 0 { // they share it
+				sum += w.copied()
+			}
 		}
 		if s.always != nil {
-			sum += s.always.memory()
+			sum += s.always.memory() + s.always.copied()
 		}
 	}
 	for _, w := range e.queue {
@@ -97,6 +99,12 @@ func (w *watch) memory() int64 {
 		}
 	}
 	return sum
+}
+
+// copied is what the copy of history takes that a watch of no deployment has,
+// since history goes on.
+func (w *watch) copied() int64 {
+	return int64(len(w.base.Ops))*historyOpSize + int64(len(w.base.Patterns))*int64(unsafe.Sizeof(patternHistory{}))
 }
 
 func (p *process) memory() int64 {
