@@ -8,8 +8,15 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/ledger"
 	"github.com/deployloop/deployloop/internal/loopmetrics"
 )
+
+// tellDetection tells the ledger how far detection can be relied on: what
+// placebos came to, and which services are looked at without a deployment.
+func (m *monitor) tellDetection(now time.Time) {
+	m.ledger.RecordDetection(ledger.Detection{By: m.id.String(), At: now, Placebos: m.engine.Status().Placebos.PlaceboCount, Searches: m.engine.Searches()})
+}
 
 // measure emits the loop's metrics and the detector's own.
 func (m *monitor) measure(now time.Time) {
@@ -68,8 +75,19 @@ func (m *monitor) own() []loopmetrics.Family {
 	} {
 		size.Points = append(size.Points, point(float64(s.n), event.KeyText{Key: "kind", Text: s.kind}))
 	}
+	search := loopmetrics.Family{
+		Name: event.MetricAlwaysOn, Unit: "{service}", Kind: loopmetrics.Gauge,
+		Description: "Services by how the search for what gets worse without a deployment stands with them",
+	}
+	stand := map[event.SearchState]int{}
+	for _, s := range m.engine.Searches() {
+		stand[s.State]++
+	}
+	for _, state := range event.SearchStates() {
+		search.Points = append(search.Points, point(float64(stand[state]), event.KeyText{Key: "state", Text: string(state)}))
+	}
 	placebos := &status.Placebos
-	families := []loopmetrics.Family{lost, size}
+	families := []loopmetrics.Family{lost, size, search}
 	for _, f := range []struct {
 		name, unit, text string
 		kind             loopmetrics.Kind

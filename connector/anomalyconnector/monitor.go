@@ -245,6 +245,7 @@ func (m *monitor) step(now time.Time) {
 	}
 	if now.Sub(m.measured) >= min(m.config.Heartbeat, 15*time.Second) {
 		m.measured = now
+		m.tellDetection(now)
 		m.measure(now)
 	}
 	if m.store != nil && now.Sub(m.builds.saved) >= saveBuildsEvery {

@@ -156,3 +156,43 @@ func TestAPatternKeepsItsIdentityOverARestart(t *testing.T) {
 		assert.True(t, x.Open)
 	}
 }
+
+// What the search for harm without a deployment leaves out is counted and told,
+// for as long as it does.
+func TestWhatIsNotLookedForIsTold(t *testing.T) {
+	b := newBench(t, nil)
+	b.sight("1.41.3")
+	stands := func() (out event.Search) {
+		t.Helper()
+		list := b.ledger.Detections()
+		require.Len(t, list, 1)
+		require.Equal(t, "anomaly", list[0].By)
+		require.Len(t, list[0].Searches, 1)
+		out = list[0].Searches[0]
+		counts := map[string]float64{}
+		for _, md := range b.metrics.AllMetrics() {
+			for _, metric := range md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+				if metric.Name() != event.MetricAlwaysOn {
+					continue
+				}
+				for _, p := range metric.Gauge().DataPoints().All() {
+					state, _ := p.Attributes().Get("state")
+					counts[state.Str()] = p.DoubleValue()
+				}
+			}
+		}
+		require.Len(t, counts, len(event.SearchStates()))
+		for state, n := range counts {
+			require.Equal(t, state == string(out.State), n == 1, state)
+		}
+		return out
+	}
+	b.seconds(120, old(60))
+	young := stands()
+	require.Equal(t, "checkout", young.Service)
+	require.Equal(t, event.SearchLearning, young.State)
+	require.True(t, young.Hard)
+	require.InDelta(t, 180, young.Left.Seconds(), 20)
+	b.seconds(230, old(60))
+	require.Equal(t, event.SearchOn, stands().State)
+}

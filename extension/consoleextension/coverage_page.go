@@ -9,6 +9,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/wording"
 )
 
 // coverage is what the loop knows of one service in one environment, and what
@@ -32,6 +33,11 @@ type coverage struct {
 	LastVerdict string    `json:"last_verdict,omitempty"`
 	At          time.Time `json:"last_deployment_at,omitzero"`
 	Fixes       []string  `json:"fixes"`
+	// How the search for what gets worse without a deployment stands, and what it
+	// does not tell.
+	AlwaysOn event.SearchState `json:"always_on,omitempty"` // "": no detector told
+	Learning float64           `json:"always_on_learning_seconds,omitempty"`
+	Unsought string            `json:"always_on_detail,omitempty"`
 
 	Latest event.Deployment `json:"-"`
 	lag    time.Duration
@@ -40,10 +46,20 @@ type coverage struct {
 // Complete tells whether nothing is missing.
 func (c coverage) Complete() bool { return len(c.Fixes) == 0 }
 
+// Note is what the search does not tell, where nothing can be set against it.
+func (c coverage) Note() string {
+	if c.AlwaysOn == event.SearchLeftOut {
+		return "" // among the fixes
+	}
+	return c.Unsought
+}
+
 // coverageView is the page of coverage.
 type coverageView struct {
 	Rows      []coverage
 	Complete  int
+	Searches  string               // how many services are looked at without a deployment
+	Placebos  []event.PlaceboCount // of each detector
 	Checklist []check
 	Addresses []address
 }
@@ -55,6 +71,11 @@ func (s *site) coveragePage(w http.ResponseWriter, r *http.Request) {
 			view.Complete++
 		}
 	}
+	var searches []event.Search
+	for _, d := range s.detections() {
+		searches = append(searches, d.Searches...)
+	}
+	view.Searches, view.Placebos = wording.Searches(searches), s.placebos(nil)
 	s.render(w, r, http.StatusOK, "coverage", page{Title: "Coverage", Nav: "coverage", View: view})
 }
 
@@ -105,6 +126,15 @@ func (s *site) coverage() []coverage {
 			c.LagSeconds = c.lag.Seconds()
 		}
 	}
+	for _, d := range s.detections() {
+		for _, x := range d.Searches {
+			i, ok := index[place{x.Service, x.Environment}]
+			if !ok || list[i].AlwaysOn == event.SearchOn { // another detector does
+				continue
+			}
+			list[i].AlwaysOn, list[i].Learning, list[i].Unsought = x.State, x.Left.Seconds(), wording.Search(x)
+		}
+	}
 	setup := s.setup.Load()
 	for i := range list {
 		if setup != nil && setup.Watching {
@@ -121,6 +151,14 @@ func (s *site) coverage() []coverage {
 	})
 	return list
 }
+
+// detections are how the detectors stand that told of it lately.
+func (s *site) detections() []ledger.Detection {
+	return slices.DeleteFunc(s.reader.Detections(), func(d ledger.Detection) bool { return s.now().Sub(d.At) > detectionAge })
+}
+
+// detectionAge is how old what a detector told may be: it tells every 15 s.
+const detectionAge = 2 * time.Minute
 
 // A sender's clock is off when its telemetry is from the future by more than the
 // first, or later than the second even at its quickest.
@@ -161,6 +199,9 @@ func fixes(c coverage) (list []string) {
 	}
 	if !c.Named {
 		list = append(list, "No environment: set deployment.environment.name, so that staging is not compared with production.")
+	}
+	if c.AlwaysOn == event.SearchLeftOut {
+		list = append(list, c.Unsought)
 	}
 	if !c.Source {
 		list = append(list, "No deploy source: add a webhook or deployloop mark to the pipeline, for the moment the rollout starts and its rollback command.")

@@ -90,3 +90,54 @@ func TestSetupOfARunningCollector(t *testing.T) {
 	require.Equal(t, event.Gate, s.modeOf("cart"))
 	require.Equal(t, []string{"127.0.0.1:9093"}, s.Alertmanagers)
 }
+
+// Nobody is to take a service for well that the detector does not look at, or
+// does not know yet; and how often it is wrong is there before any verdict is.
+func TestCoverageTellsWhatIsNotLookedFor(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	states := map[string]event.Search{
+		"young": {State: event.SearchLearning, Hard: true, Left: 170 * time.Second, Items: 900, Needed: 30},
+		"over":  {State: event.SearchLeftOut},
+		"known": {State: event.SearchOn},
+		"both":  {State: event.SearchSilent},
+	}
+	d := ledger.Detection{By: "anomaly", At: noon.Add(-10 * time.Second)}
+	for name, x := range states {
+		l.RecordTelemetry(ledger.Telemetry{Service: name, Environment: "production", Signal: ledger.Traces, Version: true, Revision: true, At: noon})
+		x.Service, x.Environment = name, "production"
+		d.Searches = append(d.Searches, x)
+	}
+	h := handler(t, l)
+	page := func() string { return get(t, h, "/coverage").Body.String() }
+	require.NotContains(t, page(), "How sure:")
+
+	l.RecordDetection(d)
+	l.RecordDetection(ledger.Detection{By: "anomaly/second", At: noon, Placebos: event.PlaceboCount{Windows: 1311, FalseAlarms: 1, Rate: 1. / 1311, Interval: [2]float64{.000135, .0043}},
+		Searches: []event.Search{{Service: "both", Environment: "production", State: event.SearchOn}}})
+	text := page()
+	require.Contains(t, text, "Still learning what is normal, for 2m50s more; till then without a deployment only hard failures are told")
+	require.Contains(t, text, "Raise always_on::indicators")
+	require.NotContains(t, text, "Nothing was heard of it for a minute", "the second detector looks at it")
+	require.Contains(t, text, "Looked for what gets worse without a deployment: 2 of 5.")
+	for _, where := range []string{text, get(t, h, "/").Body.String()} {
+		require.Contains(t, where, "How sure: no window without a deployment has ended yet")
+		require.Contains(t, where, "How sure: 1 of 1,311 windows in which nothing was deployed would have been called regressed")
+	}
+
+	var answer struct{ Services []coverage }
+	require.NoError(t, json.Unmarshal(get(t, h, "/api/v1/coverage").Body.Bytes(), &answer))
+	got := map[string]coverage{}
+	for _, c := range answer.Services {
+		got[c.Service] = c
+	}
+	require.Equal(t, event.SearchLearning, got["young"].AlwaysOn)
+	require.InDelta(t, 170, got["young"].Learning, 0)
+	require.Contains(t, strings.Join(got["over"].Fixes, "\n"), "always_on::indicators")
+	require.NotContains(t, strings.Join(got["young"].Fixes, "\n"), "learning", "there is nothing to set")
+	require.Equal(t, event.SearchOn, got["both"].AlwaysOn)
+
+	stale := ledger.New(ledger.Limits{})
+	d.At = noon.Add(-time.Hour)
+	stale.RecordDetection(d)
+	require.NotContains(t, get(t, handler(t, stale), "/coverage").Body.String(), "Looked for what gets worse")
+}

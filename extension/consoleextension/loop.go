@@ -142,8 +142,8 @@ type loopView struct {
 	Environments []string
 	Service      string
 	Environment  string
-	Placebos     *event.PlaceboCount // the placebo ledger, of the newest verdict shown; nil: none tells
-	More         string              // query of the link to more rows; "" when all are shown
+	Placebos     []event.PlaceboCount // the placebo ledger, of each detector
+	More         string               // query of the link to more rows; "" when all are shown
 }
 
 func (s *site) loopPage(w http.ResponseWriter, r *http.Request) {
@@ -158,7 +158,7 @@ func (s *site) loopPage(w http.ResponseWriter, r *http.Request) {
 		q.Set("rows", strconv.Itoa(min(rows*2, loopMaxRows)))
 		v.More = "?" + q.Encode()
 	}
-	v.Placebos = newestPlacebos(v.Rows)
+	v.Placebos = s.placebos(v.Rows)
 	v.Services, v.Environments = s.places()
 	v.First = v.Summary.Deployments == 0
 	v.Checklist = s.checklist(v.Summary)
@@ -166,11 +166,18 @@ func (s *site) loopPage(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, "loop", page{Title: "The loop", Nav: "loop", View: v})
 }
 
-// newestPlacebos finds the placebo ledger that counted most windows.
-func newestPlacebos(rows []row) (out *event.PlaceboCount) {
+// placebos are the ledgers of the detectors; where none told of its own lately,
+// the one in the verdicts shown that counted most windows.
+func (s *site) placebos(rows []row) (out []event.PlaceboCount) {
+	for _, d := range s.detections() {
+		out = append(out, d.Placebos)
+	}
+	if len(out) > 0 {
+		return out
+	}
 	for i := range rows {
-		if v := rows[i].Verdict; v != nil && v.Calibration.All.Windows > 0 && (out == nil || v.Calibration.All.Windows > out.Windows) {
-			out = &v.Calibration.All
+		if v := rows[i].Verdict; v != nil && v.Calibration.All.Windows > 0 && (out == nil || v.Calibration.All.Windows > out[0].Windows) {
+			out = []event.PlaceboCount{v.Calibration.All}
 		}
 	}
 	return out

@@ -48,6 +48,8 @@ const (
 	alwaysRecovered = 120       // seconds within tolerance that end an anomaly
 	alwaysNearby    = 600       // seconds for which a deployment of another service may be the cause
 	alwaysNormal    = 6 * 3600  // seconds after which it is taken for normal
+	alwaysYoung     = 60.       // seconds of history from which a hard failure is told
+	alwaysLearns    = 30        // seconds after which such a watch is begun anew
 	alwaysRepeat    = int64(10) // seconds after which an open one is told again
 )
 
@@ -75,10 +77,12 @@ func (e *Engine) runAlways(sec int64) {
 	services := e.list()
 	slices.SortFunc(services, byKey)
 	for _, s := range services {
-		if s.always == nil && held < e.cfg.AlwaysOn.Indicators && !e.sheds(shedTail) && s.unwatched() && s.listened(sec) {
+		may := held < e.cfg.AlwaysOn.Indicators && !e.sheds(shedTail)
+		if may && s.always == nil && s.unwatched() && s.listened(sec) {
 			s.always = e.openAlways(s)
 			held += len(s.always.indicators)
 		}
+		s.search = s.searchState(sec, may)
 	}
 }
 
@@ -104,13 +108,14 @@ func (e *Engine) deployedNearby(s *service, sec int64) bool {
 	return false
 }
 
-// listened says whether the service speaks, and what is normal is known.
+// listened says whether the service speaks, and something of what is normal is
+// known: at least what a hard failure is.
 func (s *service) listened(sec int64) bool {
 	if s.key.name == overflowService || s.frozen() {
 		return false
 	}
 	h := s.history
-	if sec-s.lastActive.Load() < placeboSilent && h.Seconds >= placeboBefore && h.Requests+h.Lines >= enoughControl {
+	if !s.silent(sec) && h.Seconds >= alwaysYoung && h.Requests+h.Lines >= enoughControl {
 		return true
 	}
 	s.mu.Lock()
@@ -128,9 +133,26 @@ func (e *Engine) openAlways(s *service) *watch {
 	w.base, w.fresh = s.history.clone(), nil
 	w.gap = int64(math.Ceil(s.gap - .01))
 	w.threshold, w.calibration = math.Log(alwaysWeek/e.cfg.AlwaysOn.FalseAlarms), event.Calibration{}
+	if w.young = w.base.Seconds < placeboBefore; w.young {
+		w.onlyHardFailures()
+	}
 	w.prepare()
 	w.setTests(w.opened)
 	return w
+}
+
+// onlyHardFailures leaves to a watch what minutes of history can bear: a share
+// of errors far beyond all that they leave open. How a service wavers, which
+// errors it always had and how slow its start is, they do not tell.
+func (w *watch) onlyHardFailures() {
+	w.minError = math.Max(w.minError, event.HardFailure)
+	own := w.signals
+	w.signals = []event.Signal{}
+	for _, signal := range []event.Signal{event.SignalErrors, event.SignalGauge} {
+		if own == nil || slices.Contains(own, signal) {
+			w.signals = append(w.signals, signal)
+		}
+	}
 }
 
 // alwaysSecond weighs one second, raises and ends.
@@ -230,7 +252,7 @@ func (w *watch) stale(sec int64) bool {
 	if age >= alwaysOldest || !w.service.unwatched() {
 		return true
 	}
-	if age < alwaysAge {
+	if age < alwaysAge && !(w.young && age >= alwaysLearns) {
 		return false
 	}
 	return !w.brewing(sec)

@@ -278,7 +278,11 @@ func (i *indicator) refresh(w *watch, l *level) {
 		return
 	}
 	l.margin = w.minRatio
-	if p := l.controlBound(true); p > 0 && !math.IsInf(p, 1) {
+	p := l.controlBound(true)
+	if w.young { // history is all there is, and its bound holds what it leaves open
+		p = l.upper
+	}
+	if p > 0 && !math.IsInf(p, 1) {
 		l.margin = math.Max(w.minRatio, 1+floor/p)
 	}
 }

@@ -48,7 +48,8 @@ type service struct {
 	warmup    int64     // seconds for which they are left to warm up; a watch keeps what it opened with
 	grown     []grown   // by operation, while some are young
 
-	always      *watch   // looks for what gets worse without a deployment
+	always      *watch // looks for what gets worse without a deployment
+	search      event.SearchState
 	placebos    []*watch // of the window that runs
 	calibration calibration
 }

@@ -189,6 +189,7 @@ const (
 const (
 	MetricTelemetryLost = "deployloop.telemetry.lost"
 	MetricDetectorSize  = "deployloop.detector.size"
+	MetricAlwaysOn      = "deployloop.always_on.services"
 
 	MetricPlaceboWindows     = "deployloop.placebo.windows"
 	MetricPlaceboFalseAlarms = "deployloop.placebo.false_alarms"

@@ -51,6 +51,8 @@ type Reader interface {
 	Tellings(deploymentID string) []event.Telling
 	// Coverage is how the telemetry of each service was since the start.
 	Coverage() []Coverage
+	// Detections is how each detector stands, as it told last since the start.
+	Detections() []Detection
 	// Subscribe is told of every recorded update; a slow subscriber misses
 	// updates and is told so by Update.Missed.
 	Subscribe(buffer int) (updates <-chan Update, cancel func())
@@ -77,6 +79,8 @@ type Recorder interface {
 	RecordTold(event.Telling)
 	// RecordSilence notes the silence that holds for an open anomaly; nil: none.
 	RecordSilence(anomalyID string, s *event.Silence)
+	// RecordDetection keeps how a detector stands.
+	RecordDetection(Detection)
 }
 
 // Query filters a listing; zero fields match all.

@@ -29,6 +29,7 @@ type Ledger struct {
 	documents   shelf[evidence]
 	tellings    shelf[[]event.Telling] // by deployment
 	feedback    shelf[event.Feedback]
+	detections  []Detection         // by detector, at most maxDetectors
 	dirty       map[string]struct{} // keys to be persisted
 	dropped     map[string]uint64
 	subscribers map[*subscriber]struct{}
