@@ -127,13 +127,16 @@ func (s *service) listened(sec int64) bool {
 const alwaysSamples = 100
 
 func (e *Engine) openAlways(s *service) *watch {
-	s.resetTests()
+	young := s.history.Seconds < placeboBefore
+	if !young {
+		s.resetTests()
+	}
 	w := e.newWatch(s, noDeployment(s), "")
 	w.placebo, w.always = &placebo{}, true
 	w.base, w.fresh = s.history.clone(), nil
 	w.gap = int64(math.Ceil(s.gap - .01))
 	w.threshold, w.calibration = math.Log(alwaysWeek/e.cfg.AlwaysOn.FalseAlarms), event.Calibration{}
-	if w.young = w.base.Seconds < placeboBefore; w.young {
+	if w.young = young; young {
 		w.onlyHardFailures()
 	}
 	w.prepare()

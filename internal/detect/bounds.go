@@ -3,6 +3,9 @@ package detect
 // setTests fixes the latency bounds of operations that have none yet, from
 // history or, without one, from the old cohort.
 func (w *watch) setTests(sec int64) {
+	if w.young {
+		return // it looks at errors alone
+	}
 	const enough = 200
 	for _, o := range w.service.operations() {
 		t, layout := o.test.Load(), o.layout.Load()

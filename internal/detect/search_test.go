@@ -74,6 +74,7 @@ func TestTheSearchTellsHowItStandsWithEachService(t *testing.T) {
 		s.run(seconds, pods, nil)
 		require.Equal(t, event.SearchLearning, stands().State)
 		require.InDelta(t, float64(300-(s.sec-simStart)), stands().Left.Seconds(), 2)
+		require.Nil(t, s.e.order[0].ops[1].test.Load(), "bounds of latency are found in more")
 	}
 	s.run(150, pods, nil)
 	require.Equal(t, event.SearchOn, stands().State)
