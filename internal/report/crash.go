@@ -13,6 +13,7 @@ import (
 type crashForm struct {
 	head    *regexp.Regexp // its first line
 	message string         // of groups of head; "": it stands below
+	stack   bool           // what has none is no crash
 	// more takes each line after it, until one is not of the crash.
 	more func(c *crash, line string) bool
 }
@@ -42,6 +43,7 @@ var (
 	cause       = regexp.MustCompile(`^\s*(?:Caused by|Suppressed): `)
 	nodeHead    = regexp.MustCompile(`^((?:/|file:///|node:|[A-Za-z]:[\\/]).*):(\d{1,7})$`)
 	nodeMark    = regexp.MustCompile(`^\s*\^+$`)
+	nodeImport  = regexp.MustCompile(` imported from (\S+)$`)
 	nodeError   = regexp.MustCompile(`^(?:Uncaught )?[\w.$]*(?:Error|Exception)(?: \[\w+\])?: `)
 	rubyHead    = regexp.MustCompile("^(\\S[^:]*):\\d{1,7}:in ['`][^']*': (.+) \\(([A-Z][\\w:]*)\\)$")
 	rustHead    = regexp.MustCompile(`^\s*thread '[^']*'(?: \(\d+\))? panicked at (?:'(.*)', )?[^\s:]+:\d{1,7}:\d{1,7}:?$`)
@@ -52,17 +54,17 @@ var (
 )
 
 var crashForms = []crashForm{
-	{pythonHead, "", (*crash).python},
-	{javaHead, "$1", (*crash).framesBelow},
-	{dotnetHead, "$1", (*crash).framesBelow},
-	{nodeHead, "", (*crash).node},
-	{rubyHead, "$3: $2", func(_ *crash, line string) bool { return indented(line) }},
-	{rustHead, "$1", (*crash).rust},
-	{goHead, "$0", func(c *crash, line string) bool {
+	{pythonHead, "", false, (*crash).python},
+	{javaHead, "$1", true, (*crash).framesBelow},
+	{dotnetHead, "$1", true, (*crash).framesBelow},
+	{nodeHead, "", false, (*crash).node},
+	{rubyHead, "$3: $2", false, func(_ *crash, line string) bool { return indented(line) }},
+	{rustHead, "$1", false, (*crash).rust},
+	{goHead, "$0", true, func(c *crash, line string) bool {
 		c.framed = c.framed || strings.HasPrefix(line, "goroutine ")
 		return line == "" || !c.framed && c.lines <= maxUnframed || goStack.MatchString(line)
 	}},
-	{phpHead, "$1", func(_ *crash, line string) bool { return phpStack.MatchString(line) }},
+	{phpHead, "$1", false, func(_ *crash, line string) bool { return phpStack.MatchString(line) }},
 }
 
 // crashHead begins one where a line does.
@@ -87,7 +89,7 @@ func (c *crash) take(line string) bool {
 
 // place is what was thrown, and the top frame of own code; "" where nothing says so.
 func (c *crash) place() (file string, line int, message string) {
-	if c.message == "" {
+	if c.message == "" || c.form.stack && !c.framed {
 		return "", 0, ""
 	}
 	if c.form.head == nodeHead && !strings.HasPrefix(c.found[1], "node:") { // a syntax error has the parser's frames alone
@@ -98,6 +100,9 @@ func (c *crash) place() (file string, line int, message string) {
 		if f.File != "" && logpattern.InApp(f) {
 			return f.File, f.Line, c.message
 		}
+	}
+	if found := nodeImport.FindStringSubmatch(c.message); found != nil && file == "" { // all that Node says of a module that is missing
+		file = found[1]
 	}
 	return file, line, c.message
 }
@@ -137,6 +142,8 @@ func (c *crash) node(line string) bool {
 		c.message = strings.TrimPrefix(line, "Uncaught ")
 	case c.framed:
 		return atFrame.MatchString(line)
+	case c.lines == 2 && line != "", c.message == "" && c.lines > 5:
+		return false
 	}
 	return c.lines <= maxUnframed
 }

@@ -122,7 +122,7 @@ func (j *junit) begin(e xml.StartElement) {
 }
 
 func (j *junit) text(b []byte) {
-	if j.outcome == "" {
+	if j.outcome == "" || j.outcome == "system-out" && !Failed(j.test.Status) { // nobody asks what a test that passed printed
 		return
 	}
 	room := maxStack - j.body.Len()
@@ -159,6 +159,15 @@ func (j *junit) end(name string) error {
 func (j *junit) close() {
 	outcome, body := j.outcome, strings.TrimSpace(j.body.String())
 	j.outcome = ""
+	if outcome == "system-out" { // CTest and others tell the reason there only
+		if Failed(j.test.Status) && j.test.Stacktrace == "" {
+			j.test.Stacktrace = body
+			if j.test.Message == "" {
+				j.test.Message = firstLine(body)
+			}
+		}
+		return
+	}
 	message := strings.TrimSpace(j.message)
 	if message == "" {
 		message = reason(body)
@@ -187,13 +196,6 @@ func (j *junit) close() {
 			t := *j.test
 			t.Status, t.Message, t.Stacktrace, t.Duration = fail, message, body, 0
 			j.flakes = append(j.flakes, t)
-		}
-	case "system-out": // CTest and others tell the reason there only
-		if Failed(j.test.Status) && j.test.Stacktrace == "" {
-			j.test.Stacktrace = body
-			if j.test.Message == "" {
-				j.test.Message = firstLine(body)
-			}
 		}
 	}
 }

@@ -47,11 +47,11 @@ func (t *ToolOutput) Line(line string) {
 	line = strings.TrimRight(line, "\r")
 	long := len(line) > maxToolLine
 	line = colour.ReplaceAllString(line[:min(len(line), maxToolLine)], "")
-	if t.crash != nil {
+	for t.crash != nil {
 		if t.crash.take(line) {
 			return
 		}
-		t.End()
+		t.crashed()
 	}
 	before := t.last
 	if t.last = line; long {
@@ -69,10 +69,24 @@ func (t *ToolOutput) Line(line string) {
 
 // End tells what the last line left open.
 func (t *ToolOutput) End() {
-	if c := t.crash; c != nil {
-		t.crash = nil
-		file, line, message := c.place()
-		t.tell(event.Finding{File: file, Line: line, Level: "error", Message: message})
+	for t.crash != nil {
+		t.crashed()
+	}
+}
+
+// crashed tells of a crash that is over. What only began like one is read as any other
+// lines are.
+func (t *ToolOutput) crashed() {
+	c := t.crash
+	t.crash = nil
+	file, line, message := c.place()
+	t.tell(event.Finding{File: file, Line: line, Level: "error", Message: message})
+	if file != "" || c.framed {
+		return
+	}
+	_, rest, _ := strings.Cut(string(c.text), "\n")
+	for line := range strings.Lines(rest) {
+		t.Line(strings.TrimSuffix(line, "\n"))
 	}
 }
 

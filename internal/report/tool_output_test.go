@@ -60,7 +60,7 @@ func TestWhatToolsPrint(t *testing.T) {
 		"maven":          {"src/main/java/com/acme/Cart.java:12 error cannot find symbol", "src/main/java/com/acme/Cart.java:12 error cannot find symbol"},
 		"mypy":           {`cart/total.py:12 error Unsupported operand types for * ("None" and "int")  [operator]`},
 		"node":           {"cart/total.js:2 error TypeError: Cannot read properties of undefined (reading 'amount')"},
-		"node_module":    nil, // Node names no line of own code
+		"node_module":    {"bad.mjs:0 error Error [ERR_MODULE_NOT_FOUND]: Cannot find module 'nosuch.js' imported from bad.mjs"},
 		"node_rejection": {"rej.js:1 error RangeError: no such order"},
 		"node_syntax":    {"syn.js:2 error SyntaxError: Unexpected end of input"},
 		"php":            {"cart/total.php:6 error TypeError: Unsupported operand types: null * int"},
@@ -98,6 +98,8 @@ func TestWhatToolsPrint(t *testing.T) {
 func TestACrashEnds(t *testing.T) {
 	lines := []string{"Traceback (most recent call last):", `  File "/work/app/main.py", line 13, in <module>`, "    main()", "KeyError: 'price'", "main.c:3:1: error: no"}
 	require.Len(t, found(Source{}, lines...), 2)
+	lines = []string{"panic: in a name", "Exception in thread \"main\" is what it says", "/work/app/list.js:3", "main.c:3:1: error: no", "Traceback (most recent call last):", `  File "/work/app/main.py", line 13, in <module>`, "KeyError: 'price'"}
+	require.Len(t, found(Source{}, lines...), 2, "what only begins like a crash hides nothing")
 	lines = []string{"panic: no", "goroutine 1 [running]:", "main.main()", "\t/work/app/main.go:12 +0x77"}
 	for range 100_000 {
 		lines = append(lines, "\t/work/app/main.go:13 +0x77")
