@@ -31,7 +31,9 @@ type build struct {
 	branch     *buildBranch
 	newest     event.Feedback
 	pending    bool
+	failed     bool   // it was told to have got worse
 	status     string // key of what was written last
+	wrote      written
 }
 
 // buildBranch is the comment of a branch.
@@ -79,11 +81,15 @@ func (t *teller) noteBuild(ctx context.Context, f event.Feedback) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b := &t.builds
-	known := b.of(repository, f)
+	known, untold := b.of(repository, f)
+	if untold {
+		t.count(ctx, "overflow")
+	}
 	if known.newest.At.After(f.At) {
 		return // out of order
 	}
 	known.newest = f
+	known.failed = known.failed || f.State == event.Regressed
 	if c := known.branch; c.commit != f.ID && !c.began.After(f.StartedAt) {
 		c.commit, c.began, c.looks, c.next = f.ID, f.StartedAt, 0, time.Time{}
 	}
@@ -102,10 +108,10 @@ func (t *teller) noteBuild(ctx context.Context, f event.Feedback) {
 }
 
 // of finds what is known of a commit, or begins it. A branch is forgotten with the
-// last of its commits.
-func (b *builds) of(repository string, f event.Feedback) *build {
+// last of its commits. untold: the one that is forgotten for it was to be told.
+func (b *builds) of(repository string, f event.Feedback) (known *build, untold bool) {
 	if known := b.known[f.ID]; known != nil {
-		return known
+		return known, false
 	}
 	if b.known == nil {
 		b.known, b.branches = map[string]*build{}, map[string]*buildBranch{}
@@ -117,17 +123,18 @@ func (b *builds) of(repository string, f event.Feedback) *build {
 		b.branches[name] = branch
 	}
 	branch.known++
-	known := &build{repository: repository, branch: branch}
+	known = &build{repository: repository, branch: branch}
 	b.known[f.ID] = known
 	if b.recent = append(b.recent, f.ID); len(b.recent) > maxKnown {
 		oldest := b.known[b.recent[0]]
+		untold = oldest.pending
 		if oldest.branch.known--; oldest.branch.known == 0 {
 			delete(b.branches, oldest.repository+"\x00"+oldest.newest.Ref)
 		}
 		delete(b.known, b.recent[0])
 		b.recent = b.recent[1:]
 	}
-	return known
+	return known, untold
 }
 
 func (t *teller) buildStatusDue(b *build, f event.Feedback) bool {
@@ -168,7 +175,7 @@ func (t *teller) tellNextBuild(ctx context.Context) (worked bool, err error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	known.status = have.status
+	known.status, known.wrote = have.status, have.wrote
 	c := known.branch
 	c.comment, c.pull, c.id, c.asked = branch.comment, branch.pull, branch.id, branch.asked
 	if c.commit == branch.commit {
@@ -186,7 +193,9 @@ func (t *teller) tellBuildStatus(ctx context.Context, have *build, f event.Feedb
 		return nil
 	}
 	waited := strings.HasPrefix(have.status, f.ID+"\x00"+string(forgeapi.Pending)+"\x00")
-	err := t.setStatus(ctx, have.repository, f.Revision, buildStatus(f, t.cfg.ConsoleURL), waited)
+	err := t.setStatus(ctx, have.repository, f.Revision, buildStatus(f, t.cfg.ConsoleURL), &have.wrote, rights{
+		waited: waited, knew: func() bool { return t.knewBuild(have.repository, f.Revision) },
+	})
 	return t.settleBuild(&have.status, buildStatusKey(f), err)
 }
 

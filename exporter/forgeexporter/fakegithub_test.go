@@ -36,9 +36,12 @@ type fakeGitHub struct {
 	pulls    map[string][]*github.PullRequest
 	comments map[int][]*github.IssueComment
 	nextID   int64
+	at       time.Time // of the statuses that are made; zero: they tell none
 	edits    int
 	// refuse answers in place of the fake when it returns true.
 	refuse func(w http.ResponseWriter, r *http.Request) bool
+	// loseAnswers does what is asked the first time and answers 502; nil: never.
+	loseAnswers map[string]bool
 }
 
 func newFakeGitHub(t *testing.T) *fakeGitHub {
@@ -78,6 +81,12 @@ func newFakeGitHub(t *testing.T) *fakeGitHub {
 		}
 		if r.Header.Get("Authorization") != "Bearer "+testToken {
 			http.Error(w, `{"message":"Bad credentials"}`, http.StatusUnauthorized)
+			return
+		}
+		if call := r.Method + " " + r.URL.Path; f.loseAnswers != nil && r.Method != http.MethodGet && !f.loseAnswers[call] {
+			f.loseAnswers[call] = true
+			mux.ServeHTTP(httptest.NewRecorder(), r)
+			answer(w, 502, map[string]string{"message": "bad gateway"})
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -121,8 +130,18 @@ func (f *fakeGitHub) createStatus(w http.ResponseWriter, r *http.Request) {
 		answer(w, 422, map[string]string{"message": "Validation Failed"})
 		return
 	}
+	answer(w, 201, f.say(sha, s))
+}
+
+// say puts a status on top; f.mu is held.
+func (f *fakeGitHub) say(sha string, s github.RepoStatus) github.RepoStatus {
+	f.nextID++
+	s.ID = github.Ptr(f.nextID)
+	if !f.at.IsZero() {
+		s.CreatedAt = &github.Timestamp{Time: f.at}
+	}
 	f.statuses[sha] = slices.Insert(f.statuses[sha], 0, s)
-	answer(w, 201, s)
+	return s
 }
 
 func (f *fakeGitHub) listPulls(w http.ResponseWriter, r *http.Request) {

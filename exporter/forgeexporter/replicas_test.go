@@ -1,9 +1,11 @@
 package forgeexporter
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
+	"github.com/google/go-github/v89/github"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -115,4 +117,92 @@ func TestReplicasTellOfBuildsOnce(t *testing.T) {
 		tellBuild(t, e, over)
 	}
 	require.Equal(t, 1, f.edits)
+}
+
+// told brings a teller's status of the deployment to a state, some time after the first.
+func (f *fakeGitHub) told(t *testing.T, e *teller, state event.VerdictState, after time.Duration, change func(*event.Verdict)) string {
+	v := verdict(state)
+	v.At = start.Add(after)
+	if change != nil {
+		change(&v)
+	}
+	f.mu.Lock()
+	f.at = v.At
+	f.mu.Unlock()
+	tell(t, e, v)
+	settled(t, e)
+	s := f.status(head)
+	return s.GetState()
+}
+
+// What one replica found bad is not taken back by one that has not heard of it: neither
+// by its own verdict nor, after a restart without a memory, by its watch that goes on.
+func TestNoReplicaTakesBackAFailureItDidNotSee(t *testing.T) {
+	f := newFakeGitHub(t)
+	first, second := startTeller(t, f, nil), startTeller(t, f, nil)
+	require.Equal(t, "pending", f.told(t, second, event.Watching, 2*time.Minute, nil))
+	require.Equal(t, "failure", f.told(t, first, event.Regressed, 3*time.Minute, nil))
+	require.Equal(t, "failure", f.told(t, second, event.Healthy, 4*time.Minute, nil))
+	restarted := startTeller(t, f, nil)
+	require.Equal(t, "failure", f.told(t, restarted, event.Watching, 5*time.Minute, nil))
+	require.Equal(t, "failure", f.told(t, restarted, event.Inconclusive, 6*time.Minute, nil))
+	require.Equal(t, "failure", f.told(t, restarted, event.Exonerated, 7*time.Minute, nil), "of what it never saw")
+	require.Equal(t, "success", f.told(t, first, event.Exonerated, 8*time.Minute, func(v *event.Verdict) { v.RegressedAt = start.Add(time.Minute) }), "it saw both")
+
+	// The same commit, deployed again: what is red is of before.
+	require.Equal(t, "failure", f.told(t, first, event.Regressed, 9*time.Minute, nil))
+	again := func(v *event.Verdict) { v.Deployment.ID, v.Deployment.StartedAt = "d2", start.Add(time.Hour) }
+	require.Equal(t, "pending", f.told(t, restarted, event.Watching, 62*time.Minute, again))
+	require.Equal(t, "success", f.told(t, restarted, event.Healthy, 70*time.Minute, again))
+}
+
+// A failure that is written between another replica's reading and writing is put back,
+// even where that one could not look at once.
+func TestAFailureThatWasCoveredIsPutBack(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		f := newFakeGitHub(t)
+		slow := startTeller(t, f, nil)
+		bad := github.RepoStatus{State: github.Ptr("failure"), Context: github.Ptr("deployloop/production/checkout"), Description: github.Ptr("checkout errors 0.21% → 4.8%"), TargetURL: github.Ptr("http://127.0.0.1:8090/deployments/d1")}
+		raced, refused := false, 0
+		f.set(func(w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case r.Method == http.MethodPost && !raced: // it has read
+				raced = true
+				f.say(head, bad)
+			case r.Method == http.MethodGet && raced && away && refused < 3:
+				refused++
+				answer(w, 502, map[string]string{"message": "bad gateway"})
+				return true
+			}
+			return false
+		})
+		require.Equal(t, "failure", f.told(t, slow, event.Healthy, 2*time.Minute, nil))
+		top := f.status(head)
+		require.Equal(t, bad.GetDescription(), top.GetDescription())
+		require.Equal(t, bad.GetTargetURL(), top.GetTargetURL())
+		calls := f.callCount()
+		require.Equal(t, "failure", f.told(t, slow, event.Healthy, 2*time.Minute, nil))
+		require.Equal(t, calls, f.callCount(), "said once")
+	}
+}
+
+// The status of a commit's builds is one for all branches. A replica without a memory of
+// the failure leaves it; the one that saw it makes it green when it passes.
+func TestNoReplicaTakesBackAFailedBuildItDidNotSee(t *testing.T) {
+	f := newFakeGitHub(t)
+	saw, other := startTeller(t, f, nil), startTeller(t, f, nil)
+	state := func() string { s := f.status(pushed); return s.GetState() }
+	pullOfBranch(f)
+	tellBuild(t, saw, feedback(pushed, event.Regressed, 0))
+	require.Equal(t, "failure", state())
+	going := feedback(pushed, event.Watching, time.Minute)
+	going.Running = true
+	tellBuild(t, other, going)
+	require.Equal(t, "failure", state())
+	tellBuild(t, other, feedback(pushed, event.Healthy, 2*time.Minute))
+	require.Equal(t, "failure", state())
+	merged := feedback(pushed, event.Healthy, 3*time.Minute)
+	merged.Ref, merged.Trunk, merged.ID = "main", true, event.FeedbackID("acme/shop", "main", pushed)
+	tellBuild(t, saw, merged)
+	require.Equal(t, "success", state())
 }

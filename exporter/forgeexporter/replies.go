@@ -69,13 +69,15 @@ func (t *teller) lookForReplies(ctx context.Context) (looked bool, err error) {
 	if len(threads) == 0 {
 		return false, nil
 	}
+	t.lookAt = now.Add(t.cfg.WaiverInterval)
 	for where, alerts := range threads {
 		err := t.attempt(ctx, alerts[0].deployment, "replies", func() error { return t.readReplies(ctx, where, alerts) })
 		if err != nil {
+			// It comes first, so there must be time for the rest after the pause.
+			t.lookAt = t.lookAt.Add(t.cfg.MaxRetryInterval)
 			return true, err
 		}
 	}
-	t.lookAt = now.Add(t.cfg.WaiverInterval)
 	return true, nil
 }
 

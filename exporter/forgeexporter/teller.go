@@ -56,12 +56,14 @@ type teller struct {
 // deployment is what is known of one and what the forge was last told.
 type deployment struct {
 	repository string
+	target     string    // environment, service and commit: deployments of the same share a status
 	at         time.Time // of the newest verdict
 	closedAt   time.Time // of the newest word on how its alert is
 	closure    *event.Closure
 	pending    *event.Verdict // nil once it is told
 
 	status  string // key of what was written last
+	wrote   written
 	comment string
 	// commentID on pull is its comment; 0: not known.
 	commentID, pull int64
@@ -80,7 +82,7 @@ const maxKnown = 5000
 func newTeller(set exporter.Settings, cfg *Config) (*teller, error) {
 	writes, err := set.MeterProvider.Meter("github.com/deployloop/deployloop/exporter/forgeexporter").
 		Int64Counter("deployloop.forge.writes", metric.WithUnit("{write}"),
-			metric.WithDescription("What was told to the forge, by outcome: status_written, status_unchanged, comment_created, comment_edited, comment_unchanged, duplicate_removed, no_pull_request, waived, waiver_refused, waiver_invalid, pull_warned, no_repository, no_commit, retryable, permanent, overflow, undecodable"))
+			metric.WithDescription("What was told to the forge, by outcome: status_written, status_unchanged, status_restored, comment_created, comment_edited, comment_unchanged, duplicate_removed, no_pull_request, waived, waiver_refused, waiver_invalid, pull_warned, no_repository, no_commit, retryable, permanent, overflow, undecodable"))
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +205,7 @@ func (t *teller) note(ctx context.Context, v event.Verdict, a *event.Anomaly) {
 		d = &deployment{}
 		t.deployments[v.Deployment.ID] = d
 		t.recent = append(t.recent, v.Deployment.ID)
-		t.forgetOldest()
+		t.forgetOldest(ctx)
 	}
 	if a != nil && !a.At.Before(d.closedAt) {
 		d.closedAt, d.closure = a.At, a.Closure
@@ -216,6 +218,7 @@ func (t *teller) note(ctx context.Context, v event.Verdict, a *event.Anomaly) {
 		d.at = v.At
 	}
 	d.repository, d.regressedAt = repository, v.RegressedAt
+	d.target = targetOf(v.Deployment)
 	t.noteWarning(d, v)
 	if know := (told{v, d.closure}); t.statusDue(d, know) || t.commentDue(d, know) {
 		d.pending = &v
@@ -248,8 +251,11 @@ func mayCreate(know told) bool {
 }
 
 // forgetOldest keeps the bound of deployments; t.mu is held.
-func (t *teller) forgetOldest() {
+func (t *teller) forgetOldest(ctx context.Context) {
 	if len(t.recent) > maxKnown {
+		if d := t.deployments[t.recent[0]]; d != nil && d.pending != nil {
+			t.count(ctx, "overflow") // max_pending may be more
+		}
 		delete(t.deployments, t.recent[0])
 		t.recent = t.recent[1:]
 	}
@@ -304,7 +310,7 @@ func (t *teller) settle(ctx context.Context, id string, have deployment) {
 	if d == nil {
 		return
 	}
-	d.status, d.comment, d.commentID, d.pull, d.ofSuspect = have.status, have.comment, have.commentID, have.pull, have.ofSuspect
+	d.status, d.wrote, d.comment, d.commentID, d.pull, d.ofSuspect = have.status, have.wrote, have.comment, have.commentID, have.pull, have.ofSuspect
 	if d.pending == nil {
 		return
 	}

@@ -253,6 +253,8 @@ func TestWaitsAsLongAsTheForgeAsks(t *testing.T) {
 		"primary":                  {403, map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": strconv.FormatInt(start.Add(17*time.Minute).Unix(), 10)}, "API rate limit exceeded", 17*time.Minute + time.Second},
 		"secondary":                {403, map[string]string{"Retry-After": "90"}, "You have exceeded a secondary rate limit", 90 * time.Second},
 		"secondary without a time": {403, nil, "You have exceeded a secondary rate limit. Please wait", time.Minute},
+		"abuse detection":          {403, nil, "You have triggered an abuse detection mechanism. Please wait a few minutes before you try again.", time.Minute},
+		"primary without headers":  {403, nil, "API rate limit exceeded for installation ID 7", time.Minute},
 		"too many":                 {429, map[string]string{"Retry-After": start.Add(time.Minute).Format(http.TimeFormat)}, "slow down", time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {

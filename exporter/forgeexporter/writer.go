@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,14 +12,18 @@ import (
 	"github.com/deployloop/deployloop/internal/forge/forgeapi"
 )
 
+// maxLimitPause bounds the pause of a limit that names no time and is met again and
+// again.
+const maxLimitPause = 16 * time.Minute
+
 // run does what there is to do, and pauses as one while the forge is away or
 // asks for it.
 func (t *teller) run(ctx context.Context) {
-	pause := t.cfg.RetryInterval
+	pause, limited := t.cfg.RetryInterval, 0
 	for ctx.Err() == nil {
 		worked, err := t.step(ctx)
 		if err == nil {
-			pause = t.cfg.RetryInterval
+			pause, limited = t.cfg.RetryInterval, 0
 			if !worked {
 				t.idle(ctx)
 			}
@@ -33,6 +36,10 @@ func (t *teller) run(ctx context.Context) {
 		var f *forgeapi.Failed
 		if errors.As(err, &f) && f.RetryAfter > 0 {
 			wait = f.RetryAfter
+			if f.Guessed {
+				wait = min(wait<<limited, maxLimitPause)
+				limited = min(limited+1, 10)
+			}
 		}
 		t.count(ctx, "retryable")
 		t.logger.Warn("the forge could not be told; trying again", zap.Duration("in", wait), zap.String("fix", hint(err)), zap.Error(err))
@@ -88,44 +95,6 @@ func (t *teller) attempt(ctx context.Context, id, part string, do func() error) 
 	t.count(ctx, "permanent")
 	t.logger.Error("the forge refused; it is told anew when the verdict changes",
 		zap.String("deployment", id), zap.String("part", part), zap.String("fix", hint(err)), zap.Error(err))
-	return nil
-}
-
-// tellStatus writes the commit status unless the forge has it already, by a
-// former run or another replica. Replicas need share nothing but the forge, so it
-// is asked each time: a status has no identity by which twins could be removed.
-func (t *teller) tellStatus(ctx context.Context, have *deployment, know told) error {
-	if !t.statusDue(have, know) {
-		return nil
-	}
-	last := have.status
-	have.status = statusKey(know)
-	err := func() error {
-		want := statusOf(know, t.cfg.ConsoleURL, forgeapi.State(t.cfg.InconclusiveState))
-		revision := know.verdict.Deployment.Revision
-		return t.setStatus(ctx, have.repository, revision, want, strings.HasPrefix(last, watchingKey(know.verdict.Deployment.ID)))
-	}()
-	if temporary(err) {
-		have.status = last
-	}
-	return err
-}
-
-// setStatus writes a status that is not there yet. waited: what was written last was
-// pending too; then another replica that found more meanwhile is not taken back.
-func (t *teller) setStatus(ctx context.Context, repository, revision string, want forgeapi.Status, waited bool) error {
-	there, err := t.forge.Status(ctx, repository, revision, want.Context)
-	if err != nil {
-		return err
-	}
-	if there != nil && (*there == want || waited && want.State == forgeapi.Pending && there.State != forgeapi.Pending) {
-		t.count(ctx, "status_unchanged")
-		return nil
-	}
-	if err := t.forge.SetStatus(ctx, repository, revision, want); err != nil {
-		return err
-	}
-	t.count(ctx, "status_written")
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,12 +32,28 @@ const (
 	Error   State = "error"
 )
 
-// Status is one commit status; Context is its identity on a commit.
+// Status is one commit status; Context is its identity on a commit, which has the
+// newest of each.
 type Status struct {
 	Context     string
 	State       State
 	Description string // plain text, at most DescriptionLimit runes
 	TargetURL   string // "" for none
+	// Of one that was read: its number, which grows with time, and when it was made.
+	ID int64
+	At time.Time
+}
+
+// Says tells whether two statuses say the same, whichever was made when.
+func (s Status) Says(other Status) bool {
+	s.ID, s.At, other.ID, other.At = 0, time.Time{}, 0, time.Time{}
+	return s == other
+}
+
+// newestStatuses orders what was read of a commit.
+func newestStatuses(list []Status) []Status {
+	slices.SortStableFunc(list, func(a, b Status) int { return cmp.Compare(b.ID, a.ID) })
+	return list
 }
 
 // DescriptionLimit is the shortest limit of the forges (GitHub's, in runes).
@@ -62,8 +79,9 @@ type Author struct {
 type Forge interface {
 	// Account is whose the client's token is.
 	Account(ctx context.Context) (Account, error)
-	// Status is the newest status of a commit with that context, nil when it has none.
-	Status(ctx context.Context, repository, revision, context string) (*Status, error)
+	// Statuses are those of a commit with that context, newest first: the last page
+	// of them at least.
+	Statuses(ctx context.Context, repository, revision, context string) ([]Status, error)
 	SetStatus(ctx context.Context, repository, revision string, status Status) error
 	// MergedPull is the number of the pull request that brought a commit to
 	// its branch; 0 when there is none.
@@ -155,6 +173,7 @@ type Failed struct {
 	Code       int           // HTTP status; 0 when no answer came
 	RetryAfter time.Duration // what the forge asked to wait; 0 when it did not say
 	Limited    bool          // refused by a rate limit, primary or secondary
+	Guessed    bool          // it did not say how long: RetryAfter is for the first time, and doubles
 	Err        error
 }
 
@@ -173,8 +192,15 @@ func (f *Failed) Temporary() bool {
 // Gone tells whether what the call was about does not exist (any more).
 func (f *Failed) Gone() bool { return f.Code == http.StatusNotFound || f.Code == http.StatusGone }
 
-// secondaryPause is what GitHub asks for when a secondary limit names no time.
+// secondaryPause is what GitHub asks for when a secondary limit names no time, and to
+// wait for longer each time that it is met again.
 const secondaryPause = time.Minute
+
+// limitWords are how GitHub words its limits where no header tells of them, older
+// servers among it; tooQuickly comes as a content that is not valid.
+var limitWords = regexp.MustCompile(`(?i)rate limit|abuse detection`)
+
+const tooQuickly = "submitted too quickly"
 
 // maxPause bounds what a forge may ask for: GitHub's window is an hour.
 const maxPause = 75 * time.Minute
@@ -194,8 +220,14 @@ func failed(response *http.Response, err error, now time.Time) error {
 	f.Code = response.StatusCode
 	exhausted := headerIs(response, "0", "X-RateLimit-Remaining", "RateLimit-Remaining")
 	wait, told := retryAfter(response, now)
-	secondary := f.Code == http.StatusForbidden && strings.Contains(strings.ToLower(err.Error()), "secondary rate limit")
-	f.Limited = f.Code == http.StatusTooManyRequests || secondary || f.Code == http.StatusForbidden && (exhausted || told)
+	switch f.Code {
+	case http.StatusTooManyRequests:
+		f.Limited = true
+	case http.StatusForbidden:
+		f.Limited = exhausted || told || limitWords.MatchString(err.Error())
+	case http.StatusUnprocessableEntity:
+		f.Limited = strings.Contains(err.Error(), tooQuickly)
+	}
 	switch {
 	case told:
 		f.RetryAfter = wait
@@ -203,7 +235,7 @@ func failed(response *http.Response, err error, now time.Time) error {
 		f.RetryAfter = untilReset(response, now)
 	}
 	if f.Limited && f.RetryAfter <= 0 {
-		f.RetryAfter = secondaryPause
+		f.RetryAfter, f.Guessed = secondaryPause, true
 	}
 	f.RetryAfter = min(f.RetryAfter, maxPause)
 	return f

@@ -32,8 +32,8 @@ func TestEveryRequestIsInTheContract(t *testing.T) {
 			text := strings.Repeat("why\n", 1000)
 			calls := map[string]func() error{
 				"Account": func() error { _, err := forge.Account(ctx); return err },
-				"Status": func() error {
-					_, err := forge.Status(ctx, repository, revision, "deployloop/production/checkout")
+				"Statuses": func() error {
+					_, err := forge.Statuses(ctx, repository, revision, "deployloop/production/checkout")
 					return err
 				},
 				"SetStatus": func() error {

@@ -33,30 +33,26 @@ func (g *giteaForge) failed(response *gitea.Response, err error) error {
 	return failed(response.Response, err, g.now())
 }
 
-// Status is the one with the highest id: the order of the list is the server's affair.
-func (g *giteaForge) Status(ctx context.Context, repository, revision, name string) (*Status, error) {
+// Statuses are all of them: the order of the list is the server's affair.
+func (g *giteaForge) Statuses(ctx context.Context, repository, revision, name string) (found []Status, err error) {
 	owner, repo, err := ownerAndName(repository)
 	if err != nil {
 		return nil, err
 	}
 	g.client.SetContext(ctx)
-	var newest *gitea.Status
 	err = eachPage(func(page int) (int, error) {
 		list, response, err := g.client.ListStatuses(owner, repo, revision, gitea.ListStatusesOption{ListOptions: giteaPage(page)})
 		if err != nil {
 			return 0, g.failed(response, err)
 		}
 		for _, s := range list {
-			if s.Context == name && (newest == nil || s.ID > newest.ID) {
-				newest = s
+			if s.Context == name {
+				found = append(found, Status{Context: name, State: State(s.State), Description: s.Description, TargetURL: s.TargetURL, ID: s.ID, At: s.Created})
 			}
 		}
 		return response.NextPage, nil
 	})
-	if err != nil || newest == nil {
-		return nil, err
-	}
-	return &Status{Context: name, State: State(newest.State), Description: newest.Description, TargetURL: newest.TargetURL}, nil
+	return newestStatuses(found), err
 }
 
 func (g *giteaForge) SetStatus(ctx context.Context, repository, revision string, s Status) error {

@@ -64,12 +64,11 @@ func (g *gitHub) failed(response *github.Response, err error) error {
 	return failed(response.Response, err, g.now())
 }
 
-func (g *gitHub) Status(ctx context.Context, repository, revision, name string) (*Status, error) {
+func (g *gitHub) Statuses(ctx context.Context, repository, revision, name string) (found []Status, err error) {
 	owner, repo, err := ownerAndName(repository)
 	if err != nil {
 		return nil, err
 	}
-	var newest *Status
 	err = eachPage(func(page int) (int, error) {
 		list, response, err := g.client.Repositories.ListStatuses(ctx, owner, repo, revision, &github.ListOptions{Page: page, PerPage: pageSize})
 		if err != nil {
@@ -77,13 +76,15 @@ func (g *gitHub) Status(ctx context.Context, repository, revision, name string) 
 		}
 		for _, s := range list { // newest first
 			if s.GetContext() == name {
-				newest = &Status{Context: name, State: State(s.GetState()), Description: s.GetDescription(), TargetURL: s.GetTargetURL()}
-				return 0, nil
+				found = append(found, Status{Context: name, State: State(s.GetState()), Description: s.GetDescription(), TargetURL: s.GetTargetURL(), ID: s.GetID(), At: s.GetCreatedAt().Time})
 			}
+		}
+		if len(found) > 0 {
+			return 0, nil
 		}
 		return response.NextPage, nil
 	})
-	return newest, err
+	return newestStatuses(found), err
 }
 
 func (g *gitHub) SetStatus(ctx context.Context, repository, revision string, s Status) error {

@@ -57,32 +57,34 @@ var gitLabStates = map[State]gitlab.BuildStateValue{
 	Pending: gitlab.Pending, Success: gitlab.Success, Failure: gitlab.Failed, Error: gitlab.Canceled,
 }
 
-func (g *gitLab) Status(ctx context.Context, repository, revision, name string) (*Status, error) {
-	var newest *gitlab.CommitStatus
-	err := eachPage(func(page int64) (int64, error) {
+// Statuses include those that a later one took the place of.
+func (g *gitLab) Statuses(ctx context.Context, repository, revision, name string) (found []Status, err error) {
+	all := true
+	err = eachPage(func(page int64) (int64, error) {
 		list, response, err := g.client.Commits.GetCommitStatuses(repository, revision, &gitlab.GetCommitStatusesOptions{
-			ListOptions: gitlab.ListOptions{Page: page, PerPage: pageSize}, Name: &name,
+			ListOptions: gitlab.ListOptions{Page: page, PerPage: pageSize}, Name: &name, All: &all,
 		}, gitlab.WithContext(ctx))
 		if err != nil {
 			return 0, g.failed(response, err)
 		}
 		for _, s := range list {
-			if s.Name == name && (newest == nil || s.ID > newest.ID) {
-				newest = s
+			if s.Name != name {
+				continue
 			}
+			status := Status{Context: name, State: Pending, Description: s.Description, TargetURL: s.TargetURL, ID: s.ID} // created, running, manual, …
+			for ours, theirs := range gitLabStates {
+				if s.Status == string(theirs) {
+					status.State = ours
+				}
+			}
+			if s.CreatedAt != nil {
+				status.At = *s.CreatedAt
+			}
+			found = append(found, status)
 		}
 		return response.NextPage, nil
 	})
-	if err != nil || newest == nil {
-		return nil, err
-	}
-	state := Pending // created, running, manual, …
-	for ours, theirs := range gitLabStates {
-		if newest.Status == string(theirs) {
-			state = ours
-		}
-	}
-	return &Status{Context: name, State: state, Description: newest.Description, TargetURL: newest.TargetURL}, nil
+	return newestStatuses(found), err
 }
 
 // SetStatus: GitLab changes the description of a job that is in the asked

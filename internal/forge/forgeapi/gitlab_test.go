@@ -84,7 +84,8 @@ func TestGitLab(t *testing.T) {
 	c.on("GET "+project+"/repository/commits/"+revision+"/statuses",
 		func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 			name := r.URL.Query().Get("name")
-			say(w, 200, []m{{"id": 7, "name": name, "status": "success"}, {"id": 9, "name": name, "status": state, "description": "why"}})
+			assert.Equal(t, "true", r.URL.Query().Get("all"), "those that were replaced, too")
+			say(w, 200, []m{{"id": 7, "name": name, "status": "success", "created_at": at}, {"id": 9, "name": name, "status": state, "description": "why"}})
 		})
 	c.on("GET "+project+"/repository/commits/"+revision+"/merge_requests", func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
 		say(w, 200, []m{{"iid": 3}, {"iid": 9, "merged_at": at.Add(time.Hour)}, {"iid": 7, "merged_at": at}})
@@ -143,9 +144,11 @@ func TestGitLab(t *testing.T) {
 	status.State = Failure
 	require.NoError(t, forge.SetStatus(ctx, repository, revision, status))
 	assert.Equal(t, "failed", state)
-	there, err := forge.Status(ctx, repository, revision, status.Context)
+	there, err := forge.Statuses(ctx, repository, revision, status.Context)
 	require.NoError(t, err)
-	assert.Equal(t, &Status{Context: status.Context, State: Failure, Description: "why"}, there, "the newest")
+	require.Len(t, there, 2)
+	assert.Equal(t, Status{Context: status.Context, State: Failure, Description: "why", ID: 9}, there[0], "the newest")
+	assert.True(t, there[1].At.Equal(at))
 	pull, err := forge.MergedPull(ctx, repository, revision)
 	require.NoError(t, err)
 	assert.EqualValues(t, 7, pull, "merged first")
