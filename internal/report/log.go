@@ -53,12 +53,27 @@ func outcome(job Job, status string) event.TestResult {
 const (
 	causeBlocks = 3
 	causeLines  = 5 // of a block
+	// shortLine leaves room within maxMessage for all of them, and for the reasons.
+	shortLine = 160
 )
 
 // Cause is the failure of a job, with the likeliest lines of its log, what speaks
 // for them, and the place and stack of own code.
 func Cause(job Job, r cilog.Result) event.TestResult {
 	t := outcome(job, fail)
+	t.Message = causeOf(&t, r, maxMessage)
+	if len(t.Message) > maxMessage { // each of its lines says something, so none costs another its place
+		t.Message = cut(causeOf(&t, r, shortLine), maxMessage)
+	}
+	return t
+}
+
+// causeOf writes the blocks with lines of at most so many bytes, and notes the first
+// place of own code.
+func causeOf(t *event.TestResult, r cilog.Result, line int) string {
+	if len(r.Blocks) == 0 {
+		return fmt.Sprintf("none of the %d lines of its log says why", r.Lines)
+	}
 	var message strings.Builder
 	for _, b := range r.Best(causeBlocks) {
 		where := fmt.Sprintf("line %d", b.From)
@@ -69,7 +84,7 @@ func Cause(job Job, r cilog.Result) event.TestResult {
 		text := redact.Text(b.Text()) // whole: a key has many lines
 		shown := strings.Split(text, "\n")
 		numbered := b.Omitted == 0 && len(shown) == len(b.Lines) // else a secret of many lines is gone
-		for i, line := range shown {
+		for i, said := range shown {
 			if i == causeLines {
 				fmt.Fprintf(&message, "  … and %d more\n", len(b.Lines)+b.Omitted-causeLines)
 				break
@@ -79,15 +94,11 @@ func Cause(job Job, r cilog.Result) event.TestResult {
 			} else {
 				message.WriteString(" ")
 			}
-			message.WriteString(" " + printable(line) + "\n")
+			message.WriteString(" " + cut(printable(said), line) + "\n")
 		}
 		if b.Frame != nil && t.Stacktrace == "" {
 			t.File, t.Line, t.Stacktrace = b.Frame.File, b.Frame.Line, text
 		}
 	}
-	if len(r.Blocks) == 0 {
-		fmt.Fprintf(&message, "none of the %d lines of its log says why", r.Lines)
-	}
-	t.Message = cut(strings.TrimSuffix(message.String(), "\n"), maxMessage)
-	return t
+	return strings.TrimSuffix(message.String(), "\n")
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -49,6 +50,25 @@ func TestALongCauseIsCut(t *testing.T) {
 	got, _ := parseOne(t, "ERROR: it failed\n"+strings.Repeat("\tat com.acme.Cart.total(Cart.java:88)\n", 100), Source{})
 	assert.Regexp(t, `\n  … and 9[56] more$`, got.Message)
 	assert.LessOrEqual(t, strings.Count(got.Message, "\n"), causeLines+1)
+}
+
+// Lines that are long cost no other cause its place, of which each is shown.
+func TestLongLinesLeaveRoomForEveryCause(t *testing.T) {
+	r := cilog.Result{Lines: 900}
+	for block := range 3 {
+		b := cilog.Block{From: 100 * block, To: 100*block + 4, Reasons: []string{"an error that no log that passed had", "is near the end"}, Template: uint64(block)}
+		for i := range causeLines {
+			b.Lines = append(b.Lines, cilog.Line{Number: 100*block + i, Text: fmt.Sprintf("ERROR: cause %d line %d %s", block, i, strings.Repeat("x ", 240))})
+		}
+		r.Blocks = append(r.Blocks, b)
+	}
+	got := Cause(Job{Name: "compile"}, r)
+	assert.Less(t, len(got.Message), maxMessage)
+	for block := range 3 {
+		for i := range causeLines {
+			assert.Contains(t, got.Message, fmt.Sprintf("cause %d line %d x", block, i))
+		}
+	}
 }
 
 func TestALogWithNothingInIt(t *testing.T) {

@@ -2,6 +2,7 @@ package wording
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -157,36 +158,84 @@ func buildSummary(a event.Anomaly) string {
 	return fit(who, middle, tail)
 }
 
+// WhyLimit is the most runes that the reasons of a branch's alert have.
+const WhyLimit = 1000
+
 // buildWhy tells each of the first problems of a branch's alert in a line, and below
-// the first one what it says where that has several: the cause in a build's log.
+// those that are open what they say where that has several: the cause in a build's log.
+// They share the room.
 func buildWhy(f event.Feedback, limit int) string {
-	var lines []string
-	quoted := false
-	for _, j := range f.Judgements {
-		if len(lines) == limit {
-			lines = append(lines, fmt.Sprintf("and %d more", len(f.Judgements)+f.More-limit))
-			break
+	shown := f.Judgements[:min(len(f.Judgements), limit)]
+	heads, said := make([]string, len(shown)), make([][]string, len(shown))
+	room, quoted := WhyLimit, 0
+	for i, j := range shown {
+		heads[i] = JudgementLine(j)
+		message := ""
+		switch {
+		case j.Test != nil:
+			message = j.Test.Message
+		case j.Finding != nil:
+			message = j.Finding.Message
 		}
-		line := JudgementLine(j)
-		quote := ""
-		if t := j.Test; t != nil && t.Message != "" {
-			if all := MessageLines(*t, maxMessageLines); len(all) > 1 && !quoted && j.Closure == nil {
-				quoted = true // of the first that is open: an alert has room for one
-				for _, said := range all {
-					quote += "\n  " + OneLine(said, operationLimit*2)
-				}
-			} else {
-				line += ": " + OneLine(t.Message, operationLimit*2)
+		if j.Closure == nil && j.Test != nil {
+			if all := MessageLines(*j.Test, math.MaxInt); len(all) > 1 {
+				said[i], message = all, ""
+				quoted++
 			}
-		} else if j.Finding != nil && j.Finding.Message != "" {
-			line += ": " + OneLine(j.Finding.Message, operationLimit*2)
 		}
+		heads[i] = join(": ", heads[i], OneLine(message, operationLimit*2))
 		if j.Closure != nil {
-			line += " (over: " + OneLine(j.Closure.Detail, operationLimit) + ")"
+			heads[i] += " (over: " + OneLine(j.Closure.Detail, operationLimit) + ")"
 		}
-		lines = append(lines, line+quote)
+		room -= utf8.RuneCountInString(heads[i]) + 1
 	}
-	return join("\n", lines...)
+	more := ""
+	if n := len(f.Judgements) + f.More - len(shown); n > 0 {
+		more = fmt.Sprintf("and %d more", n)
+		room -= len(more)
+	}
+	for i, all := range said {
+		if len(all) == 0 {
+			continue
+		}
+		// A line shorter than this says nothing.
+		const least = 40
+		share := room / quoted
+		n := min(len(all), max(3, maxMessageLines/quoted), share/least)
+		for _, line := range someOf(all, n) {
+			heads[i] += "\n  " + OneLine(line, min(operationLimit*2, share/n-3))
+		}
+	}
+	return join("\n", append(heads, more)...)
+}
+
+// someOf are n of the lines: of each block, which begins at a line that is not further
+// in, the first two before the third, so that every cause has its say; and how many are left out.
+func someOf(lines []string, n int) []string {
+	if len(lines) <= n || n < 1 {
+		return lines[:max(0, min(n, len(lines)))]
+	}
+	depth := make([]int, len(lines))
+	for i, line := range lines {
+		if i > 0 && strings.TrimLeft(line, " \t") != line {
+			depth[i] = depth[i-1] + 1
+		}
+	}
+	kept := map[int]bool{}
+	for d := 1; len(kept) < n-1; d++ {
+		for i := range lines {
+			if max(depth[i], 1) == d && len(kept) < n-1 {
+				kept[i] = true
+			}
+		}
+	}
+	var out []string
+	for i, line := range lines {
+		if kept[i] {
+			out = append(out, line)
+		}
+	}
+	return append(out, fmt.Sprintf("… %d more lines", len(lines)-len(out)))
 }
 
 // BuildFix is the command that shows the first open problem of a branch's alert

@@ -1,6 +1,7 @@
 package wording
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -43,4 +44,39 @@ func TestFeedbackInWords(t *testing.T) {
 	require.Equal(t, "1 report broke off, so that more may have failed; 3 tests", FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Broken: 1}))
 	require.Equal(t, "Its builds and tests said: turned flaky: cart TestTotal at 9f2c1ab", BuildsSentence([]event.Judgement{
 		{Call: event.KnownFlaky, NewFlake: true, FirstBad: "9f2c1ab", Test: &event.TestResult{Suite: "cart", Case: "TestTotal"}}}))
+}
+
+// Several causes of several lines share the room of an alert: each has its say, and what
+// is left out is counted.
+func TestCausesOfABuildShareTheAlert(t *testing.T) {
+	cause := func(name string, lines int) event.Judgement {
+		var text []string
+		for block := range 3 {
+			text = append(text, fmt.Sprintf("lines %d–%d of the log (no log that passed has it, error):", 100*block, 100*block+lines))
+			for i := range lines {
+				text = append(text, fmt.Sprintf("  %d: %s cause %d line %d %s", 100*block+i, name, block, i, strings.Repeat("x", 300)))
+			}
+		}
+		return event.Judgement{Call: event.NewFailure, Test: &event.TestResult{Suite: "ci", Case: "[" + name + "]", Message: strings.Join(text, "\n")}}
+	}
+	a := event.Anomaly{Kind: event.KindBuild, Feedback: &event.Feedback{Judgements: []event.Judgement{cause("compile", 5)}}}
+	why := Why(a)
+	for block := range 3 {
+		require.Contains(t, why, fmt.Sprintf("compile cause %d line 0", block))
+	}
+	require.Contains(t, why, "\n  … 11 more lines")
+	require.LessOrEqual(t, utf8.RuneCountInString(why), WhyLimit)
+
+	a.Feedback.Judgements = append(a.Feedback.Judgements, cause("lint", 5), cause("package", 5), cause("deploy", 5))
+	why = Why(a)
+	require.LessOrEqual(t, utf8.RuneCountInString(why), WhyLimit)
+	for _, name := range []string{"compile", "lint", "package"} {
+		require.Contains(t, why, "new failure: ci ["+name+"]\n  lines 0–5 of the log (no log that passed has it, error):\n  0: "+name+" cause 0 line 0")
+	}
+	require.True(t, strings.HasSuffix(why, "\nand 1 more"), why)
+
+	a.Feedback.Judgements = []event.Judgement{{Call: event.NewFailure, Test: &event.TestResult{Suite: "ci", Case: "[compile]", Message: "line 7 of the log (error):\n  7: no space left on device"}}}
+	require.Equal(t, "new failure: ci [compile]\n  line 7 of the log (error):\n  7: no space left on device", Why(a))
+	require.Equal(t, []string{"a", " b", "c", "… 2 more lines"}, someOf([]string{"a", " b", " c", "c", " d"}, 4))
+	require.Empty(t, someOf([]string{"a", "b"}, 0))
 }
