@@ -23,6 +23,7 @@ import (
 const (
 	maxLogJobs      = 1000
 	maxLogTemplates = 1_000_000 // of all jobs
+	maxLogGone      = maxLogJobs
 )
 
 // The keys in the storage, which cannot list them: the jobs, in the order in which
@@ -36,6 +37,7 @@ const (
 const (
 	forgotJob   = "logs_of_jobs"
 	forgotLines = "lines_of_logs" // of one log, beyond what is kept of it
+	forgotGone  = "logs_left_in_storage"
 )
 
 // logMemory remembers what the last log of each job that passed left behind, so
@@ -45,6 +47,7 @@ type logMemory struct {
 	mu        sync.Mutex
 	jobs      *lru.Cache[logJob, *cilog.Baseline]
 	templates int
+	gone      map[string]bool // keys whose values are still to be deleted from the storage
 
 	store   storage.Client // nil: none
 	logger  *zap.Logger
@@ -65,7 +68,7 @@ func newLogMemory(logger *zap.Logger, forgets func(name string, n int)) *logMemo
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	return &logMemory{jobs: jobs, logger: logger, forgets: forgets}
+	return &logMemory{jobs: jobs, gone: map[string]bool{}, logger: logger, forgets: forgets}
 }
 
 func jobOf(s report.Source) logJob { return logJob{s.Repository, s.Job.Pipeline, s.Job.Name} }
@@ -96,7 +99,8 @@ func (m *logMemory) passed(ctx context.Context, s report.Source) {
 	if n := s.Job.Known.Omitted(); n > 0 {
 		m.forgets(forgotLines, n)
 	}
-	m.save(ctx, job, m.makeRoom())
+	m.makeRoom()
+	m.save(ctx, job)
 }
 
 func (m *logMemory) put(job logJob, b *cilog.Baseline) {
@@ -105,23 +109,37 @@ func (m *logMemory) put(job logJob, b *cilog.Baseline) {
 	}
 	m.templates += b.Len()
 	m.jobs.Add(job, b)
+	delete(m.gone, job.key())
 }
 
-// makeRoom forgets what is over the limits, and says which.
-func (m *logMemory) makeRoom() (forgotten []logJob) {
+// makeRoom forgets what is over the limits.
+func (m *logMemory) makeRoom() {
+	forgotten := 0
 	for m.jobs.Len() > maxLogJobs || m.templates > maxLogTemplates && m.jobs.Len() > 1 {
 		job, b, _ := m.jobs.RemoveOldest()
 		m.templates -= b.Len()
-		forgotten = append(forgotten, job)
+		m.leave(job.key())
+		forgotten++
 	}
-	if len(forgotten) > 0 {
-		m.forgets(forgotJob, len(forgotten))
+	if forgotten > 0 {
+		m.forgets(forgotJob, forgotten)
 	}
-	return forgotten
+}
+
+// leave has a value deleted with the next save that succeeds: once the list does not
+// name it any more, nothing would find it again.
+func (m *logMemory) leave(key string) {
+	switch {
+	case m.store == nil:
+	case len(m.gone) >= maxLogGone: // a storage that fails all the while
+		m.forgets(forgotGone, 1)
+	default:
+		m.gone[key] = true
+	}
 }
 
 // save writes one job and deletes those that are forgotten.
-func (m *logMemory) save(ctx context.Context, job logJob, forgotten []logJob) {
+func (m *logMemory) save(ctx context.Context, job logJob) {
 	if m.store == nil {
 		return
 	}
@@ -133,12 +151,14 @@ func (m *logMemory) save(ctx context.Context, job logJob, forgotten []logJob) {
 	}
 	if err == nil {
 		operations := []*storage.Operation{storage.SetOperation(prefixLogs+job.key(), value), storage.SetOperation(keyLogs, index)}
-		for _, gone := range forgotten {
-			operations = append(operations, storage.DeleteOperation(prefixLogs+gone.key()))
+		for key := range m.gone {
+			operations = append(operations, storage.DeleteOperation(prefixLogs+key))
 		}
 		err = m.store.Batch(ctx, operations...)
 	}
-	if err != nil {
+	if err == nil {
+		clear(m.gone)
+	} else {
 		m.logger.Warn("what is usual in a job's log could not be saved; a restart forgets it until the job passes again",
 			zap.String("pipeline", job.Pipeline), zap.String("job", job.Name), zap.Error(err))
 	}
@@ -199,6 +219,7 @@ func (m *logMemory) open(ctx context.Context, host component.Host, id component.
 		}
 		if err != nil {
 			ignored(key, err)
+			m.leave(key)
 			continue
 		}
 		m.put(saved.Job, saved.Lines)

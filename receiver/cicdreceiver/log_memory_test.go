@@ -2,6 +2,7 @@ package cicdreceiver
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -124,9 +125,63 @@ func TestTheStorageOfLogsIsBoundedAndMended(t *testing.T) {
 	require.Equal(t, maxLogJobs-2, m.jobs.Len(), "what cannot be read costs itself alone")
 	oldest, _, _ := m.jobs.GetOldest()
 	require.Equal(t, "3", oldest.Name, "the order is kept")
+	learn(t, m, 0, "a\n")
+	require.Nil(t, stored(t, m.store, second), "nothing leads to it any more")
 	require.NoError(t, m.close(t.Context()))
 
 	m, _ = logsOfJobs()
 	missing := component.MustNewID("missing")
 	require.ErrorContains(t, m.open(t.Context(), host, component.MustNewID("cicd"), &missing), "service::extensions")
+}
+
+func stored(t *testing.T, store storage.Client, job logJob) []byte {
+	t.Helper()
+	value, err := store.Get(t.Context(), prefixLogs+job.key())
+	require.NoError(t, err)
+	return value
+}
+
+// failing is a storage that takes nothing while it is full.
+type failing struct {
+	storage.Client
+	full bool
+}
+
+func (f *failing) Batch(ctx context.Context, operations ...*storage.Operation) error {
+	if f.full {
+		return errors.New("no space left on device")
+	}
+	return f.Client.Batch(ctx, operations...)
+}
+
+// What is forgotten while the storage fails is deleted when it is well again; what is
+// learnt anew meanwhile is not.
+func TestTheStorageKeepsNoLogThatNothingLeadsTo(t *testing.T) {
+	host := newKeeping(t.TempDir())
+	m, forgotten := logsOfJobs()
+	require.NoError(t, m.open(t.Context(), host, component.MustNewID("cicd"), &host.id))
+	disk := &failing{Client: m.store}
+	m.store = disk
+	for i := range maxLogJobs {
+		learn(t, m, i, "a\n")
+	}
+	first, second := logJob{Repository: "acme/shop", Name: "0"}, logJob{Repository: "acme/shop", Name: "1"}
+	require.NotNil(t, stored(t, disk, first))
+	disk.full = true
+	learn(t, m, maxLogJobs, "a\n") // 0 is forgotten
+	learn(t, m, maxLogJobs+1, "a\n")
+	learn(t, m, 1, "b\n") // forgotten just before, as 2 is now
+	disk.full = false
+	learn(t, m, maxLogJobs+2, "a\n")
+	require.Nil(t, stored(t, disk, first))
+	require.NotNil(t, stored(t, disk, second))
+	require.Empty(t, m.gone)
+
+	disk.full = true
+	for i := range maxLogGone + maxLogJobs {
+		learn(t, m, 2*maxLogJobs+i, "a\n")
+	}
+	require.Len(t, m.gone, maxLogGone)
+	require.Equal(t, maxLogJobs, forgotten[forgotGone])
+	require.NoError(t, m.close(t.Context()))
 }
