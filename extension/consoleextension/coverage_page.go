@@ -57,6 +57,7 @@ func (c coverage) Note() string {
 // coverageView is the page of coverage.
 type coverageView struct {
 	Rows      []coverage
+	Services  int // of the rows: one may be in several environments
 	Complete  int
 	Searches  string               // how many services are looked at without a deployment
 	Placebos  []event.PlaceboCount // of each detector
@@ -66,11 +67,14 @@ type coverageView struct {
 
 func (s *site) coveragePage(w http.ResponseWriter, r *http.Request) {
 	view := coverageView{Rows: s.coverage(), Checklist: s.checklist(s.summarize()), Addresses: s.addresses()}
+	services := map[string]struct{}{}
 	for _, c := range view.Rows {
+		services[c.Service] = struct{}{}
 		if c.Complete() {
 			view.Complete++
 		}
 	}
+	view.Services = len(services)
 	var searches []event.Search
 	for _, d := range s.detections() {
 		searches = append(searches, d.Searches...)

@@ -66,6 +66,11 @@ func TestCoverageTellsWhatEachServiceLacks(t *testing.T) {
 	page := get(t, h, "/coverage").Body.String()
 	require.Contains(t, page, "1 of 5 services lack nothing")
 	require.Contains(t, page, "3m0s ahead")
+	require.Contains(t, get(t, h, "/").Body.String(), `<a href="/coverage">5</a>`, "both pages count alike")
+
+	l.RecordTelemetry(ledger.Telemetry{Service: "whole", Environment: "staging", Signal: ledger.Traces, At: noon, Stamped: noon})
+	require.Contains(t, get(t, h, "/coverage").Body.String(), "5 services, each told of in each of its environments: 1 of 6 lack nothing.")
+	require.Contains(t, get(t, h, "/").Body.String(), `<a href="/coverage">5</a>`)
 }
 
 func TestModesOfServices(t *testing.T) {

@@ -72,6 +72,9 @@ func (s *site) summarize() summary {
 			}
 		}
 	}
+	for _, seen := range s.reader.Coverage() { // telemetry without a version makes no deployment
+		services[seen.Service] = struct{}{}
+	}
 	sum.Services = len(services)
 	sum.Sources = slices.Sorted(maps.Keys(sources))
 	if len(took) > 0 {
