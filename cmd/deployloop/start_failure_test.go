@@ -67,6 +67,13 @@ service:
 
 	require.Contains(t, fails(filepath.Join(t.TempDir(), "none.yaml")), "deployloop init writes a configuration")
 
+	text, err := os.ReadFile(configuration(servertest.FreeAddress(t), t.TempDir()))
+	require.NoError(t, err)
+	open := strings.ReplaceAll(string(text), "extensions:\n", "extensions:\n  basicauth: {htpasswd: {inline: \"${env:DEPLOYLOOP_TEST_NOT_SET}\"}}\n")
+	path := filepath.Join(t.TempDir(), "open.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(open, "extensions: [", "extensions: [basicauth, ", 1)), 0o600))
+	require.Contains(t, fails(path), "the variable that its htpasswd is read from is empty")
+
 	// As a plain user meets it; these tests may run as root.
 	denied := fmt.Errorf("failed to create extension: %w", &fs.PathError{Op: "mkdir", Path: "/var/lib/deployloop", Err: syscall.EACCES})
 	where := &locations{files: []string{configuration(servertest.FreeAddress(t), state)}}
