@@ -57,6 +57,19 @@ func BenchmarkLogRecord(b *testing.B) {
 	perItem(b, pipeline.SignalLogs, otlpload.Resources*otlpload.PerResource, func() { otlpload.StampLines(ld) }, func(n *node) { _ = n.ConsumeLogs(b.Context(), ld) })
 }
 
+// BenchmarkJSONLogRecord is a line as structured loggers write it, whose level
+// nobody parsed: each may hold a stack, and none does.
+func BenchmarkJSONLogRecord(b *testing.B) {
+	ld := otlpload.Lines()
+	for _, r := range ld.ResourceLogs().All() {
+		for _, record := range r.ScopeLogs().At(0).LogRecords().All() {
+			record.SetSeverityNumber(0)
+			record.Body().SetStr(`{"level":"info","ts":"2026-11-23T14:00:00.123Z","logger":"shop.checkout","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","msg":"` + record.Body().Str() + `","duration_ms":17}`)
+		}
+	}
+	perItem(b, pipeline.SignalLogs, otlpload.Resources*otlpload.PerResource, func() { otlpload.StampLines(ld) }, func(n *node) { _ = n.ConsumeLogs(b.Context(), ld) })
+}
+
 // BenchmarkHistogramPoint is one point of the duration histogram that HTTP
 // instrumentation sends.
 func BenchmarkHistogramPoint(b *testing.B) {

@@ -1,8 +1,7 @@
 package anomalyconnector
 
 import (
-	"regexp"
-	"slices"
+	"cmp"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/detect"
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/logpattern"
 )
 
 const (
@@ -68,8 +68,13 @@ func (m *monitor) readRecords(s *source, resource pcommon.Resource, scopes plog.
 			severity := severityOf(record)
 			line := lineOf(record.Body())
 			if severity >= severityError || severity == 0 {
-				if head, ok := printedTrace(line); ok {
-					m.countException(s, "", head, line, exceptionContext{at: at, trace: record.TraceID(), span: record.SpanID()})
+				x, ok := thrownIn(record)
+				if !ok {
+					x.Message, ok = logpattern.Printed(line)
+					x.Stack = line
+				}
+				if ok {
+					m.countException(s, x.Type, cmp.Or(x.Message, line), x.Stack, exceptionContext{at: at, trace: record.TraceID(), span: record.SpanID()})
 					continue
 				}
 			}
@@ -194,43 +199,4 @@ func jsonMessage(line string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// printedMarks are what a printed stack holds and other text of several lines
-// does not.
-var printedMarks = [...]string{
-	"\n\tat ", "\n    at ", "\n   at ", "\nTraceback (most recent", "\n  File \"", // JVM, V8, .NET, Python
-	"goroutine ", "panicked at ", "\nstack backtrace:", "\nStack backtrace:", // Go, Rust and anyhow
-	"\nStack trace:\n#0", "\n[stacktrace]\n#0", ":in `", ":in '", // PHP, Laravel, Ruby
-}
-
-// printedFrames are frames that only their whole line tells from other text. The
-// mark comes first, since a log is full of lines and the expression is slow.
-var printedFrames = [...]struct {
-	mark string
-	line *regexp.Regexp
-}{
-	{".go:", regexp.MustCompile(`\n[ |]*\t[ |]*\S[^\n]*\.go:[0-9]`)}, // an error of Go's with its frames
-	{"\n  at ", regexp.MustCompile(`\n  at [^\n]+\) [\[<]0x`)},       // Mono
-}
-
-// printedTrace says whether a line is an exception that was printed with its
-// stack, and gives the line that says what happened.
-func printedTrace(line string) (head string, ok bool) {
-	first := strings.IndexByte(line, '\n')
-	if first < 0 {
-		return "", false
-	}
-	printed := slices.ContainsFunc(printedMarks[:], func(mark string) bool { return strings.Contains(line, mark) })
-	for _, frame := range printedFrames {
-		printed = printed || strings.Contains(line, frame.mark) && frame.line.MatchString(line[first:])
-	}
-	if !printed {
-		return "", false
-	}
-	if strings.HasPrefix(line, "Traceback (most recent") { // Python says it last
-		tail := strings.TrimRight(line, "\n ")
-		return tail[strings.LastIndexByte(tail, '\n')+1:], true
-	}
-	return line[:first], true
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/deployloop/deployloop/internal/event"
 	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/logpattern"
 )
 
 // All six pairs share one monitor; of each input's two nodes one reads.
@@ -262,10 +263,10 @@ func TestLinesAndPrintedTraces(t *testing.T) {
 	m := pcommon.NewValueMap()
 	m.Map().PutStr("message", "structured")
 	assert.Equal(t, "structured", lineOf(m))
-	head, ok := printedTrace("java.lang.Error: closed\n\tat com.acme.Cart.total(Cart.java:88)")
+	head, ok := logpattern.Printed("java.lang.Error: closed\n\tat com.acme.Cart.total(Cart.java:88)")
 	assert.True(t, ok)
 	assert.Equal(t, "java.lang.Error: closed", head)
-	head, ok = printedTrace("Traceback (most recent call last):\n  File \"/app/cart.py\", line 88, in total\nTypeError: total\n")
+	head, ok = logpattern.Printed("Traceback (most recent call last):\n  File \"/app/cart.py\", line 88, in total\nTypeError: total\n")
 	assert.True(t, ok)
 	assert.Equal(t, "TypeError: total", head)
 	for _, text := range []string{
@@ -274,13 +275,13 @@ func TestLinesAndPrintedTraces(t *testing.T) {
 		"[2026-11-23 14:00:00] production.ERROR: closed {\"exception\":\"[object] (App\\\\CartError(code: 0): closed at /app/src/Cart.php:88)\n[stacktrace]\n#0 /app/src/Shop.php(14): total()\n",
 		"System.Exception: closed\n  at Acme.Cart.Add (Acme.Order o) [0x00012] in /src/Cart.cs:88\n",
 	} {
-		head, ok = printedTrace(text)
+		head, ok = logpattern.Printed(text)
 		assert.True(t, ok, text)
 		assert.NotContains(t, head, "\n")
 	}
 	for _, text := range []string{"two\nlines", "one\n  two at three", "panicked at noon", "see main.go:17", "build failed\nmain.go:17: undefined",
 		"main.go:17 listens\n\tport: 80", "the order is late\n  at the warehouse (north)"} {
-		_, ok = printedTrace(text)
+		_, ok = logpattern.Printed(text)
 		assert.False(t, ok, text)
 	}
 }

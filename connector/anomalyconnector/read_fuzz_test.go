@@ -87,6 +87,7 @@ func FuzzReadLogs(f *testing.F) {
 	for i, body := range []string{
 		"shelf 17 holds 3", `{"level":"error","msg":"no \"stock\" left"}`, "java.lang.Error: closed\n\tat com.acme.Cart.total(Cart.java:88)",
 		"Traceback (most recent call last):\n  File \"/app/cart.py\", line 88, in total\nTypeError: total\n", "",
+		`{"err":{"type":"TypeError","stack":"TypeError: x\n    at total (/app/total.ts:88:12)"}}`, `{"exception":{"frames":[{"class":"a.B","method":"c","line":1}]}}`,
 	} {
 		record := records.AppendEmpty()
 		record.SetTimestamp(pcommon.NewTimestampFromTime(fuzzStart))
@@ -100,6 +101,8 @@ func FuzzReadLogs(f *testing.F) {
 	own.Attributes().PutStr("service.name", "checkout")
 	structured := records.AppendEmpty().Body().SetEmptyMap()
 	structured.PutStr("message", "structured")
+	frame := structured.PutEmptyMap("error").PutEmptySlice("stack_trace").AppendEmpty()
+	frame.SetStr("\tat com.acme.Cart.total(Cart.java:88)")
 	raw, err := new(plog.ProtoMarshaler).MarshalLogs(ld)
 	require.NoError(f, err)
 	f.Add(raw)
