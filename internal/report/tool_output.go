@@ -116,6 +116,9 @@ func (t *ToolOutput) listed(line string) bool {
 	return true
 }
 
+// pythonWarning is how Python says that it goes on.
+var pythonWarning = regexp.MustCompile(`^[A-Z]\w*Warning: `)
+
 // exceptionName is all that pytest says of it at its place.
 var exceptionName = regexp.MustCompile(`^[\w.]+$`)
 
@@ -144,7 +147,9 @@ func (t *ToolOutput) named(line, before string) {
 			return // it explains the one before
 		case "warning":
 		default:
-			f.Level = "error"
+			if f.Level = "error"; pythonWarning.MatchString(f.Message) {
+				f.Level = "warning"
+			}
 		}
 		if t.asserted != "" && exceptionName.MatchString(f.Message) {
 			f.Message = t.asserted

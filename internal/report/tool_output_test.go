@@ -18,6 +18,7 @@ func TestPlacesInWhatToolsPrint(t *testing.T) {
 		"cart/total.go:12: missing return":                              {File: "cart/total.go", Line: 12, Level: "error", Message: "missing return"},
 		"src/a.c:3:4: warning: unused variable 'x' [-Wunused]":          {File: "src/a.c", Line: 3, Level: "warning", Message: "unused variable 'x' [-Wunused]"},
 		"src/a.c:3:4: fatal error: y.h: No such file":                   {File: "src/a.c", Line: 3, Level: "error", Message: "y.h: No such file"},
+		"/app/cart.py:9: DeprecationWarning: use sum":                   {File: "/app/cart.py", Line: 9, Level: "warning", Message: "DeprecationWarning: use sum"},
 		"\x1b[1msrc/a.c:3:4:\x1b[0m error: no":                          {File: "src/a.c", Line: 3, Level: "error", Message: "no"},
 		"src/cart.ts(12,5): error TS2322: Type 'a' is not b":            {File: "src/cart.ts", Line: 12, Level: "error", Message: "TS2322: Type 'a' is not b"},
 		"[ERROR] /src/Cart.java:[12,5] cannot find symbol":              {File: "/src/Cart.java", Line: 12, Level: "error", Message: "cannot find symbol"},
