@@ -172,16 +172,20 @@ func (e *Engine) alwaysSecond(w *watch, sec int64) {
 		w.regressedAt = sec
 		w.set(event.Regressed, event.ReasonEvidenceOfHarm, "")
 		w.peak = w.nats
+		w.tellExcursion(sec)
 		w.undo = newUndoing(w)
 		w.verdict(e.clock.timeOf(sec)) // its proof, before anything fades
 		w.toldAt = sec
 		e.unprompted = append(e.unprompted, w.unprompted(sec))
 		return
 	}
-	recovered := w.undo.since != 0 && sec-w.undo.since >= alwaysRecovered
+	recovered := w.undo.since != 0 && sec-w.undo.since >= alwaysRecovered || w.excursion.over()
 	if normal := sec-w.regressedAt >= alwaysNormal; recovered || normal {
 		u := w.unprompted(sec)
 		u.Open, u.ClosedAt, u.Renewed, u.Detail = false, e.clock.timeOf(sec), !recovered, w.recovery().Detail
+		if w.excursion != nil {
+			u.Detail = w.excursion.ended(recovered)
+		}
 		e.unprompted = append(e.unprompted, u)
 		w.service.always = nil
 	} else if sec-w.toldAt >= alwaysRepeat {

@@ -53,6 +53,8 @@ type gauge struct {
 	golden bool
 	ring   [gaugeRing]gaugePast
 	n, at  int
+
+	excursions *excursions // of one that is searched, since its service was last deployed
 }
 
 type gaugePast struct {
@@ -124,13 +126,7 @@ func (s *service) gauge(from *Source, key gaugeKey, x Sample) {
 	case g == nil && len(s.gauges.order) >= maxGauges:
 		lost = "other_gauges"
 	case g == nil:
-		if s.gauges.byKey == nil {
-			s.gauges.byKey = map[gaugeKey]*gauge{}
-		}
-		key.name, key.series = strings.Clone(key.name), strings.Clone(key.series)
-		g = &gauge{key: key, worse: x.Worse, golden: x.Golden}
-		s.gauges.byKey[key] = g
-		s.gauges.order = append(s.gauges.order, g)
+		g = s.gauges.make(key, x)
 	}
 	if lost == "" {
 		sec := max(x.At/second, s.engine.open.Load())
@@ -140,6 +136,18 @@ func (s *service) gauge(from *Source, key gaugeKey, x Sample) {
 	if lost != "" {
 		s.losses.add(lost, 1)
 	}
+}
+
+// make registers a gauge.
+func (g *gauges) make(key gaugeKey, x Sample) *gauge {
+	if g.byKey == nil {
+		g.byKey = map[gaugeKey]*gauge{}
+	}
+	key.name, key.series = strings.Clone(key.name), strings.Clone(key.series)
+	made := &gauge{key: key, worse: x.Worse, golden: x.Golden}
+	g.byKey[key] = made
+	g.order = append(g.order, made)
+	return made
 }
 
 // take moves the samples of a second, and of those before, out.
@@ -175,6 +183,7 @@ func (s *service) closeGauges(sec int64, frozen bool) {
 		}
 	})
 	for _, x := range s.gauges.now {
+		s.excur(x.gauge, sec, x.value, frozen)
 		// While a deployment is watched, only what is missing is learnt, and
 		// only from what is not new.
 		if !frozen || x.gauge.n < gaugeEnough && x.gauge.key.client == "" && !s.isFresh(x.source) {

@@ -48,11 +48,11 @@ func newGaugeTest(g *gauge) *gaugeTest {
 	for _, q := range []float64{.9, .99} {
 		if g.worse != WorseLower {
 			v := at(q)
-			t.bounds = append(t.bounds, gaugeBound{at: v + math.Max(.05*math.Abs(v), .25*(v-median))})
+			t.bounds = append(t.bounds, gaugeBound{at: v + byMore(v, median)})
 		}
 		if g.worse != WorseHigher {
 			v := at(1 - q)
-			t.bounds = append(t.bounds, gaugeBound{at: v - math.Max(.05*math.Abs(v), .25*(median-v)), lower: true})
+			t.bounds = append(t.bounds, gaugeBound{at: v - byMore(v, median), lower: true})
 		}
 		if q == .9 {
 			for _, b := range t.bounds {
@@ -72,6 +72,11 @@ func newGaugeTest(g *gauge) *gaugeTest {
 	t.ranks = g.rankSums()
 	t.icc = t.ranks.correlation()
 	return t
+}
+
+// byMore is how far beyond a quantile a sample is worse by something.
+func byMore(quantile, median float64) float64 {
+	return math.Max(.05*math.Abs(quantile), .25*math.Abs(quantile-median))
 }
 
 // rankSums are sums over the ranks of a gauge's past samples and the instances

@@ -53,7 +53,7 @@ const (
 	stepSize       = int64(unsafe.Sizeof(step{}))
 	ownSize        = int64(unsafe.Sizeof(ownHistory{})) + mapEntry
 	ownWatchSize   = int64(unsafe.Sizeof(ownWatch{})+unsafe.Sizeof(ownTest{})) + mapEntry
-	gaugeSize      = int64(unsafe.Sizeof(gauge{})) + mapEntry + 100
+	gaugeSize      = int64(unsafe.Sizeof(gauge{})+unsafe.Sizeof(excursions{})) + mapEntry + 100
 	assumedSteps   = 48 // of a recorded level
 	memoryInterval = 10 // seconds between two estimates; one while the budget fills
 )

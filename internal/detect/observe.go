@@ -405,6 +405,9 @@ func (w *watch) weighAll(sec int64) {
 			continue
 		}
 		i.weigh(w, sec)
+		if w.always {
+			i.weighExcursion()
+		}
 		left -= i.share
 		e := i.share * math.Exp(min(i.nats, maxLog))
 		sum += e

@@ -4,6 +4,9 @@ import "github.com/deployloop/deployloop/internal/event"
 
 // onset is when an indicator's change began.
 func (w *watch) onset(i *indicator) *event.Onset {
+	if w.excursion != nil && i == w.leader {
+		return &w.excursion.onset
+	}
 	if len(i.levels) == 0 || i.levels[i.best].harm.ticks == 0 {
 		return nil
 	}

@@ -45,7 +45,7 @@ func newUndoing(w *watch) *undoing {
 	u := &undoing{pace: w.paceNew, serving: true}
 	bar := math.Log(float64(max(1, len(w.indicators)))/listFDR) + w.looks()
 	for _, i := range w.indicators {
-		if len(i.levels) == 0 || i.cleared || i.onlyShown() || i != w.leader && i.nats < bar || len(u.parts) >= 16 {
+		if len(i.levels) == 0 || i.cleared || i.onlyShown() || i != w.leader && i.nats < bar || i == w.leader && w.excursion != nil || len(u.parts) >= 16 {
 			continue
 		}
 		l := &i.levels[i.best]

@@ -154,6 +154,9 @@ func eBH(nats []float64, all int) float64 {
 
 // show is one indicator as a person reads it.
 func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
+	if w.excursion != nil && i == w.leader {
+		return w.excursion.shown, true
+	}
 	l := &i.levels[i.best]
 	if i.signal == event.SignalLatency && !harm {
 		l = &i.levels[i.test.q95]

@@ -43,6 +43,15 @@ type serviceState struct {
 	Calibration       calibration
 	Transient         transient
 	Week              *profile
+	Gauges            []gaugeState
+}
+
+// gaugeState is what is kept of a gauge that the always-on channel looks at:
+// days of its past. Its latest samples are learnt anew.
+type gaugeState struct {
+	Name, Series, Client string
+	Worse                Worse
+	Excursions           excursions
 }
 
 type patternState struct {
@@ -151,6 +160,11 @@ func (s *service) save() serviceState {
 			}
 		}
 		st.Patterns = append(st.Patterns, state)
+	}
+	for _, g := range s.gauges.order {
+		if g.excursions != nil {
+			st.Gauges = append(st.Gauges, gaugeState{g.key.name, g.key.series, g.key.client, g.worse, *g.excursions})
+		}
 	}
 	return st
 }
@@ -294,6 +308,9 @@ func (s *service) load(st serviceState) {
 				s.patterns[index].examples = append(s.patterns[index].examples, sourceExample{s.sources[x.Origin], x.Example})
 			}
 		}
+	}
+	for _, x := range st.Gauges {
+		s.loadGauge(x)
 	}
 	if st.History != nil && st.History.finite() {
 		s.history = st.History

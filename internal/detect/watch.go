@@ -92,6 +92,7 @@ type watch struct {
 	placebo     *placebo          // nil: a real deployment's
 	always      bool              // of no deployment: see always.go
 	young       bool              // and with little history: of hard failures only
+	excursion   *toldExcursion    // that it told
 	anew        int64             // second since which examples are of what it may find; 0: of all time
 	leader      *indicator
 	undo        *undoing
