@@ -12,7 +12,9 @@ type normal struct {
 
 // normalOf gives the level of largest likelihood for a spread by the median
 // deviation, which a second kind of machine moves little as long as fewer than half
-// of the values are its.
+// of the values are its. 1.4826 makes it that of a normal distribution. 1.35, which makes
+// it that of the t, found 116 of 120 slow-downs in place of 114 and cost 13 false alarms
+// in place of 6 (40 synthetic histories from seed 5000 on).
 func normalOf(values []float64) normal {
 	u := normal{middle: median(values), n: float64(len(values))}
 	deviations := make([]float64, len(values))
