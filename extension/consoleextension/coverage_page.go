@@ -195,7 +195,7 @@ func fixes(c coverage) (list []string) {
 	case c.lag > clockBehind:
 		list = append(list, fmt.Sprintf("Its telemetry is %s behind this clock at best: mend the time there (NTP), or the queue before deployloop; what is late is left out.", c.lag.Round(time.Second)))
 	}
-	if !c.Version {
+	if !c.Version && c.Telemetry {
 		list = append(list, "No version: set service.version in OTEL_RESOURCE_ATTRIBUTES, so that old and new instances are told apart.")
 	}
 	if !c.Commit {

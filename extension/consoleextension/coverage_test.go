@@ -26,6 +26,8 @@ func TestCoverageTellsWhatEachServiceLacks(t *testing.T) {
 		l.RecordDeployment(event.Deployment{Service: service, Environment: "production", Version: "1.42.0", Revision: revision(1), Repository: shop,
 			StartedAt: noon.Add(-time.Hour), Sources: []event.Source{{Name: source, At: noon}}})
 	}
+	l.RecordDeployment(event.Deployment{Service: "told", Environment: "production", Revision: revision(1), Repository: shop,
+		StartedAt: noon.Add(-time.Hour), Sources: []event.Source{{Name: "api", At: noon}}})
 	l.RecordChange(event.Change{Repository: shop, Revision: revision(1), At: noon})
 	for _, signal := range []ledger.Signal{ledger.Traces, ledger.Metrics, ledger.Logs} {
 		seen("whole", signal, true, true, time.Second)
@@ -43,7 +45,7 @@ func TestCoverageTellsWhatEachServiceLacks(t *testing.T) {
 	for _, c := range answer.Services {
 		got[c.Service] = c
 	}
-	require.Len(t, got, 5)
+	require.Len(t, got, 6)
 	whole := got["whole"]
 	require.Empty(t, whole.Fixes)
 	require.True(t, whole.Version && whole.Commit && whole.Change && whole.Named && whole.Traces && whole.Metrics && whole.Logs && whole.Source)
@@ -54,6 +56,7 @@ func TestCoverageTellsWhatEachServiceLacks(t *testing.T) {
 	for service, fixes := range map[string][]string{
 		"versionless": {"No version"},
 		"silent":      {"No telemetry since the start"},
+		"told":        {"No telemetry since the start"}, // which version its telemetry would name, nobody knows
 		"ahead":       {"3m0s ahead", "No commit", "No deploy source"},
 		"behind":      {"No traces", "10m0s behind", "No commit", "No deploy source"},
 	} {
@@ -64,13 +67,13 @@ func TestCoverageTellsWhatEachServiceLacks(t *testing.T) {
 		}
 	}
 	page := get(t, h, "/coverage").Body.String()
-	require.Contains(t, page, "1 of 5 services lack nothing")
+	require.Contains(t, page, "1 of 6 services lack nothing")
 	require.Contains(t, page, "3m0s ahead")
-	require.Contains(t, get(t, h, "/").Body.String(), `<a href="/coverage">5</a>`, "both pages count alike")
+	require.Contains(t, get(t, h, "/").Body.String(), `<a href="/coverage">6</a>`, "both pages count alike")
 
 	l.RecordTelemetry(ledger.Telemetry{Service: "whole", Environment: "staging", Signal: ledger.Traces, At: noon, Stamped: noon})
-	require.Contains(t, get(t, h, "/coverage").Body.String(), "5 services, each told of in each of its environments: 1 of 6 lack nothing.")
-	require.Contains(t, get(t, h, "/").Body.String(), `<a href="/coverage">5</a>`)
+	require.Contains(t, get(t, h, "/coverage").Body.String(), "6 services, each told of in each of its environments: 1 of 7 lack nothing.")
+	require.Contains(t, get(t, h, "/").Body.String(), `<a href="/coverage">6</a>`)
 }
 
 func TestModesOfServices(t *testing.T) {

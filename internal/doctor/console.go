@@ -156,7 +156,7 @@ func (c coverage) findings(console string) (list []Finding) {
 	} else if !c.Traces {
 		list = append(list, Warn(CauseNoTraces, "it sends no traces: there are no error shares or latencies to compare", "on the service: OTEL_TRACES_EXPORTER=otlp"))
 	}
-	if !c.Version {
+	if !c.Version && c.Telemetry {
 		list = append(list, Fail(CauseNoVersion, "its telemetry names no version: old and new instances cannot be told apart", attribute("service.version=1.2.3")))
 	}
 	if !c.Commit {
