@@ -114,6 +114,7 @@ func TestBacktestHistoryFlags(t *testing.T) {
 		"--since":         {"--prometheus", "http://x", "--since", "a while"},
 		"--label":         {"--prometheus", "http://x", "--label", "version"},
 		"--step":          {"--prometheus", "http://x", "--step", "soon"},
+		"no step of 2h":   {"--prometheus", "http://x", "--since", "2026-11-23T14:10:00Z", "--until", "2026-11-23T15:10:00Z", "--step", "2h"},
 		"none of service": {"--prometheus", "http://x", "--label", "tag=image"},
 	} {
 		c := newBacktestCommand()

@@ -112,7 +112,9 @@ func New(o Options) (*History, error) {
 			return nil, fmt.Errorf("%q begins with no metric's name", s)
 		}
 	}
-	o.From, o.To = o.From.Truncate(o.Step), o.To.Truncate(o.Step)
+	if o.From, o.To = o.From.Truncate(o.Step), o.To.Truncate(o.Step); !o.From.Before(o.To) {
+		return nil, fmt.Errorf("no step of %v ends in the time asked for: use a shorter step, best the scrape interval, or more time", o.Step)
+	}
 	client, err := api.NewClient(api.Config{Address: o.URL, RoundTripper: transport{o.Token}})
 	if err != nil {
 		return nil, redact(err, o.URL)
