@@ -66,7 +66,7 @@ func (f *fileCoverage) emit() error {
 func parseGoCover(p *parse) error {
 	files := newFileCoverage(p, "statements")
 	seed := maphash.MakeSeed()
-	hit := map[uint64]bool{} // by hash: that two of a million blocks share one has a chance of 1 in 37 million
+	var blocks blockSet
 	number, bad, over := 0, 0, 0
 	err := lines(p.in, func(line []byte) error {
 		number++
@@ -90,18 +90,17 @@ func parseGoCover(p *parse) error {
 		if file == nil {
 			return nil
 		}
-		k := maphash.String(seed, text[:len(text)-len(fields[len(fields)-1])])
-		was, known := hit[k]
-		if !known && len(hit) >= maxCoverBlocks {
+		block, isNew := blocks.slot(maphash.String(seed, text[:len(text)-len(fields[len(fields)-1])]), maxCoverBlocks)
+		if block == nil {
 			over++
 			return nil
 		}
-		hit[k] = was || count > 0
-		if !known {
+		if isNew {
 			file.Total += statements
 		}
-		if !was && count > 0 {
+		if count > 0 && *block&1 == 0 {
 			file.Covered += statements
+			*block |= 1
 		}
 		return nil
 	})
