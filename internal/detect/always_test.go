@@ -262,7 +262,7 @@ func TestNoiseDoesNotKeepAWatchOld(t *testing.T) {
 	require.NotNil(t, w)
 	i := w.errors
 	l := &i.levels[0]
-	x := math.Round(3 * l.upper * 1e6)
+	x := math.Round(3 * float64(l.upper) * 1e6)
 	for k := range w.indicators {
 		for j := range w.indicators[k].levels {
 			w.indicators[k].levels[j].harm = process{}
@@ -270,7 +270,7 @@ func TestNoiseDoesNotKeepAWatchOld(t *testing.T) {
 	}
 	var logs [cells]float64
 	logs[0] = 2
-	l.harm.step(&logs, s.sec, counts{xc: x, wc: 1e6, wh: 1e6, eh: l.upper * 1e6})
+	l.harm.step(&logs, s.sec, counts{xc: x, wc: 1e6, wh: 1e6, eh: float64(l.upper) * 1e6})
 	lead := l.harm.leading()
 	require.Greater(t, float64(lead.gain), alwaysQuiet)
 	require.Greater(t, i.inflation(w, l, l.harm.window(), extent{1, 1}, true), 10.)

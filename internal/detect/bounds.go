@@ -49,7 +49,7 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 		return
 	}
 	w.followOld(i)
-	i.test, i.started = t, sec+slots // seconds open now hold requests that were not classed
+	i.test, i.started = t, uint32(sec+slots) // seconds open now hold requests that were not classed
 	i.levels = make([]level, t.n)
 	for k := range i.levels {
 		l := &i.levels[k]
@@ -64,7 +64,7 @@ func (w *watch) setTest(i *indicator, t *latencyTest, sec int64) {
 		if t.tail[k] > complementFrom {
 			l.complement, l.side, x, past = true, lower, n-x, past.complemented(t.tail[k])
 		}
-		l.margin = w.minRatio
+		l.margin = float32(w.minRatio)
 		f := w.instanceSpread(i.op, t.bounds[k], t.tail[k], l.complement)
 		l.persist = float32(f.spread())
 		w.keepFellows(i, k, f)

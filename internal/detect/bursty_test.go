@@ -48,7 +48,7 @@ func TestNoiseIsForgottenBetweenBursts(t *testing.T) {
 		d, ok := s.e.Document("d")
 		require.True(t, ok)
 		w, l := s.e.watches["d"], &s.e.watches["d"].errors.levels[0]
-		all := w.span(l.harm.began, s.sec-2, l.harm.ticks)
+		all := w.span(l.harm.began(), s.sec-2, l.harm.ticks)
 		require.InDelta(t, clock, all.clock, 2, name)
 		require.GreaterOrEqual(t, all.noise, c.least-2, name)
 		require.LessOrEqual(t, all.noise, c.most, name)

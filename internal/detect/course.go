@@ -20,7 +20,8 @@ type courseBlocks [curveScales][4]float64
 
 func (c *curve) told() *PastCourse {
 	out := &PastCourse{Events: c.X, Exposure: c.N, Blocks: &courseBlocks{}}
-	for k, s := range c.Sums {
+	for k, l := range c.Lengths {
+		s := l.Sums
 		out.Blocks[k] = [4]float64{float64(s.N), float64(s.NN), float64(s.NX), float64(s.XX)}
 	}
 	return out
@@ -33,9 +34,9 @@ func (p *PastCourse) spread() (out spread) {
 	case p.Blocks == nil:
 		return out
 	}
-	c := curve{X: p.Events, N: p.Exposure}
+	c := curve{X: p.Events, N: p.Exposure, Lengths: make([]dyadic, curveScales)}
 	for k, b := range p.Blocks {
-		c.Sums[k] = blocks{float32(b[0]), float32(b[1]), float32(b[2]), float32(b[3])}
+		c.Lengths[k].Sums = blocks{float32(b[0]), float32(b[1]), float32(b[2]), float32(b[3])}
 	}
 	out = c.spread()
 	if p.Step > 0 {
@@ -67,17 +68,17 @@ func (w *watch) courseNow(i *indicator, k int) *PastCourse {
 			h = w.base.Patterns[i.pattern]
 		}
 		return &PastCourse{Events: h.Count, Bins: w.base.Bins, Busy: h.Bins}
-	case i.signal == event.SignalThroughput && i.op < 0:
+	case i.signal() == event.SignalThroughput && i.op < 0:
 		return w.base.Traffic.told()
-	case i.signal == event.SignalThroughput && known && w.base.Ops[i.op].Recent != nil:
+	case i.signal() == event.SignalThroughput && known && w.base.Ops[i.op].Recent != nil:
 		p := volumeCurve(w.base.Ops[i.op].Recent, &w.base.Recent).told()
 		p.Step = binSeconds
 		return p
-	case i.signal == event.SignalErrors && i.op < 0:
+	case i.signal() == event.SignalErrors && i.op < 0:
 		return w.base.Errors.told()
-	case i.signal == event.SignalErrors && known && w.base.Ops[i.op].Errors != nil:
+	case i.signal() == event.SignalErrors && known && w.base.Ops[i.op].Errors != nil:
 		return w.base.Ops[i.op].Errors.told()
-	case i.signal == event.SignalLatency && known && w.base.Ops[i.op].Slow != nil && i.test != nil:
+	case i.signal() == event.SignalLatency && known && w.base.Ops[i.op].Slow != nil && i.test != nil:
 		p := w.base.Ops[i.op].Slow.nearest(i.test.tail[k]).told()
 		p.Step = slowSteps
 		if i.levels[k].complement {

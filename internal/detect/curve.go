@@ -3,6 +3,7 @@ package detect
 import (
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // curveScales are the lengths of blocks at which a curve knows how noisy a rate
@@ -18,16 +19,26 @@ const (
 // comes and goes and levels that drift show at the lengths at which they last.
 // A step is a second, or ten (latency). It costs two blocks a busy step.
 type curve struct {
-	At   int64               // step that is open
-	Open [curveScales]block  // the block of each length that is filling
-	Sums [curveScales]blocks // those that closed, fading with history
-	X, N float64             // of all closed steps
+	At      int64    // step that is open
+	X, N    float64  // of all closed steps
+	Lengths []dyadic // of 1, 2, 4 … 512 steps; as many as there were blocks of yet
+}
+
+// dyadic are the blocks of one length.
+type dyadic struct {
+	Open block  // that is filling
+	Sums blocks // that closed, fading with history
 }
 
 // Blocks and sums are kept in half the room: whole counts are exact up to
 // sixteen million, and over the hour that history speaks of, rounding moves a
 // relative variance by some millionths, far below Poisson's own error.
 type block struct{ X, N float32 }
+
+func (b *block) add(x, n float64) {
+	b.X += float32(x)
+	b.N += float32(n)
+}
 
 // blocks are sums over closed blocks: exposure n, its square, n·x and x².
 type blocks struct{ N, NN, NX, XX float32 }
@@ -37,15 +48,15 @@ func (c *curve) add(step int64, x, n float64) {
 	if step != c.At {
 		c.turn(step)
 	}
-	c.Open[0].X += float32(x)
-	c.Open[0].N += float32(n)
+	c.hold(1)
+	c.Lengths[0].Open.add(x, n)
 }
 
 // sum is a number where all that the curve holds are.
 func (c *curve) sum() float64 {
 	out := c.X + c.N
-	for k := range c.Sums {
-		o, s := &c.Open[k], &c.Sums[k]
+	for k := range c.Lengths {
+		o, s := &c.Lengths[k].Open, &c.Lengths[k].Sums
 		out += float64(o.X) + float64(o.N) + float64(s.N) + float64(s.NN) + float64(s.NX) + float64(s.XX)
 	}
 	return out
@@ -53,35 +64,51 @@ func (c *curve) sum() float64 {
 
 // turn closes the blocks that do not hold the step.
 func (c *curve) turn(step int64) {
-	c.X += float64(c.Open[0].X)
-	c.N += float64(c.Open[0].N)
-	for k := range c.Open {
-		if c.At>>k == step>>k {
-			break
-		}
-		b := c.Open[k]
-		c.Open[k] = block{}
+	if len(c.Lengths) > 0 {
+		c.X += float64(c.Lengths[0].Open.X)
+		c.N += float64(c.Lengths[0].Open.N)
+	}
+	for k := 0; k < len(c.Lengths) && c.At>>k != step>>k; k++ {
+		b := c.Lengths[k].Open
+		c.Lengths[k].Open = block{}
 		if b.N <= 0 {
 			continue
 		}
-		s := &c.Sums[k]
+		s := &c.Lengths[k].Sums
 		s.N += b.N
 		s.NN += b.N * b.N
 		s.NX += b.N * b.X
 		s.XX += b.X * b.X
 		if k+1 < curveScales {
-			c.Open[k+1].X += b.X
-			c.Open[k+1].N += b.N
+			c.hold(k + 2)
+			c.Lengths[k+1].Open.X += b.X
+			c.Lengths[k+1].Open.N += b.N
 		}
 	}
 	c.At = step
 }
 
+// hold makes room for so many lengths.
+func (c *curve) hold(lengths int) {
+	if len(c.Lengths) < lengths {
+		c.Lengths = growTo(c.Lengths, lengths)
+	}
+}
+
+func (c curve) clone() curve {
+	c.Lengths = slices.Clone(c.Lengths)
+	return c
+}
+
+// fits says whether it has lengths that a curve may have: others were not
+// written by this program.
+func (c *curve) fits() bool { return len(c.Lengths) <= curveScales }
+
 func (c *curve) scale(by float64) {
 	c.X *= by
 	c.N *= by
-	for k := range c.Sums {
-		s, by := &c.Sums[k], float32(by)
+	for k := range c.Lengths {
+		s, by := &c.Lengths[k].Sums, float32(by)
 		s.N, s.NN, s.NX, s.XX = s.N*by, s.NN*by, s.NX*by, s.XX*by
 	}
 }
@@ -90,8 +117,9 @@ func (c *curve) scale(by float64) {
 func (c *curve) merge(o *curve) {
 	c.X += o.X
 	c.N += o.N
-	for k := range c.Sums {
-		s, t := &c.Sums[k], &o.Sums[k]
+	c.hold(len(o.Lengths))
+	for k := range o.Lengths {
+		s, t := &c.Lengths[k].Sums, &o.Lengths[k].Sums
 		s.N, s.NN, s.NX, s.XX = s.N+t.N, s.NN+t.NN, s.NX+t.NX, s.XX+t.XX
 	}
 }
@@ -109,8 +137,8 @@ func (c *curve) spread() (out spread) {
 		return out
 	}
 	p := c.X / c.N
-	for k := range out {
-		s := &c.Sums[k]
+	for k := range c.Lengths {
+		s := &c.Lengths[k].Sums
 		n, nn := float64(s.N), float64(s.NN)
 		mean := p * n
 		if nn <= 0 || mean <= 0 || n*n < curveBlocks*nn {
@@ -229,6 +257,14 @@ func newSlowCurves(sketch [latencyBins]float32) *slowCurves {
 // apart is how far two shares differ, as a factor's logarithm.
 func apart(a, b float64) float64 { return math.Abs(math.Log(math.Max(a, 1e-6) / math.Max(b, 1e-6))) }
 
+func (s *slowCurves) clone() *slowCurves {
+	out := *s
+	for t := range out.Curves {
+		out.Curves[t] = out.Curves[t].clone()
+	}
+	return &out
+}
+
 func (s *slowCurves) add(step int64, k *sketch) {
 	n := 0.
 	var x [slowTails]float64
@@ -256,7 +292,7 @@ func (s *slowCurves) merge(o *slowCurves) {
 		case s.Bounds[t] == o.Bounds[t]:
 			s.Curves[t].merge(&o.Curves[t])
 		case o.Curves[t].N > s.Curves[t].N:
-			s.Bounds[t], s.Tails[t], s.Curves[t] = o.Bounds[t], o.Tails[t], o.Curves[t]
+			s.Bounds[t], s.Tails[t], s.Curves[t] = o.Bounds[t], o.Tails[t], o.Curves[t].clone()
 		}
 	}
 }

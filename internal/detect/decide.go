@@ -48,7 +48,7 @@ func (w *watch) decide(sec int64) {
 		if reason == "" {
 			of, known := w.seenOfOld(w.leader)
 			if wait = !known; of {
-				reason, detail = event.ReasonOldCohortAffected, w.oldAffectedText(w.leader.signal)
+				reason, detail = event.ReasonOldCohortAffected, w.oldAffectedText(w.leader.signal())
 			}
 		}
 		if reason == "" {
@@ -136,7 +136,7 @@ func (w *watch) criticals() []*indicator {
 		total, source = w.oldTotal, 1
 	}
 	for _, i := range w.indicators {
-		if i.op < 0 || i.aside != NotAside || i.signal != event.SignalErrors && i.signal != event.SignalLatency {
+		if i.op < 0 || i.aside != NotAside || i.signal() != event.SignalErrors && i.signal() != event.SignalLatency {
 			continue
 		}
 		n := 0.
@@ -200,24 +200,24 @@ func (w *watch) within() bool {
 func (w *watch) exoneration(i *indicator) (event.Reason, string) {
 	r, noise := &w.base.Recent, priorNoise
 	if i.op >= 0 && int(i.op) < len(w.base.Ops) {
-		own, n := w.base.Ops[i.op].course(i.signal)
+		own, n := w.base.Ops[i.op].course(i.signal())
 		if own != nil {
 			r, noise = own, n
 		}
 	}
 	l, what := &i.levels[0], "errors"
 	switch {
-	case i.signal == event.SignalErrors:
-	case i.signal == event.SignalLatency && i.aside == AsideCallee && r != &w.base.Recent:
+	case i.signal() == event.SignalErrors:
+	case i.signal() == event.SignalLatency && i.aside == AsideCallee && r != &w.base.Recent:
 		l, what = &i.levels[i.test.q95], "latency"
 	default:
 		return "", ""
 	}
-	if l.total.wh <= l.total.wc/2 {
+	if l.opt().wh <= l.total.wc/2 {
 		return "", ""
 	}
-	m, ok := riseOf(r, l.margin, w.alpha, noise, false)
-	if now := l.total; !ok || lowerRate(now.xc, now.wc, 1+now.xc*noise*noise, w.alpha/2) <= l.margin*m.bound {
+	m, ok := riseOf(r, float64(l.margin), w.alpha, noise, false)
+	if now := l.total; !ok || lowerRate(now.xc, now.wc, 1+now.xc*noise*noise, w.alpha/2) <= float64(l.margin)*m.bound {
 		return "", ""
 	}
 	if m.last >= int(r.Filled)-1 || m.lasts < 2 {
@@ -353,26 +353,27 @@ func (w *watch) powered() (ratio, rise float64) {
 	}
 	p := math.Max(l.controlRate(), 1/math.Max(l.total.ws+l.base.Exposure, 1))
 	t.heavy = w.design()
-	phi := w.errors.inflation(w, l, t, w.span(l.harm.began, w.engine.open.Load()-1, l.harm.ticks), true)
-	need := (w.threshold-math.Log(w.errors.share))*phi + logCells + math.Ln2
+	phi := w.errors.inflation(w, l, t, w.span(l.harm.began(), w.engine.open.Load()-1, l.harm.ticks), true)
+	need := (w.threshold-math.Log(float64(w.errors.share)))*phi + logCells + math.Ln2
 	// What was tested beside the old version has its exposure for a partner, the
 	// rest the bound that history leaves: nats of both add up.
 	beside := math.Max(t.wc-t.wh, 0)
+	margin := float64(l.margin)
 	gain := func(r float64) (nats float64) { // that a ratio r would give
-		if r <= l.margin {
+		if r <= margin {
 			return 0
 		}
 		if t.ws > 0 && beside > 0 {
-			th0 := l.margin * beside / (l.margin*beside + t.ws)
+			th0 := margin * beside / (margin*beside + t.ws)
 			th := r * beside / (r*beside + t.ws)
 			nats = r*p*beside*math.Log(th/th0) + p*t.ws*math.Log((1-th)/(1-th0))
 		}
-		if x, m := r*p*t.wh, l.margin*t.eh; m > 0 && x > m {
+		if x, m := r*p*t.wh, margin*t.eh; m > 0 && x > m {
 			nats += x*math.Log(x/m) - (x - m)
 		}
 		return nats
 	}
-	lo, hi := l.margin, 2*l.margin
+	lo, hi := margin, 2*margin
 	for gain(hi) < need {
 		if hi *= 2; hi > 1e9 {
 			return 0, 0

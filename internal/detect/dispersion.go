@@ -39,8 +39,8 @@ type cluster struct {
 func (i *indicator) dispersion(w *watch, l *level, instances bool) Dispersion {
 	d := Dispersion{Noise: i.noise(), Drift: i.drift(), Spread: float64(l.persist), NewInstances: w.newSources, OldInstances: w.oldSources,
 		Instances: float64(w.base.Sources), Past: l.opt().past, FirstEver: i.firstEver, instanced: instances, base: l.base}
-	if i.signal == event.SignalThroughput && (i.op >= 0 || i.pattern >= 0) {
-		d.Margin = l.margin
+	if i.signal() == event.SignalThroughput && (i.op >= 0 || i.pattern >= 0) {
+		d.Margin = float64(l.margin)
 	}
 	return d
 }

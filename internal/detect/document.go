@@ -272,7 +272,7 @@ func (w *watch) parts(d *Document, sec int64) {
 		case i.onlyShown():
 			return i.nats - maxLog
 		}
-		return i.nats + math.Log(i.share)
+		return i.nats + math.Log(float64(i.share))
 	}
 	sort.SliceStable(listed, func(a, b int) bool { return weight(listed[a]) > weight(listed[b]) })
 	listed = listed[:min(len(listed), maxParts)]
@@ -288,8 +288,8 @@ func (w *watch) parts(d *Document, sec int64) {
 			continue
 		}
 		d.Rest.Indicators++
-		d.Rest.Share += i.share
-		d.Rest.Evidence += i.share * math.Exp(math.Min(i.nats, maxLog))
+		d.Rest.Share += float64(i.share)
+		d.Rest.Evidence += float64(i.share) * math.Exp(math.Min(i.nats, maxLog))
 		d.Rest.Strongest = math.Max(d.Rest.Strongest, i.nats)
 	}
 }
@@ -299,7 +299,7 @@ var classNames = [classes]string{"golden", "novelty", "tail", "callers"}
 func (w *watch) part(i *indicator, sec int64, critical bool, bar float64) IndicatorPart {
 	shown, ok := w.show(i, !i.cleared && !i.onlyShown() && (i.nats >= bar || w.state == event.Regressed && i == w.leader))
 	if !ok {
-		shown = event.Evidence{Signal: i.signal, Unit: "1", Nats: i.nats}
+		shown = event.Evidence{Signal: i.signal(), Unit: "1", Nats: i.nats}
 		if i.op >= 0 {
 			shown.Operation = w.operationAt(i.op).name
 		}
@@ -308,7 +308,7 @@ func (w *watch) part(i *indicator, sec int64, critical bool, bar float64) Indica
 	for _, x := range []*float64{&shown.Before, &shown.After, &shown.Ratio, &shown.Interval[0], &shown.Interval[1], &shown.Nats, &shown.Threshold} {
 		*x = real(*x)
 	}
-	p := IndicatorPart{Shown: shown, Class: classNames[i.class], Share: i.share, Nats: real(i.nats), Cleared: i.cleared, Critical: critical, Pattern: i.pattern >= 0}
+	p := IndicatorPart{Shown: shown, Class: classNames[i.class], Share: float64(i.share), Nats: real(i.nats), Cleared: i.cleared, Critical: critical, Pattern: i.pattern >= 0}
 	for k := range i.levels {
 		p.Levels = append(p.Levels, w.levelPart(i, k, sec, critical))
 	}
@@ -318,8 +318,8 @@ func (w *watch) part(i *indicator, sec int64, critical bool, bar float64) Indica
 func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPart {
 	l := &i.levels[k]
 	p := LevelPart{Event: i.eventText(w, k), Harm: "higher", Base: l.base, Dispersed: i.dispersion(w, l, true),
-		Bounds: [2]float64{real(l.lower), real(l.upper)}, Phi: 1, Steps: []Step{}}
-	if math.IsInf(l.upper, 1) {
+		Bounds: [2]float64{real(float64(l.lower)), real(float64(l.upper))}, Phi: 1, Steps: []Step{}}
+	if math.IsInf(float64(l.upper), 1) {
 		p.Bounds[1] = 0
 	}
 	p.Dispersed.Seconds = w.base.Seconds
@@ -331,7 +331,7 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 	case i.opt().gauge != nil:
 		p.Course, p.Dispersed.Clusters = nil, i.opt().gauge.clusters()
 		_, _, p.Dispersed.Instances = i.opt().gauge.gauge.base(i.opt().gauge.bounds[k])
-	case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
+	case i.signal() == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 		p.Dispersed.Seconds = l.base.Exposure
 	}
 	if l.side == lower {
@@ -339,8 +339,7 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 	}
 	if l.harm.ticks > 0 {
 		p.Nats, p.Phi = i.levelNats(w, l, sec)
-		t := l.harm.leading()
-		win, long := l.harm.window(), i.since(w, &l.harm, t, sec)
+		win, long := l.harm.window(), i.since(w, &l.harm, l.harm.leading(), sec)
 		p.Tested, p.Window, p.Heaviest, p.Seconds = tested(l.tested()), tested(win), win.heavy, long.clock
 		if long.noise < long.clock {
 			p.Noisy = long.noise
@@ -350,7 +349,7 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 	case l.opt().rec != nil:
 		p.FirstLate, p.Steps = l.opt().rec.late, l.opt().rec.harm.told()
 	case l.harm.ticks > 0 && !l.unrecorded: // nothing spoke for harm before this second
-		p.FirstLate, p.Steps = true, series{w.lump(i, l, l.margin)}.told()
+		p.FirstLate, p.Steps = true, series{w.lump(i, l)}.told()
 	}
 	p.Recorded = !l.unrecorded
 	if critical && l.opt().tol != nil && (w.healthyAt == 0 || w.healthyAt == sec) { // later ones decide nothing
@@ -388,15 +387,15 @@ func (i *indicator) eventText(w *watch, k int) string {
 			return "not " + text
 		}
 		return text
-	case i.signal == event.SignalLatency && l.complement:
+	case i.signal() == event.SignalLatency && l.complement:
 		return "requests not " + w.operationAt(i.op).boundText(i.test.bounds[k])
-	case i.signal == event.SignalLatency:
+	case i.signal() == event.SignalLatency:
 		return "requests " + w.operationAt(i.op).boundText(i.test.bounds[k])
-	case i.signal == event.SignalErrors:
+	case i.signal() == event.SignalErrors:
 		return "failed requests"
-	case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
+	case i.signal() == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 		return "successful requests a second"
-	case i.signal == event.SignalThroughput:
+	case i.signal() == event.SignalThroughput:
 		return "its requests among all"
 	default:
 		return "occurrences"

@@ -76,14 +76,14 @@ func (i *indicator) toleranceDrift(w *watch, sec int64) float64 {
 			continue
 		}
 		nats, phi := i.tolerated(w, l)
-		seconds := float64(sec - l.harm.began)
+		seconds := float64(sec - l.harm.began())
 		if l.harm.ticks == 0 || seconds < driftFrom {
 			return 0
 		}
 		if nats <= promising {
 			return 0
 		}
-		if i.signal != event.SignalErrors {
+		if i.signal() != event.SignalErrors {
 			return (nats + logCells) / seconds
 		}
 		due := l.due() / phi
@@ -95,7 +95,7 @@ func (i *indicator) toleranceDrift(w *watch, sec int64) float64 {
 // due is what the better test of tolerance gains on average where the new cohort
 // fails at the control's rate.
 func (l *level) due() float64 {
-	c, rate := l.total.counts(), l.controlRate()
+	c, rate := l.counts(), l.controlRate()
 	c.xc, c.xs = rate*c.wc, rate*c.ws
 	low := l.controlBound(false)
 	var logs [cells]float64

@@ -10,39 +10,30 @@ import (
 // a grid of rate ratios and over the seconds at which a change may begin.
 //
 // For each grid cell, R_t = (R_{t−1} + π_t)·L_t, Σπ ≤ 1, and E = ΣR / #cells.
-// R is kept as a plain number: it is clamped at e^575, where every threshold
-// was passed long ago, and is free of drift below since π_t is added.
+// R is kept as a plain number times 2^512 to the process's scale: what a large
+// service's counts tell goes far beyond a float's range, and noise divides it by
+// hundreds (φ). It is free of drift below since π_t is added.
 //
 // Every bound of every operation has one, so its size is what an open indicator
-// costs (docs/cost.md).
+// costs (docs/cost.md): until an event tells cells apart, R is Σπ in all of them,
+// and nothing need be kept. Most of what a watch opens never sees one.
 type process struct {
-	began int64 // the second before its first
-	ticks int32 // with exposure, so far
-	// always: every start counts in full, π ≡ 1 (Shiryaev–Roberts); see always.go.
-	always bool
-	// The cells by two neighbours. Until an event tells cells apart, one pair
-	// stands for all: most of what a watch opens never sees one.
-	one    *[1]cellPair
-	all    *[trackers]cellPair
-	asides *[trackers]aside // nil: nothing but pairs of counts, of weights up to one
+	first  uint32 // second of its first test
+	ticks  int32  // tests, so far
+	always bool   // every start counts in full, π ≡ 1 (Shiryaev–Roberts); see always.go
+	scale  int16  // R is r·2^(512·scale)
+	told   *told  // nil: no event yet
 }
 
-// pairs are those that there are.
-func (p *process) pairs() []cellPair {
-	switch {
-	case p.all != nil:
-		return p.all[:]
-	case p.one != nil:
-		return p.one[:]
-	}
-	return nil
+// told is what events told a process.
+type told struct {
+	r        [cells]float64 // R, less the scale
+	trackers [trackers]tracker
+	asides   *[trackers]aside // nil: nothing but pairs of counts, of weights up to one
 }
 
-// cellPair is R of two neighbouring cells, and the onset of the lower one.
-type cellPair struct {
-	r [2]float64
-	tracker
-}
+// began is the second before the first.
+func (p *process) began() int64 { return int64(p.first) - 1 }
 
 // product is the same without the mixture over starts: it speaks of all that
 // was tested. It keeps ln R, which needs no exponential before it is asked for.
@@ -53,8 +44,13 @@ type product struct {
 
 const (
 	cells  = 8
-	maxR   = 1e250
-	maxLog = 600
+	maxLog = 600 // of an E that is told
+	// R and what it grows by in a second are in units of 2^512 to a power; ln of it.
+	scaleBits = 512
+	scaleLog  = scaleBits * math.Ln2
+	maxScale  = math.MaxInt16
+	highR     = 0x1p40
+	lowR      = 0x1p-480
 )
 
 // The ratios that are looked for, beyond the margin, and for a lower rate their
@@ -152,21 +148,29 @@ func rateLogs(x, w, bound, margin float64, s side, out *[cells]float64) {
 // odds are the likelihood ratios of one second, and the logarithms of those
 // whose onset is followed.
 type odds struct {
-	ratio [cells]float64
+	ratio [cells]float64 // less the scale
 	log   [trackers]float64
-	some  bool // false: all are one
+	some  bool  // false: all are one
+	scale int16 // of the ratios
 }
 
 // of takes them from the logarithms of all.
 func (o *odds) of(logs *[cells]float64) {
-	o.some = *logs != [cells]float64{}
+	o.some, o.scale = *logs != [cells]float64{}, 0
 	for k, cell := range trackedCells {
 		o.log[k] = logs[cell]
 	}
-	if o.some {
-		o.ratio = *logs
-		exp(o.ratio[:])
+	if !o.some {
+		return
 	}
+	o.ratio = *logs
+	if top := slices.Max(logs[:]); math.Abs(top) > scaleLog { // beyond a float's range
+		o.scale = int16(max(min(math.Round(top/scaleLog), maxScale), -maxScale))
+		for k := range o.ratio {
+			o.ratio[k] = min(o.ratio[k]-float64(o.scale)*scaleLog, scaleLog)
+		}
+	}
+	exp(o.ratio[:])
 }
 
 // fewEvents is how many of a second have their odds by multiplication: beyond,
@@ -177,6 +181,7 @@ const fewEvents = 200
 // pair are those of pairLogs.
 func (o *odds) pair(c *counts, margin float64, s side) {
 	n := c.xc + c.xs
+	o.scale = 0
 	if o.some = n > 0 && c.ws > 0; !o.some {
 		o.log = [trackers]float64{}
 		return
@@ -221,31 +226,25 @@ func (p *process) step(logs *[cells]float64, sec int64, c counts) {
 func (p *process) take(o *odds, sec int64, c *counts) {
 	p.ticks++
 	if p.ticks == 1 {
-		p.began = sec - 1
+		p.first = uint32(sec)
 	}
-	if o.some {
-		p.hold(trackers)
-	} else {
-		p.hold(1)
-	}
-	if p.asides == nil && (c.wh != 0 || c.eh != 0 || c.heavy > 1) {
-		p.asides = new([trackers]aside)
-	}
-	pi, at := p.prior(p.ticks), int32(sec-p.began)
-	list := p.pairs()
-	for k := range list {
-		x := &list[k]
-		x.r[0] += pi
-		x.r[1] += pi
-		if o.some {
-			x.r[0] = min(x.r[0]*o.ratio[2*k], maxR)
-			x.r[1] = min(x.r[1]*o.ratio[2*k+1], maxR)
+	if p.told == nil {
+		if !o.some {
+			return
 		}
-		goes := x.step(float32(o.log[k]), at, p.ticks, c)
-		if p.asides == nil {
+		p.hear(sec, p.ticks-1, &counts{})
+	}
+	if p.told.asides == nil && (c.wh != 0 || c.eh != 0 || c.heavy > 1) {
+		p.told.asides = new([trackers]aside)
+	}
+	p.grow(o)
+	at := int32(sec - p.began())
+	for k := range p.told.trackers {
+		goes := p.told.trackers[k].step(float32(o.log[k]), at, p.ticks, c)
+		if p.told.asides == nil {
 			continue
 		}
-		if a := &p.asides[k]; goes {
+		if a := &p.told.asides[k]; goes {
 			a.wh += float32(c.wh)
 			a.eh += float32(c.eh)
 			a.heavy = max(a.heavy, float32(c.heavy))
@@ -255,26 +254,66 @@ func (p *process) take(o *odds, sec int64, c *counts) {
 	}
 }
 
-// hold makes so many pairs of cells: what one stood for is theirs.
-func (p *process) hold(n int) {
-	switch {
-	case p.all != nil || n == 1 && p.one != nil:
-		return
-	case n == 1:
-		p.one = new([1]cellPair)
+// grow is R_t = (R_{t−1} + π_t)·L_t.
+func (p *process) grow(o *odds) {
+	pi, r := p.prior(p.ticks), &p.told.r
+	if p.scale != 0 {
+		pi = math.Ldexp(pi, -scaleBits*int(p.scale))
+	}
+	if !o.some {
+		for k := range r {
+			r[k] += pi
+		}
 		return
 	}
-	p.all = new([trackers]cellPair)
-	if p.one == nil {
-		return
+	top := 0.
+	for k := range r {
+		r[k] = (r[k] + pi) * o.ratio[k]
+		top = max(top, r[k])
 	}
-	for k := range p.all {
-		p.all[k] = p.one[0]
-		if p.asides != nil {
-			p.asides[k] = p.asides[0]
+	if top > highR || o.scale != 0 || p.scale != 0 && top < lowR {
+		p.rescale(int(p.scale)+int(o.scale), top)
+	}
+}
+
+// rescale keeps R, so far at a scale, within a float's range: the largest of
+// 2^40 at most, so that a second's ratio times it is a number.
+func (p *process) rescale(scale int, top float64) {
+	by := 0
+	for scale < 0 || top > highR {
+		by, scale, top = by-scaleBits, scale+1, math.Ldexp(top, -scaleBits)
+	}
+	for scale > 0 && top < lowR {
+		by, scale, top = by+scaleBits, scale-1, math.Ldexp(top, scaleBits)
+	}
+	p.scale = int16(min(scale, maxScale))
+	for k := range p.told.r {
+		p.told.r[k] = math.Ldexp(p.told.r[k], by)
+	}
+}
+
+// hear makes room for what an event tells in a second, after so many tests
+// without any, of these counts.
+func (p *process) hear(sec int64, tests int32, before *counts) {
+	p.told = &told{}
+	sum, latest := p.priorSum(tests), int64(0)
+	if tests > 0 {
+		latest = min(max(sec-int64(p.first), 0), math.MaxUint16)
+	}
+	for k := range p.told.r {
+		p.told.r[k] = sum
+	}
+	for k := range p.told.trackers {
+		t := &p.told.trackers[k]
+		t.tick, t.latest = 1, uint16(latest)
+		t.since = sums{float32(before.xc), float32(before.wc), float32(before.xs), float32(before.ws)}
+	}
+	if before.wh != 0 || before.eh != 0 || before.heavy > 1 {
+		p.told.asides = new([trackers]aside)
+		for k := range p.told.asides {
+			p.told.asides[k] = aside{float32(before.wh), float32(before.eh), float32(before.heavy)}
 		}
 	}
-	p.one = nil
 }
 
 // step adds one second; it begins at R = 1.
@@ -322,46 +361,30 @@ func (p *product) logE() float64 {
 
 // logE is ln E.
 func (p *process) logE() float64 {
+	if p.told == nil {
+		return math.Log(p.priorSum(p.ticks))
+	}
 	sum := 0.
-	if p.one != nil {
-		sum = cells * p.one[0].r[0]
+	for _, r := range p.told.r {
+		sum += r
 	}
-	if p.all != nil {
-		for k := range p.all {
-			sum += p.all[k].r[0]
-			sum += p.all[k].r[1]
-		}
-	}
-	return math.Log(sum) - logCells
+	return math.Log(sum) + float64(p.scale)*scaleLog - logCells
 }
 
-// leading is the tracker at or just below the winning cell: where that one's
-// likelihood grew, a lower cell's did too, for ℓ is concave in ln r and 0 at r = 1.
+// leading is the tracker at or just below the winning cell.
 func (p *process) leading() *tracker {
-	list := p.pairs()
-	if len(list) == 0 {
-		return new(tracker)
+	if p.told == nil {
+		return &tracker{tick: 1}
 	}
-	return &list[p.lead()].tracker
+	return &p.told.trackers[trackerOf(p.lead())]
 }
 
-// lead is the place of the leading pair.
+// lead is the winning cell.
 func (p *process) lead() int {
 	best, most := 0, 0.
-	if p.all == nil {
-		return best
-	}
-	for k := range p.all {
-		if r := max(p.all[k].r[0], p.all[k].r[1]); r > most {
+	for k, r := range p.told.r {
+		if r > most {
 			best, most = k, r
-		}
-	}
-	if most >= maxR { // and others may be
-		best = 0
-		for k := range p.all {
-			if p.all[k].gain > p.all[best].gain {
-				best = k
-			}
 		}
 	}
 	return best
@@ -371,14 +394,21 @@ func (p *process) lead() int {
 // of counts in the window since the onset. Each term π·Λ of the mixture becomes
 // π·Λ^{1/φ}, whose mean is at most π by Jensen: tempering never weakens the
 // guarantee, and the prior's cost of having looked at every start and cell is
-// paid in full.
+// paid in full. Without an event there is no likelihood.
 func (p *process) tempered(phi float64) float64 {
-	e, lead := p.logE(), p.leading()
+	if p.told == nil || phi <= 1 {
+		return p.logE()
+	}
+	return p.temper(p.leading(), phi)
+}
+
+// temper is tempered by the leading tracker.
+func (p *process) temper(lead *tracker, phi float64) float64 {
+	e := p.logE()
 	if phi <= 1 {
 		return e
 	}
 	cost := logCells - p.logPrior(lead.tick)
-	e = math.Max(e, float64(lead.gain)-cost) // where R is clamped: one term of the mixture
 	if e+cost <= 0 {
 		return e
 	}

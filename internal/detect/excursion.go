@@ -278,7 +278,7 @@ func (w *watch) tellExcursion(sec int64) {
 	at := w.engine.clock.timeOf(s.Since)
 	t := &toldExcursion{of: x, side: k, onset: event.Onset{At: at, Earliest: at, Latest: at}}
 	t.before = fmt.Sprintf("never %s %s in %s", word, significant(s.Before), spanText(s.Since-x.Began))
-	t.shown = event.Evidence{Signal: i.signal, Operation: test.gauge.key.name, Unit: "1", Nats: i.nats, Threshold: w.threshold - math.Log(i.share), Harm: true,
+	t.shown = event.Evidence{Signal: i.signal(), Operation: test.gauge.key.name, Unit: "1", Nats: i.nats, Threshold: w.threshold - math.Log(float64(i.share)), Harm: true,
 		New: event.Count{Events: float64(s.Beyond), Exposure: float64(s.Samples)}, Old: event.Count{Events: past, Exposure: float64(x.N)},
 		Control: event.ControlHistory, Onset: &t.onset}
 	t.shown.Detail = fmt.Sprintf("%s for %s, %s: samples %s %s", significant(s.Sum/float64(s.Samples)), spanText(sec-s.Since), t.before, word, significant(x.bounds[k]))

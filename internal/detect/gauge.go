@@ -220,10 +220,10 @@ func (w *watch) gaugeIndicator(g *gauge) *indicator {
 		l := &i.levels[k]
 		l.base, l.complement, l.side, l.margin = event.Count{Events: x, Exposure: n}, b.within, side(b.within), gaugeMargin
 		if b.within {
-			l.margin = w.minRatio
+			l.margin = float32(w.minRatio)
 		}
 		design := 1 + (n/math.Max(pods, 1)-1)*i.opt().gauge.icc
-		l.upper, l.lower = upperRate(x, n, design, w.alpha/2), lowerRate(x, n, design, w.alpha/2)
+		l.bound(design, w.alpha)
 	}
 	if w.byGauge == nil {
 		w.byGauge = map[*gauge]*indicator{}
@@ -261,10 +261,10 @@ func (w *watch) prepareGauges() {
 	for _, of := range ratios {
 		sum := 0.
 		for _, i := range of {
-			sum += i.share
+			sum += float64(i.share)
 		}
 		for _, i := range of {
-			i.share = sum / float64(len(of))
+			i.share = float32(sum / float64(len(of)))
 		}
 	}
 }
@@ -357,7 +357,7 @@ func (w *watch) gaugeControl() event.ControlKind {
 		switch {
 		case l.total.wc == 0:
 			continue
-		case l.total.ws > 0 && l.total.wh < l.total.wc/2:
+		case l.total.ws > 0 && l.opt().wh < l.total.wc/2:
 			best = event.ControlConcurrent
 		default:
 			best = event.ControlHistory

@@ -141,7 +141,7 @@ func TestARegressedGaugeSurvivesASnapshot(t *testing.T) {
 	s.run(60, []*pod{q}, func() bool { return s.state("d") == event.Regressed })
 	w := s.e.watches["d"]
 	require.NotEmpty(t, w.undo.parts)
-	g := &indicator{signal: event.SignalGauge, op: -1, pattern: -1, levels: make([]level, 1), more: &indicatorMore{gauge: &gaugeTest{gauge: &gauge{}, bounds: make([]gaugeBound, 1)}}}
+	g := &indicator{kind: kindOfSignal(event.SignalGauge), op: -1, pattern: -1, levels: make([]level, 1), more: &indicatorMore{gauge: &gaugeTest{gauge: &gauge{}, bounds: make([]gaugeBound, 1)}}}
 	w.indicators = append([]*indicator{g}, w.indicators...)
 	w.undo.parts = append([]undonePart{{i: g}}, w.undo.parts...)
 	state, err := s.e.Snapshot()
@@ -151,7 +151,7 @@ func TestARegressedGaugeSurvivesASnapshot(t *testing.T) {
 	r := again.watches["d"].undo.parts
 	require.Len(t, r, len(w.undo.parts)-1)
 	for k := range r {
-		require.Equal(t, w.undo.parts[k+1].i.signal, r[k].i.signal)
+		require.Equal(t, w.undo.parts[k+1].i.signal(), r[k].i.signal())
 		require.Equal(t, w.undo.parts[k+1].bound, r[k].bound)
 	}
 }

@@ -121,11 +121,11 @@ func (s *Source) calleeOf(name string) *Source {
 // itself. Against history only, as all exoneration. wait says
 // that somebody else calls it or was deployed there, and may tell in a moment.
 func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait bool) {
-	if w.ready == 0 || len(i.levels) == 0 || i.opt().gauge != nil || i.signal == event.SignalThroughput {
+	if w.ready == 0 || len(i.levels) == 0 || i.opt().gauge != nil || i.signal() == event.SignalThroughput {
 		return "", "", false
 	}
 	l := &i.levels[i.best]
-	if l.total.wh <= l.total.wc/2 && !i.firstEver || l.harm.ticks == 0 {
+	if l.opt().wh <= l.total.wc/2 && !i.firstEver || l.harm.ticks == 0 {
 		return "", "", false
 	}
 	split, known := w.whose(i)
@@ -144,14 +144,14 @@ func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait
 			continue
 		}
 		calls := w.byOp[op].errors
-		if i.signal == event.SignalLatency {
+		if i.signal() == event.SignalLatency {
 			calls = w.byOp[op].latency
 		}
 		if calls == nil || len(calls.levels) == 0 || calls.nats < affectedNats {
 			continue
 		}
 		theirs := &calls.levels[calls.best]
-		if theirs.total.wh <= theirs.total.wc/2 {
+		if theirs.opt().wh <= theirs.total.wc/2 {
 			continue // beside an old version that fares better with the same callee
 		}
 		began, _, _ := theirs.harm.onset(theirs.harm.leading())
@@ -168,7 +168,7 @@ func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait
 			wait = wait || could
 			continue
 		}
-		first := w.engine.firstToMove(w.service, callee, i.signal)
+		first := w.engine.firstToMove(w.service, callee, i.signal())
 		detail = fmt.Sprintf("First to move: %s. Calls to %s went bad by %s and account for the harm here; %s",
 			first, callee, w.engine.clock.timeOf(began).Format("15:04:05Z"), how)
 		if w.excused = i; known {
@@ -210,7 +210,7 @@ func (w *watch) moved(callee string, calls *indicator, began int64) (how string,
 				}
 			}
 		}
-		_, known, moved := s.lately(callsTo+callee, calls.signal)
+		_, known, moved := s.lately(callsTo+callee, calls.signal())
 		could = could || known
 		if moved {
 			others = append(others, s.key.name)

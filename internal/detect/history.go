@@ -310,7 +310,7 @@ func (h *history) adopt(fresh *history) *history {
 		switch {
 		case from.Errors == nil:
 		case o.Errors == nil:
-			c := *from.Errors
+			c := from.Errors.clone()
 			o.Errors = &c
 		default:
 			o.Errors.merge(from.Errors)
@@ -318,8 +318,7 @@ func (h *history) adopt(fresh *history) *history {
 		switch {
 		case from.Slow == nil:
 		case o.Slow == nil:
-			c := *from.Slow
-			o.Slow = &c
+			o.Slow = from.Slow.clone()
 		default:
 			o.Slow.merge(from.Slow)
 		}
@@ -342,6 +341,7 @@ func (h *history) adopt(fresh *history) *history {
 func (h *history) clone() *history {
 	out := *h
 	out.Recent = *h.Recent.clone()
+	out.Errors, out.Traffic = h.Errors.clone(), h.Traffic.clone()
 	out.Ops = append([]opHistory(nil), h.Ops...)
 	for i := range out.Ops {
 		if s := out.Ops[i].Sketch; s != nil {
@@ -349,12 +349,11 @@ func (h *history) clone() *history {
 		}
 		out.Ops[i].Recent, out.Ops[i].Late = out.Ops[i].Recent.clone(), out.Ops[i].Late.clone()
 		if e := out.Ops[i].Errors; e != nil {
-			c := *e
+			c := e.clone()
 			out.Ops[i].Errors = &c
 		}
 		if s := out.Ops[i].Slow; s != nil {
-			c := *s
-			out.Ops[i].Slow = &c
+			out.Ops[i].Slow = s.clone()
 		}
 	}
 	out.Patterns = append([]patternHistory(nil), h.Patterns...)
@@ -364,11 +363,17 @@ func (h *history) clone() *history {
 // finite says whether all its sums are numbers: one that is not stays so for
 // good, and nothing can be compared with it.
 func (h *history) finite() bool {
+	if !h.Errors.fits() || !h.Traffic.fits() {
+		return false
+	}
 	sum := h.Seconds + h.Requests + h.Lines + h.Aside + h.Bins + h.Recent.sum() + h.Errors.sum() + h.Traffic.sum()
 	for i := range h.Ops {
 		o := &h.Ops[i]
 		sum += o.N + o.Failed + o.Timed
 		if o.Errors != nil {
+			if !o.Errors.fits() {
+				return false
+			}
 			sum += o.Errors.sum()
 		}
 		for _, r := range []*ring{o.Recent, o.Late} {
@@ -386,6 +391,9 @@ func (h *history) finite() bool {
 		}
 		if o.Slow != nil {
 			for k := range o.Slow.Curves {
+				if !o.Slow.Curves[k].fits() {
+					return false
+				}
 				sum += o.Slow.Curves[k].sum()
 			}
 		}

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -10,10 +11,7 @@ import (
 // An indicator is one thing that may get worse: the paired counts of one
 // signal of one operation or pattern, with their evidence.
 type indicator struct {
-	signal  event.Signal
-	op      int32 // -1: the whole service
-	pattern int32 // -1: none
-
+	kind      signalKind
 	class     class
 	side      side
 	sway      sway
@@ -22,17 +20,18 @@ type indicator struct {
 	early     bool      // recorded from its begin
 	aside     AsideKind // its operation is counted aside
 	best      uint8     // its strongest level
-
-	share float64 // wᵢ, its share of the deployment's evidence
-	nats  float64 // ln of its E, tempered
-	phi   float64 // of its strongest level
+	op        int32     // -1: the whole service
+	pattern   int32     // -1: none
+	started   uint32    // second from which it counts
+	share     float32   // wᵢ, its share of the deployment's evidence
+	phi       float32   // of its strongest level
+	nats      float64   // ln of its E, tempered
 
 	levels []level // one, or one a latency bound
 	test   *latencyTest
 	more   *indicatorMore // see opt and with
 
 	firstBad int64 // event time of the first bad item of the new cohort, ns
-	started  int64 // second from which it counts
 }
 
 // indicatorMore is what few indicators have.
@@ -90,11 +89,11 @@ func (i *indicator) drift() float64 { return sways[i.sway].drift }
 // floor is δ, the least absolute rise of the rate.
 func (i *indicator) floor(w *watch) float64 {
 	switch {
-	case i.signal == event.SignalErrors:
+	case i.signal() == event.SignalErrors:
 		return w.minError
-	case i.signal == event.SignalLatency:
+	case i.signal() == event.SignalLatency:
 		return latencyFloor
-	case i.pattern >= 0 && i.signal != event.SignalThroughput:
+	case i.pattern >= 0 && i.signal() != event.SignalThroughput:
 		return patternFloor
 	}
 	return 0
@@ -110,8 +109,8 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 		one := new(single)
 		i, one.levels = &one.indicator, one.level[:]
 	}
-	i.signal, i.op, i.pattern, i.class = signal, op, pattern, c
-	i.share, i.early, i.started = classShare[c]*arrivalShare(w.counts[c]), len(w.indicators) < earlyRecorded, w.opened
+	i.kind, i.op, i.pattern, i.class = kindOfSignal(signal), op, pattern, c
+	i.share, i.early, i.started = float32(classShare[c]*arrivalShare(w.counts[c])), len(w.indicators) < earlyRecorded, uint32(max(w.opened, 0))
 	if w.signals != nil && !slices.Contains(w.signals, signal) {
 		i.cleared = true
 	}
@@ -124,7 +123,7 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 	}
 	switch {
 	case signal == event.SignalErrors:
-		i.levels[0] = level{margin: w.minRatio, persist: persist}
+		i.levels[0] = level{margin: float32(w.minRatio), persist: persist}
 		n, failed := w.base.total()
 		past := &w.base.Errors
 		if op >= 0 && int(op) < len(w.base.Ops) {
@@ -154,7 +153,7 @@ func (w *watch) newIndicator(signal event.Signal, op, pattern int32, c class) *i
 		}
 	case pattern >= 0:
 		i.sway = clustered
-		i.levels[0] = level{margin: w.minRatio, persist: patternNoise / 2}
+		i.levels[0] = level{margin: float32(w.minRatio), persist: patternNoise / 2}
 		var p patternHistory
 		if int(pattern) < len(w.base.Patterns) {
 			p = w.base.Patterns[pattern]
@@ -205,7 +204,7 @@ const (
 	trafficMargin  = 2.
 	latencyFloor   = .005
 	patternFloor   = .0005
-	refreshMargin  = 8 // seconds
+	refreshMargin  = 8 // tests, at first; see refreshes
 	firstEverMin   = 3 // occurrences before a first-ever pattern is evidence
 )
 
@@ -267,23 +266,31 @@ func noveltyLogs(c counts, margin, spent, history float64, out *[cells]float64) 
 	}
 }
 
+// refreshes says whether the margin is found anew after so many tests: every
+// refreshMargin, and from 128 on every eighth to sixteenth part of them all, for
+// more do not move a bound that rests on all.
+func refreshes(tests int32) bool {
+	every := max(int32(1)<<bits.Len32(uint32(tests))>>4, refreshMargin)
+	return tests%every == 0
+}
+
 // refresh sets the margin from what earlier seconds said, and those only: not
 // while seconds wait that will be tested with it.
 func (i *indicator) refresh(w *watch, l *level) {
-	if l.harm.ticks%refreshMargin != 0 || l.opt().held != nil && l.opt().held.pend != (counts{}) || l.side == lower {
+	if !refreshes(l.harm.ticks) || l.opt().held != nil && l.opt().held.pend != (counts{}) || l.side == lower {
 		return
 	}
 	floor := i.floor(w)
 	if floor <= 0 {
 		return
 	}
-	l.margin = w.minRatio
+	l.margin = float32(w.minRatio)
 	p := l.controlBound(true)
 	if w.young { // history is all there is, and its bound holds what it leaves open
-		p = l.upper
+		p = float64(l.upper)
 	}
 	if p > 0 && !math.IsInf(p, 1) {
-		l.margin = math.Max(w.minRatio, 1+floor/p)
+		l.margin = float32(math.Max(w.minRatio, 1+floor/p))
 	}
 }
 
@@ -311,25 +318,28 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 	var o odds
 	switch {
 	case i.firstEver:
-		noveltyLogs(c, l.margin, i.with().slice, l.base.Exposure, &logs)
+		noveltyLogs(c, float64(l.margin), i.with().slice, l.base.Exposure, &logs)
 		o.of(&logs)
 		i.with().slice += c.wc
 	case concurrent:
-		o.pair(&c, l.margin, l.side)
+		o.pair(&c, float64(l.margin), l.side)
 	case l.base.Exposure > 0:
-		bound := l.upper
+		bound := float64(l.upper)
 		if l.side == lower {
-			bound = l.lower
+			bound = float64(l.lower)
 		}
-		rateLogs(c.xc, c.wc, bound, l.margin, l.side, &logs)
+		rateLogs(c.xc, c.wc, bound, float64(l.margin), l.side, &logs)
 		o.of(&logs)
 		c.wh, c.eh = c.wc, bound*c.wc
-		l.total.wh += c.wh
-		l.total.eh += c.eh
+		l.with().wh += c.wh
+		l.with().eh += c.eh
 	}
 	if concurrent || c.wh > 0 || i.firstEver {
 		w.note(i, l, sec, &c, &o)
 		l.harm.always = w.always
+		if o.some && l.harm.told == nil {
+			l.hear(sec, c)
+		}
 		l.harm.take(&o, sec, &c)
 	} else {
 		if l.opt().held == nil {
@@ -345,7 +355,7 @@ func (i *indicator) step(w *watch, l *level, sec int64, c counts, concurrent boo
 		case concurrent:
 			pairLogs(c, w.minRatio, !l.side, &logs)
 		case l.base.Exposure > 0 && l.side == upper:
-			rateLogs(c.xc, c.wc, l.lower, w.minRatio, lower, &logs)
+			rateLogs(c.xc, c.wc, float64(l.lower), w.minRatio, lower, &logs)
 		default:
 			logs = [cells]float64{}
 		}
@@ -361,9 +371,9 @@ func (i *indicator) tolerated(w *watch, l *level) (nats, phi float64) {
 	}
 	// What the new cohort does is asked, not what the version would on other
 	// instances: differences between instances are no noise here.
-	all := l.total.counts()
+	all := l.counts()
 	all.heavy = w.design()
-	phi = i.inflation(w, l, all, w.span(l.harm.began, w.engine.open.Load()-1, l.harm.ticks), false)
+	phi = i.inflation(w, l, all, w.span(l.harm.began(), w.engine.open.Load()-1, l.harm.ticks), false)
 	return toleranceNats(&l.opt().tol.ratio, &l.opt().tol.rise, phi), phi
 }
 
@@ -392,7 +402,7 @@ func (i *indicator) weigh(w *watch, sec int64) {
 	for k := range i.levels {
 		e, phi := i.levelNats(w, &i.levels[k], sec)
 		if i.levels[k].harm.ticks > 0 && e > best {
-			best, i.best, i.phi = e, uint8(k), phi
+			best, i.best, i.phi = e, uint8(k), float32(phi)
 		}
 		nats = append(nats, e)
 	}

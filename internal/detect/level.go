@@ -8,21 +8,22 @@ import (
 
 // level is the evidence on one event definition of an indicator.
 type level struct {
-	margin     float64 // m, from earlier seconds
-	persist    float32 // lasting difference between instances, relative
-	side       side
-	complement bool   // events are the requests within the bound
-	unrecorded bool   // for want of room
 	total      totals // all seconds
 	base       event.Count
-	upper      float64 // of the history's rate at α/2
-	lower      float64
 	harm       process
 	more       *levelMore // see opt and with
+	margin     float32    // m, from earlier seconds
+	persist    float32    // lasting difference between instances, relative
+	upper      float32    // of the history's rate at α/2
+	lower      float32
+	side       side
+	complement bool // events are the requests within the bound
+	unrecorded bool // for want of room
 }
 
 // levelMore is what few levels have, else nil.
 type levelMore struct {
+	wh, eh float64    // see counts
 	past   *spread    // of the rate in history
 	held   *held      // what was not tested
 	tol    *tolerance // where healthy asks
@@ -48,18 +49,20 @@ func (l *level) with() *levelMore {
 }
 
 // totals are counts of no weight.
-type totals struct{ xc, wc, xs, ws, wh, eh float64 }
+type totals struct{ xc, wc, xs, ws float64 }
 
 func (t *totals) add(c counts) {
 	t.xc += c.xc
 	t.wc += c.wc
 	t.xs += c.xs
 	t.ws += c.ws
-	t.wh += c.wh
-	t.eh += c.eh
 }
 
-func (t *totals) counts() counts { return counts{t.xc, t.wc, t.xs, t.ws, t.wh, t.eh, 0} }
+// counts are those of all seconds.
+func (l *level) counts() counts {
+	t, o := &l.total, l.opt()
+	return counts{t.xc, t.wc, t.xs, t.ws, o.wh, o.eh, 0}
+}
 
 // held is what a level counted and did not test.
 type held struct {
@@ -67,9 +70,17 @@ type held struct {
 	untested counts // seconds without anything to compare with
 }
 
+// hear begins what events tell the test of harm: all seconds but this one were silent.
+func (l *level) hear(sec int64, c counts) {
+	before := l.tested()
+	before.sub(c)
+	before.wh, before.eh = before.wh-c.wh, before.eh-c.eh
+	l.harm.hear(sec, l.harm.ticks, &before)
+}
+
 // tested is what was.
 func (l *level) tested() counts {
-	c := l.total.counts()
+	c := l.counts()
 	if l.opt().held != nil {
 		c.sub(l.opt().held.pend)
 		c.sub(l.opt().held.untested)
@@ -91,15 +102,21 @@ func (l *level) setBase(x, w, noise, seconds, alpha float64, past spread) {
 		l.with().past = &past
 	}
 	if w <= 0 {
-		l.upper, l.lower = math.Inf(1), 0
+		l.upper, l.lower = float32(math.Inf(1)), 0
 		return
 	}
-	l.lower, l.upper = bounds(l.base, pastPhi(x, noise, seconds, l.opt().past), alpha)
+	l.bound(pastPhi(x, noise, seconds, l.opt().past), alpha)
+}
+
+// bound sets the bounds of the past rate at α/2, from so noisy a history.
+func (l *level) bound(phi, alpha float64) {
+	low, up := bounds(l.base, phi, alpha)
+	l.lower, l.upper = float32(low), float32(up)
 }
 
 // controlRate is an estimate of the control's rate, concurrent before history.
 func (l *level) controlRate() float64 {
-	if l.total.ws > 0 && (l.total.wh < l.total.wc/2 || l.base.Exposure == 0) {
+	if l.total.ws > 0 && (l.opt().wh < l.total.wc/2 || l.base.Exposure == 0) {
 		return l.total.xs / l.total.ws
 	}
 	if l.base.Exposure > 0 {
@@ -177,10 +194,14 @@ func (i *indicator) levelNats(w *watch, l *level, sec int64) (nats, phi float64)
 	if l.harm.ticks == 0 {
 		return 0, 1
 	}
-	t := l.harm.leading()
+	if l.harm.told == nil {
+		return l.harm.logE(), 1
+	}
+	k := trackerOf(l.harm.lead())
+	t := &l.harm.told.trackers[k]
 	phi = 1 // of nothing counted
 	if t.since != (sums{}) {
-		phi = i.inflation(w, l, l.harm.window(), i.since(w, &l.harm, t, sec), true)
+		phi = i.inflation(w, l, l.harm.windowOf(k), i.since(w, &l.harm, t, sec), true)
 	}
-	return l.harm.tempered(phi), phi
+	return l.harm.temper(t, phi), phi
 }

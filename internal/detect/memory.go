@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"math/bits"
 	"unsafe"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -41,12 +42,14 @@ const (
 	windowBins     = 36 // of a histogram that holds what was counted
 	sourceOpSize   = 3*int64(unsafe.Sizeof(cell{})) + int64(unsafe.Sizeof(sketch{})+unsafe.Sizeof(window[float32]{})) + 2*4*windowBins + mapEntry + 32
 	sourcePatSize  = 3*4 + 8 + 1 + 4 + mapEntry
-	historyOpSize  = int64(unsafe.Sizeof(opHistory{})) + int64(unsafe.Sizeof(curve{})) + 2*int64(unsafe.Sizeof(ring{})) + int64(unsafe.Sizeof(slowCurves{})+unsafe.Sizeof(window[float32]{})) + 4*windowBins
+	historyOpSize  = int64(unsafe.Sizeof(opHistory{})) + 2*int64(unsafe.Sizeof(ring{})) + int64(unsafe.Sizeof(slowCurves{})+unsafe.Sizeof(window[float32]{})) + 4*windowBins
+	curveSize      = int64(unsafe.Sizeof(curve{})) // slowCurves holds its own
+	dyadicSize     = int64(unsafe.Sizeof(dyadic{}))
 	operationSize  = int64(unsafe.Sizeof(operation{})) + mapEntry + 100
 	patternSize    = int64(unsafe.Sizeof(pattern{})) + int64(unsafe.Sizeof(patternHistory{})) + mapEntry + 200
 	indicatorSize  = int64(unsafe.Sizeof(indicator{})) + 2*mapEntry
 	levelSize      = int64(unsafe.Sizeof(level{}))
-	cellPairSize   = int64(unsafe.Sizeof(cellPair{}))
+	toldSize       = int64(unsafe.Sizeof(told{}))
 	asideSize      = int64(unsafe.Sizeof(aside{}))
 	toleranceSize  = int64(unsafe.Sizeof(tolerance{}) + unsafe.Sizeof(product{}))
 	watchPatSize   = int64(unsafe.Sizeof(patternPair{}) + unsafe.Sizeof(patternHistory{}))
@@ -65,7 +68,7 @@ func (e *Engine) memory(services []*service) int64 {
 		s.mu.Lock()
 		ops, patterns, sources, kept := len(s.ops), len(s.patterns), s.sources, len(s.gauges.order)
 		s.mu.Unlock()
-		sum += serviceSize + int64(ops)*(operationSize+historyOpSize) + int64(patterns)*patternSize + int64(kept)*gaugeSize + int64(len(s.own))*ownSize
+		sum += serviceSize + int64(ops)*(operationSize+s.history.opSize()) + int64(patterns)*patternSize + int64(kept)*gaugeSize + int64(len(s.own))*ownSize
 		for _, source := range sources { // its totals belong to Tick
 			sum += sourceSize + int64(len(source.opTotal))*sourceOpSize + int64(len(source.patTotal))*sourcePatSize
 		}
@@ -87,14 +90,14 @@ func (e *Engine) memory(services []*service) int64 {
 func (w *watch) memory() int64 {
 	sum := watchSize + int64(len(w.hits))*watchPatSize + int64(len(w.own))*ownWatchSize
 	if w.fresh != nil {
-		sum += int64(len(w.fresh.Ops)) * historyOpSize
+		sum += int64(len(w.fresh.Ops)) * w.fresh.opSize()
 	}
 	for _, i := range w.indicators {
 		sum += indicatorSize + int64(len(i.levels))*levelSize
 		for k := range i.levels {
 			sum += i.levels[k].harm.memory()
 		}
-		if i.signal == event.SignalErrors || i.test != nil {
+		if i.signal() == event.SignalErrors || i.test != nil {
 			sum += toleranceSize
 		}
 	}
@@ -104,15 +107,23 @@ func (w *watch) memory() int64 {
 // copied is what the copy of history takes that a watch of no deployment has,
 // since history goes on.
 func (w *watch) copied() int64 {
-	return int64(len(w.base.Ops))*historyOpSize + int64(len(w.base.Patterns))*int64(unsafe.Sizeof(patternHistory{}))
+	return int64(len(w.base.Ops))*w.base.opSize() + int64(len(w.base.Patterns))*int64(unsafe.Sizeof(patternHistory{}))
+}
+
+// opSize is what an operation's history takes, with its curves at their length.
+func (h *history) opSize() int64 {
+	lengths := func(steps float64) int64 { return int64(min(max(bits.Len(uint(steps)), 4), curveScales)) }
+	return historyOpSize + curveSize + (lengths(h.Seconds)+slowTails*lengths(h.Seconds/slowSteps))*dyadicSize
 }
 
 func (p *process) memory() int64 {
-	sum := int64(len(p.pairs())) * cellPairSize
-	if p.asides != nil {
-		sum += trackers * asideSize
+	switch {
+	case p.told == nil:
+		return 0
+	case p.told.asides == nil:
+		return toldSize
 	}
-	return sum
+	return toldSize + trackers*asideSize
 }
 
 // filling says whether half of the budget is used: a flood of names can double
@@ -167,12 +178,12 @@ func (w *watch) dropVanishing() (dropped int) {
 	}
 	kept := w.indicators[:0]
 	for _, i := range w.indicators {
-		if i.class != classTail || i.signal != event.SignalThroughput || i.nats > 0 {
+		if i.class != classTail || i.signal() != event.SignalThroughput || i.nats > 0 {
 			kept = append(kept, i)
 			continue
 		}
 		dropped++
-		w.forgone += i.share
+		w.forgone += float64(i.share)
 		for k := range i.levels {
 			if i.levels[k].opt().rec != nil {
 				w.rec.levels--

@@ -15,7 +15,7 @@ import (
 func TestMemoryEstimateIsTheHeaps(t *testing.T) {
 	for _, watched := range []bool{false, true} {
 		before := heap()
-		f := newFleet(40_000, watched)
+		f := newFleet(40_000, watched, watched)
 		for range memoryInterval {
 			f.second(f.old, 1)
 		}
@@ -150,7 +150,7 @@ func TestOnlyWhatMayVanishIsLetGo(t *testing.T) {
 	for op, o := range w.byOp {
 		require.Nil(t, o.vanish)
 		for _, i := range []*indicator{o.errors, o.latency} {
-			require.True(t, listed[i], "%s of %s is counted, and no part of the evidence", i.signal, w.operationAt(op).name)
+			require.True(t, listed[i], "%s of %s is counted, and no part of the evidence", i.signal(), w.operationAt(op).name)
 		}
 		if w.operationAt(op).aside.Kind == AsideCallee {
 			callees++

@@ -44,7 +44,7 @@ func (w *watch) followMoves(sec int64) {
 	}
 	found := false
 	for _, i := range slices.Clone(w.indicators) { // a rename changes the list
-		if i.signal == event.SignalThroughput && i.nats > 0 {
+		if i.signal() == event.SignalThroughput && i.nats > 0 {
 			found = w.follow(i, sec) || found
 		}
 	}

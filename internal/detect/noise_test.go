@@ -168,7 +168,7 @@ func TestMarginKnowsOnlyThePast(t *testing.T) {
 		s.deploy("d", "2", "1")
 		s.run(refreshMargin*5, pods, nil)
 		w := s.e.watches["d"]
-		for (w.errors.levels[0].harm.ticks+1)%refreshMargin != 0 { // one second is open still
+		for !refreshes(w.errors.levels[0].harm.ticks + 1) { // one second is open still
 			s.run(1, pods, nil)
 		}
 		for i := range pods {
@@ -179,7 +179,7 @@ func TestMarginKnowsOnlyThePast(t *testing.T) {
 		var out []float64
 		for _, i := range w.indicators {
 			for k := range i.levels {
-				out = append(out, i.levels[k].margin)
+				out = append(out, float64(i.levels[k].margin))
 			}
 		}
 		return out

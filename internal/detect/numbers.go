@@ -39,7 +39,7 @@ func (n *numbers) int64(x *int64) {
 }
 
 // whole is a smaller whole number, kept as an int64.
-func whole[T int32 | int | uint16 | uint8](n *numbers, x *T) {
+func whole[T int16 | int32 | uint32 | int | uint16 | uint8](n *numbers, x *T) {
 	v := int64(*x)
 	n.int64(&v)
 	if n.reading { // written things may be shared with the hot path
@@ -101,30 +101,34 @@ func (p *product) walk(n *numbers) {
 }
 
 func (p *process) walk(n *numbers) {
-	n.int64(&p.began)
+	whole(n, &p.first)
 	n.int32(&p.ticks)
-	pairs, beside := uint8(len(p.pairs())), p.asides != nil
-	n.uint8(&pairs)
-	n.bool(&beside)
-	if n.reading && pairs > 0 {
-		p.hold(int(pairs))
-		if beside {
-			p.asides = new([trackers]aside)
-		}
+	whole(n, &p.scale)
+	heard := p.told != nil
+	if n.bool(&heard); !heard {
+		return
 	}
-	list := p.pairs()
-	for k := range list {
-		x := &list[k]
-		n.float(&x.r[0])
-		n.float(&x.r[1])
-		n.float32(&x.gain)
-		n.int32(&x.at)
-		n.int32(&x.latest)
-		n.int32(&x.tick)
-		x.since.walk(n)
-		x.ladder.walk(n)
-		if p.asides != nil {
-			for _, y := range []*float32{&p.asides[k].wh, &p.asides[k].eh, &p.asides[k].heavy} {
+	if n.reading {
+		p.told = &told{}
+	}
+	for k := range p.told.r {
+		n.float(&p.told.r[k])
+	}
+	beside := p.told.asides != nil
+	n.bool(&beside)
+	if n.reading && beside {
+		p.told.asides = new([trackers]aside)
+	}
+	for k := range p.told.trackers {
+		t := &p.told.trackers[k]
+		n.float32(&t.gain)
+		n.int32(&t.at)
+		n.int32(&t.tick)
+		n.uint16(&t.latest)
+		t.since.walk(n)
+		t.ladder.walk(n)
+		if beside {
+			for _, y := range []*float32{&p.told.asides[k].wh, &p.told.asides[k].eh, &p.told.asides[k].heavy} {
 				n.float32(y)
 			}
 		}
@@ -134,9 +138,9 @@ func (p *process) walk(n *numbers) {
 func (l *ladder) walk(n *numbers) {
 	n.int32(&l.last)
 	n.float32(&l.fell)
-	for k := range l.back {
-		n.uint16(&l.back[k].seconds)
-		n.uint16(&l.back[k].fell)
+	for k := range l.seconds {
+		n.uint16(&l.seconds[k])
+		n.uint8(&l.falls[k])
 	}
 }
 
@@ -146,7 +150,7 @@ func (l *level) walk(n *numbers) {
 	l.side = side(down)
 	n.bool(&l.complement)
 	n.float32(&l.persist)
-	n.float(&l.margin)
+	n.float32(&l.margin)
 	if l.opt().past != nil {
 		for k := range l.opt().past {
 			n.float(&l.opt().past[k])
@@ -156,11 +160,17 @@ func (l *level) walk(n *numbers) {
 		l.opt().held.pend.walk(n)
 		l.opt().held.untested.walk(n)
 	}
+	wh, eh := l.opt().wh, l.opt().eh
+	n.float(&wh)
+	n.float(&eh)
+	if n.reading && (wh != 0 || eh != 0) {
+		l.with().wh, l.with().eh = wh, eh
+	}
 	n.float(&l.base.Events)
 	n.float(&l.base.Exposure)
-	n.float(&l.upper)
-	n.float(&l.lower)
-	for _, x := range []*float64{&l.total.xc, &l.total.wc, &l.total.xs, &l.total.ws, &l.total.wh, &l.total.eh} {
+	n.float32(&l.upper)
+	n.float32(&l.lower)
+	for _, x := range []*float64{&l.total.xc, &l.total.wc, &l.total.xs, &l.total.ws} {
 		n.float(x)
 	}
 	l.harm.walk(n)
@@ -200,16 +210,16 @@ func (l *level) have(parts uint8) {
 }
 
 func (i *indicator) walk(n *numbers) {
-	for _, x := range []*float64{&i.share, &i.nats, &i.phi} {
-		n.float(x)
-	}
+	n.float32(&i.share)
+	n.float32(&i.phi)
+	n.float(&i.nats)
 	down := bool(i.side)
 	n.bool(&down)
 	i.side = side(down)
 	n.bool(&i.firstEver)
 	n.bool(&i.cleared)
 	n.int64(&i.firstBad)
-	n.int64(&i.started)
+	whole(n, &i.started)
 	n.uint8(&i.best)
 	n.uint8((*uint8)(&i.sway))
 	i.sway = min(i.sway, vanishing)

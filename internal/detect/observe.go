@@ -189,7 +189,7 @@ func (w *watch) step(sec int64, served float64) {
 		w.stepLatency(i.latency, sec, p, concurrent)
 	}
 	for _, i := range w.indicators {
-		if i.signal != event.SignalThroughput {
+		if i.signal() != event.SignalThroughput {
 			continue
 		}
 		c := counts{wc: n.settled, ws: o.settled, heavy: w.heaviest}
@@ -248,7 +248,7 @@ func (w *watch) stepErrors(i *indicator, sec int64, c counts, concurrent bool, f
 }
 
 func (w *watch) stepLatency(i *indicator, sec int64, p *pair, concurrent bool) {
-	if i.test == nil || sec < i.started || w.operationAt(i.op).test.Load() != i.test {
+	if i.test == nil || sec < int64(i.started) || w.operationAt(i.op).test.Load() != i.test {
 		return // none, or given up for another
 	}
 	q95 := p.old.over(i.test.q95)
@@ -286,15 +286,15 @@ func (w *watch) tolerateLatency(i *indicator, l *level, c counts, concurrent boo
 	var logs [cells]float64
 	rateLogs(c.xc, c.wc, .05, 1, lower, &logs)
 	l.opt().tol.rise.step(&logs)
-	w.recordOf(i, l, l.margin, 0).riseBound(c, .05)
+	w.recordOf(i, l, 0).riseBound(c, .05)
 	base := &i.levels[i.test.q95]
 	switch {
 	case concurrent:
 		pairLogs(c, 1, lower, &logs)
 		l.opt().rec.ratioPaired(c, 1)
 	case !base.complement && base.lower > 0:
-		rateLogs(c.xc, c.wc, base.lower, 1, lower, &logs)
-		l.opt().rec.ratioBound(c, base.lower)
+		rateLogs(c.xc, c.wc, float64(base.lower), 1, lower, &logs)
+		l.opt().rec.ratioBound(c, float64(base.lower))
 	default:
 		return
 	}
@@ -381,11 +381,11 @@ func (w *watch) stepPatterns(sec int64, concurrent bool) {
 			// That it is looked at from now on was chosen by its first
 			// occurrence, which must not count as evidence then.
 			i.firstEver = false
-			i.started = sec + 1
+			i.started = uint32(sec + 1)
 		}
 	}
 	for _, i := range w.indicators {
-		if i.pattern < 0 || i.signal == event.SignalThroughput || sec < i.started {
+		if i.pattern < 0 || i.signal() == event.SignalThroughput || sec < int64(i.started) {
 			continue
 		}
 		s := w.hits[i.pattern].sec
@@ -408,14 +408,15 @@ func (w *watch) weighAll(sec int64) {
 		if w.always {
 			i.weighExcursion()
 		}
-		left -= i.share
-		e := i.share * math.Exp(min(i.nats, maxLog))
+		share := float64(i.share)
+		left -= share
+		e := share * math.Exp(min(i.nats, maxLog))
 		sum += e
 		if e < most && i.nats < maxLog {
 			continue // none to lead
 		}
 		most = e
-		if part := i.nats + math.Log(i.share); part > top {
+		if part := i.nats + math.Log(share); part > top {
 			top, w.leader = part, i
 		}
 	}

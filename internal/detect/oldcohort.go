@@ -48,10 +48,11 @@ func (w *watch) stepOldCohort(i *indicator, sec int64, c counts) {
 		return
 	}
 	var logs [cells]float64
+	up := float64(l.upper)
 	step := func(p *process, x, n float64) {
 		if n > 0 {
-			rateLogs(x, n, l.upper, l.margin, upper, &logs)
-			p.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: l.upper * n, heavy: c.heavy})
+			rateLogs(x, n, up, float64(l.margin), upper, &logs)
+			p.step(&logs, sec, counts{xc: x, wc: n, wh: n, eh: up * n, heavy: c.heavy})
 		}
 	}
 	step(i.opt().old, c.xs, c.ws)
@@ -80,15 +81,15 @@ func (w *watch) seenOfOld(seen *indicator) (of, known bool) {
 		return false, true
 	}
 	own := []*indicator{w.errors}
-	if seen.signal == event.SignalLatency {
+	if seen.signal() == event.SignalLatency {
 		own = own[:0]
 		for _, i := range w.indicators {
-			if i.signal == event.SignalLatency && i.opt().old != nil && i.test != nil {
+			if i.signal() == event.SignalLatency && i.opt().old != nil && i.test != nil {
 				own = append(own, i)
 			}
 		}
 	}
-	if l := seen.comparable(); seen.signal == event.SignalLatency && len(own) > 0 && w.paceOld > 0 {
+	if l := seen.comparable(); seen.signal() == event.SignalLatency && len(own) > 0 && w.paceOld > 0 {
 		if began, _, _ := l.harm.onset(l.harm.leading()); w.engine.drained() <= began {
 			return false, false
 		}
@@ -113,7 +114,7 @@ func (w *watch) seenOfOld(seen *indicator) (of, known bool) {
 	if !bad || excess(seen.comparable()) > inherits*explained {
 		return false, true
 	}
-	if seen.signal != event.SignalLatency {
+	if seen.signal() != event.SignalLatency {
 		return true, true
 	}
 	// Beyond all bounds of the past, one may be much slower than the other.
@@ -133,7 +134,7 @@ func (w *watch) knownBefore(i *indicator) (event.Reason, string) {
 			continue
 		}
 		if slices.ContainsFunc(other.undo.parts, func(p undonePart) bool {
-			return p.i.signal == i.signal && p.i.op == i.op && p.i.pattern == i.pattern && p.i.opt().gauge == nil && i.opt().gauge == nil
+			return p.i.signal() == i.signal() && p.i.op == i.op && p.i.pattern == i.pattern && p.i.opt().gauge == nil && i.opt().gauge == nil
 		}) {
 			return event.ReasonBeganBefore, "the same version does the same harm since " + other.d.Label()
 		}

@@ -15,7 +15,7 @@ func (w *watch) onset(i *indicator) *event.Onset {
 		stride = 0
 	}
 	warm := int64(-1)
-	if w.ready != 0 && (i.signal == event.SignalLatency || i.signal == event.SignalThroughput) {
+	if w.ready != 0 && (i.signal() == event.SignalLatency || i.signal() == event.SignalThroughput) {
 		warm = w.warmup
 	}
 	at, earliest, latest := i.levels[i.best].harm.onsetOf(stride, w.ready, warm)

@@ -11,7 +11,7 @@ var (
 	onsetLate    [onsetOctaves << onsetBits]onsetPrior
 )
 
-type onsetPrior struct{ pi, log float64 }
+type onsetPrior struct{ pi, log, sum float64 } // π, its logarithm, and Σπ to its end
 
 const (
 	onsetFirst   = 4096
@@ -38,14 +38,39 @@ func init() {
 	}
 	sum += 1 / math.Log(n) // the integral of the tail, from above
 	onsetScale = .5 / sum
+	sum = 0
 	for t := range onsetWeights {
 		pi := weightOfOnset(float64(t))
-		onsetWeights[t] = onsetPrior{pi, math.Log(pi)}
+		if t > 0 {
+			sum += pi
+		}
+		onsetWeights[t] = onsetPrior{pi, math.Log(pi), sum}
 	}
 	for i := range onsetLate {
-		pi := weightOfOnset(math.Float64frombits(math.Float64bits(onsetFirst) + uint64(i+1)<<onsetShift))
-		onsetLate[i] = onsetPrior{pi, math.Log(pi)}
+		from, to := onsetStart(i), onsetStart(i+1)
+		pi := weightOfOnset(to)
+		sum += pi * (to - from)
+		onsetLate[i] = onsetPrior{pi, math.Log(pi), sum}
 	}
+}
+
+// onsetStart is the first t of a stretch of onsetLate.
+func onsetStart(i int) float64 {
+	return math.Float64frombits(math.Float64bits(onsetFirst) + uint64(i)<<onsetShift)
+}
+
+// priorSum is Σπ of this process over its first so many tests.
+func (p *process) priorSum(tests int32) float64 {
+	if p.always {
+		return float64(tests)
+	}
+	x := onsetOf(tests)
+	if tests < onsetFirst {
+		return x.sum
+	}
+	at := (math.Float64bits(float64(tests)) - math.Float64bits(onsetFirst)) >> onsetShift
+	end := onsetStart(int(at) + 1)
+	return x.sum - x.pi*(end-1-float64(tests))
 }
 
 // prior is π_t of this process.

@@ -248,7 +248,7 @@ type whose struct {
 // whose tells apart what an indicator's harm is made of. Not known: too few
 // requests were joined, or neither part rose.
 func (w *watch) whose(i *indicator) (x whose, ok bool) {
-	if i == nil || len(i.levels) == 0 || i.levels[i.best].harm.ticks == 0 || i.signal != event.SignalErrors && i.signal != event.SignalLatency {
+	if i == nil || len(i.levels) == 0 || i.levels[i.best].harm.ticks == 0 || i.signal() != event.SignalErrors && i.signal() != event.SignalLatency {
 		return x, false
 	}
 	l := &i.levels[i.best]
@@ -256,7 +256,7 @@ func (w *watch) whose(i *indicator) (x whose, ok bool) {
 	var beside ownSum
 	for _, op := range slices.Sorted(maps.Keys(w.own)) { // sums must not depend on the order
 		o := w.own[op]
-		if i.op >= 0 && i.aside == NotAside && op != i.op || i.signal == event.SignalLatency && o.test == nil {
+		if i.op >= 0 && i.aside == NotAside && op != i.op || i.signal() == event.SignalLatency && o.test == nil {
 			continue
 		}
 		for k, bin := range o.bin {
@@ -276,7 +276,7 @@ func (w *watch) whose(i *indicator) (x whose, ok bool) {
 	if x.now.n == 0 || x.before.n == 0 || x.now.n*x.now.n < ownEnough*x.now.squares || x.before.n*x.before.n < ownEnough*x.before.squares {
 		return x, false
 	}
-	x.signal = i.signal
+	x.signal = i.signal()
 	mine, theirs := x.parts(&x.now)
 	mineBefore, theirsBefore := x.parts(&x.before)
 	var rise, other float64

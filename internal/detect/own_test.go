@@ -145,7 +145,7 @@ func TestTooLittleToTellWhose(t *testing.T) {
 
 // What is told of whose a harm is does not depend on the order of a map.
 func TestWhoseInOneOrder(t *testing.T) {
-	i := &indicator{signal: event.SignalErrors, op: -1, levels: make([]level, 1)}
+	i := &indicator{kind: kindOfSignal(event.SignalErrors), op: -1, levels: make([]level, 1)}
 	i.levels[0].harm.ticks = 1
 	w := &watch{own: map[int32]*ownWatch{}}
 	for op := range int32(20) {

@@ -136,7 +136,7 @@ func taken[T any](list []T, stay []int32, at func(*T) int32, take func(*T, *T)) 
 
 // recordOf is the record of a level; nil when it has none. odds are the most
 // that a ratio gained in this test.
-func (w *watch) recordOf(i *indicator, l *level, margin, odds float64) *levelRecord {
+func (w *watch) recordOf(i *indicator, l *level, odds float64) *levelRecord {
 	if l.opt().rec != nil || w.recordingDone() {
 		return l.opt().rec
 	}
@@ -154,15 +154,15 @@ func (w *watch) recordOf(i *indicator, l *level, margin, odds float64) *levelRec
 	w.engine.recorded++
 	l.with().rec = &levelRecord{late: l.harm.ticks > 0}
 	if l.opt().rec.late {
-		l.opt().rec.harm = series{w.lump(i, l, margin)}
+		l.opt().rec.harm = series{w.lump(i, l)}
 	}
 	return l.opt().rec
 }
 
 // lump is all that a level tested, as one step.
-func (w *watch) lump(i *indicator, l *level, margin float64) step {
-	s := step{ticks: l.harm.ticks, at: int32(i.started - w.opened)}
-	s.fill(l.tested(), margin, l.side)
+func (w *watch) lump(i *indicator, l *level) step {
+	s := step{ticks: l.harm.ticks, at: int32(int64(i.started) - w.opened)}
+	s.fill(l.tested(), float64(l.margin), l.side)
 	return s
 }
 
@@ -189,12 +189,12 @@ func (w *watch) note(i *indicator, l *level, sec int64, c *counts, o *odds) {
 	if o.some {
 		most = max(o.ratio[1], o.ratio[3], o.ratio[6])
 	}
-	r := w.recordOf(i, l, l.margin, most)
+	r := w.recordOf(i, l, most)
 	if r == nil {
 		return
 	}
 	s := step{at: int32(sec - w.opened), ticks: 1}
-	s.fill(*c, l.margin, l.side)
+	s.fill(*c, float64(l.margin), l.side)
 	r.harm.add(s, maxSteps)
 }
 

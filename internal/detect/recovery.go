@@ -64,7 +64,7 @@ func newUndoing(w *watch) *undoing {
 		switch {
 		case l.side == lower:
 			part.side, part.bound = upper, math.Max((p+bad)/2, p/2)
-		case i.signal == event.SignalLatency:
+		case i.signal() == event.SignalLatency:
 			part.bound = math.Min(math.Max(1.25*p, p+.05), (rate+bad)/2)
 		default:
 			part.bound = math.Min(math.Max(errorTolerance*p, p+errorRise), (rate+bad)/2)
@@ -105,7 +105,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 		heavy := all.heaviest
 		switch {
 		case i.opt().gauge != nil: // see observeGauges
-		case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
+		case i.signal() == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 			x, n = w.all.new.n-w.all.new.failed+w.all.rest.n-w.all.rest.failed, 1
 		case i.pattern >= 0:
 			if int(i.pattern) < len(w.hits) {
@@ -126,7 +126,7 @@ func (u *undoing) observe(w *watch, sec int64) {
 					s = &w.pairs[i.op].rest // others serve beside it, see mixed
 				}
 			}
-			switch i.signal {
+			switch i.signal() {
 			case event.SignalThroughput:
 				x, n = s.n, all.n
 			case event.SignalLatency:
@@ -238,7 +238,7 @@ func (w *watch) recovery() Recovery {
 		if p.recent.wc == 0 || len(parts) >= 3 {
 			continue
 		}
-		name := string(p.i.signal)
+		name := string(p.i.signal())
 		switch {
 		case p.i.opt().gauge != nil:
 			name = "samples of " + p.i.opt().gauge.gauge.key.name + " beyond what is usual"
@@ -247,7 +247,7 @@ func (w *watch) recovery() Recovery {
 		}
 		l := &p.i.levels[p.level]
 		now, before := p.recent.xc/p.recent.wc, l.controlRate()
-		if p.i.signal == event.SignalThroughput && p.i.op < 0 && p.i.pattern < 0 {
+		if p.i.signal() == event.SignalThroughput && p.i.op < 0 && p.i.pattern < 0 {
 			parts = append(parts, fmt.Sprintf("%s now %.3g/s, %.3g/s before", name, now, before))
 			continue
 		}

@@ -56,7 +56,7 @@ func (w *watch) present(at time.Time) event.Verdict {
 		v.Onset = w.onset(w.leader)
 		if w.leader.firstBad != 0 {
 			v.FirstBadAt = clock.wall(w.leader.firstBad)
-			if v.Onset != nil && w.leader.signal != event.SignalException && w.leader.signal != event.SignalLog {
+			if v.Onset != nil && w.leader.signal() != event.SignalException && w.leader.signal() != event.SignalLog {
 				// What is called the first bad item is the first since the
 				// change: errors were there before at the control's rate.
 				if v.FirstBadAt.Before(v.Onset.Earliest) {
@@ -73,7 +73,7 @@ func (w *watch) present(at time.Time) event.Verdict {
 
 // control says what the new cohort was compared with, and why.
 func (w *watch) control() (event.ControlKind, string) {
-	t := &w.errors.levels[0].total
+	t := w.errors.levels[0].counts()
 	base := w.base.Requests
 	by := ""
 	if w.service.stride > 1 {
@@ -158,11 +158,11 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		return w.excursion.shown, true
 	}
 	l := &i.levels[i.best]
-	if i.signal == event.SignalLatency && !harm {
+	if i.signal() == event.SignalLatency && !harm {
 		l = &i.levels[i.test.q95]
 	}
-	e := event.Evidence{Signal: i.signal, Unit: "1", Nats: i.nats, Threshold: w.threshold - math.Log(i.share), Harm: harm, FirstEver: i.firstEver}
-	now := l.total.counts()
+	e := event.Evidence{Signal: i.signal(), Unit: "1", Nats: i.nats, Threshold: w.threshold - math.Log(float64(i.share)), Harm: harm, FirstEver: i.firstEver}
+	now := l.counts()
 	if i.onlyShown() {
 		e.Threshold = 0
 	}
@@ -175,7 +175,7 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 	}
 	old := counts{xs: l.total.xs, ws: l.total.ws}
 	e.Control = event.ControlConcurrent
-	if old.ws == 0 || l.total.wh > l.total.wc/2 {
+	if old.ws == 0 || l.opt().wh > l.total.wc/2 {
 		old, e.Control = counts{xs: l.base.Events, ws: l.base.Exposure}, event.ControlHistory
 	}
 	if i.firstEver {
@@ -189,13 +189,13 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		e.New.Events, e.Old.Events = now.wc-now.xc, old.ws-old.xs
 	}
 	switch {
-	case i.signal == event.SignalLatency:
+	case i.signal() == event.SignalLatency:
 		e.Detail = w.operationAt(i.op).boundText(i.test.bounds[i.levelOf(l)])
-	case i.signal == event.SignalGauge:
+	case i.signal() == event.SignalGauge:
 		e.Operation, e.Detail = i.opt().gauge.gauge.key.name, i.opt().gauge.text(i.levelOf(l))
-	case i.signal == event.SignalThroughput && i.op < 0 && i.pattern < 0:
+	case i.signal() == event.SignalThroughput && i.op < 0 && i.pattern < 0:
 		e.Unit, e.Detail = "1/s", "successful requests of the whole service"
-	case i.signal == event.SignalThroughput:
+	case i.signal() == event.SignalThroughput:
 		e.Detail = "share of all requests"
 	case i.aside == AsideRate:
 		e.Unit, e.Detail = "1/s", "an instance"
@@ -212,7 +212,7 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 		case event.SignalException:
 			e.Detail = p.typ + " " + fingerprintText(p.id)
 		case event.SignalLog:
-			if e.Detail = p.template; i.signal == event.SignalThroughput {
+			if e.Detail = p.template; i.signal() == event.SignalThroughput {
 				e.Operation = "log lines"
 			}
 		}
@@ -221,10 +221,10 @@ func (w *watch) show(i *indicator, harm bool) (event.Evidence, bool) {
 	if e.Old.Exposure > 0 {
 		e.Before = e.Old.Events / e.Old.Exposure
 		e.Ratio = ratioOf(e.After, e.Before, e.Old.Exposure)
-		e.Interval = difference(e.New, e.Old, math.Max(i.phi, 1), e.Unit == "1")
+		e.Interval = difference(e.New, e.Old, math.Max(float64(i.phi), 1), e.Unit == "1")
 	}
 	if l.opt().better != nil && l.opt().better.ticks > 0 {
-		phi := i.inflation(w, l, l.total.counts(), w.span(l.harm.began, w.engine.open.Load()-1, l.opt().better.ticks), true)
+		phi := i.inflation(w, l, l.counts(), w.span(l.harm.began(), w.engine.open.Load()-1, l.opt().better.ticks), true)
 		e.Improved = !harm && l.opt().better.tempered(phi) >= math.Log(20*float64(max(1, len(w.indicators))))
 	}
 	return e, true
@@ -306,7 +306,7 @@ func (w *watch) related(onset *event.Onset) []event.RelatedError {
 		}
 	}
 	for _, i := range w.indicators {
-		if i.signal != event.SignalErrors || i.op < 0 || i.nats < 1 {
+		if i.signal() != event.SignalErrors || i.op < 0 || i.nats < 1 {
 			continue
 		}
 		o := w.operationAt(i.op)
@@ -357,7 +357,7 @@ func (w *watch) examples(list []sourceExample) []event.Example {
 func (w *watch) impact() event.Impact {
 	var out event.Impact
 	i := w.errors
-	if w.leader != nil && w.leader.signal == event.SignalLatency && w.leader.nats > w.errors.nats {
+	if w.leader != nil && w.leader.signal() == event.SignalLatency && w.leader.nats > w.errors.nats {
 		i = w.leader
 	}
 	if len(i.levels) == 0 || w.leader == nil || w.nats < 1 && w.state != event.Regressed {

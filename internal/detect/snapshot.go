@@ -13,7 +13,7 @@ import (
 
 // snapshotVersion changes when an older snapshot could not be understood; such
 // a one is refused, and the engine learns anew.
-const snapshotVersion = 6
+const snapshotVersion = 7
 
 // A snapshot holds histories, the origins seen, and the watches with all their
 // evidence. The open seconds, the examples waiting and the users' sketches are
@@ -184,7 +184,7 @@ func (w *watch) save() watchState {
 			continue // gauges are learnt anew
 		}
 		position[i] = len(st.Indicators)
-		is := indicatorState{Signal: i.signal, Op: i.op, Pattern: i.pattern, Class: int(i.class), Levels: len(i.levels), Tested: i.test != nil, Old: i.opt().old != nil}
+		is := indicatorState{Signal: i.signal(), Op: i.op, Pattern: i.pattern, Class: int(i.class), Levels: len(i.levels), Tested: i.test != nil, Old: i.opt().old != nil}
 		for l := range i.levels {
 			is.Parts = append(is.Parts, i.levels[l].has())
 		}
@@ -345,8 +345,8 @@ func (e *Engine) loadWatch(st watchState) error {
 	}
 	damaged := fmt.Errorf("the engine's state is damaged: the watch of %s", st.Deployment.ID)
 	for _, is := range st.Indicators {
-		i := &indicator{signal: is.Signal, op: is.Op, pattern: is.Pattern, class: class(is.Class)}
-		if int(is.Op) >= len(s.ops) || int(is.Pattern) >= len(s.patterns) || len(is.Parts) != is.Levels || is.Levels > latencyLevels {
+		i := &indicator{kind: kindOfSignal(is.Signal), op: is.Op, pattern: is.Pattern, class: class(is.Class)}
+		if int(is.Op) >= len(s.ops) || int(is.Pattern) >= len(s.patterns) || !i.kind.known() || len(is.Parts) != is.Levels || is.Levels > latencyLevels {
 			return damaged
 		}
 		i.levels = make([]level, is.Levels)
@@ -435,7 +435,7 @@ func (w *watch) adopt(i *indicator) {
 		return
 	}
 	if i.op < 0 {
-		if i.signal == event.SignalErrors {
+		if i.signal() == event.SignalErrors {
 			w.errors = i
 		} else {
 			w.traffic = i
@@ -447,7 +447,7 @@ func (w *watch) adopt(i *indicator) {
 		o = &opIndicators{}
 		w.byOp[i.op] = o
 	}
-	switch i.signal {
+	switch i.signal() {
 	case event.SignalErrors:
 		o.errors = i
 	case event.SignalLatency:

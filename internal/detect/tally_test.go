@@ -136,7 +136,7 @@ func TestRestartForgetsWhatIsNoNumber(t *testing.T) {
 		"ring":     func(s *service) { s.history.Recent.N[3] = float32(math.Inf(1)) },
 		"sketch":   func(s *service) { s.history.Ops[1].Sketch.N[0] = float32(math.NaN()) },
 		"window":   func(s *service) { s.history.Ops[1].Sketch.First = latencyBins },
-		"curve":    func(s *service) { s.history.Errors.Sums[2].XX = float32(math.Inf(1)) },
+		"curve":    func(s *service) { s.history.Errors.Lengths[2].Sums.XX = float32(math.Inf(1)) },
 		"peaks":    func(s *service) { s.calibration.Peaks = append(s.calibration.Peaks, float32(math.NaN())) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,19 +5,23 @@ import "math"
 const trackers = cells / 2
 
 // trackedCells are the cells whose onset is followed, the lower of each pair:
-// r = 1.1, 1.5, 3, 10.
+// r = 1.1, 1.5, 3, 10. Fewer were tried: a heavy item, or a small ratio over
+// hours, is then not got over, or its onset not found.
 var trackedCells = [trackers]int{0, 2, 4, 6}
+
+// trackerOf is the tracker at or just below a cell: where that one's likelihood
+// grew, a lower cell's did too, for ℓ is concave in ln r and 0 at r = 1.
+func trackerOf(cell int) int { return cell / 2 }
 
 // tracker follows G_t = max(0, G_{t−1}+ℓ_t) of one cell: the onset is the
 // second after its last zero, and its confidence set holds the seconds at which
 // the sum S of all ℓ was within two nats of its minimum there. Seconds count
 // from the process's begin.
 type tracker struct {
-	gain   float32 // G
-	at     int32   // second of the minimum (the last before the change)
-	latest int32   // last second with S within two nats of the minimum
-	tick   int32   // of the process, first after the minimum
-	since  sums    // counts since the minimum
+	gain  float32 // G
+	at    int32   // second of the minimum (the last before the change)
+	tick  int32   // of the process, first after the minimum
+	since sums    // counts since the minimum
 	ladder
 }
 
@@ -26,10 +30,13 @@ type tracker struct {
 type ladder struct {
 	last int32   // second
 	fell float32 // from there to the minimum
-	back [ladderSteps - 1]struct {
-		seconds uint16 // from one rung to the next one, eighteen hours at most
-		fell    uint16 // likewise, in parts of ladderPart; eight nats at most
-	} // newest first; of no seconds: none
+	// From one rung to the next, newest first; of no seconds: none. Eighteen
+	// hours, and eight nats in parts of ladderPart, at most.
+	seconds [ladderSteps - 1]uint16
+	falls   [ladderSteps - 1]uint8
+	// latest is how many seconds after the minimum S was last within two nats of
+	// it, eighteen hours at most.
+	latest uint16
 }
 
 // sums are counts in half the room: exact up to sixteen million.
@@ -40,9 +47,9 @@ type sums struct{ xc, wc, xs, ws float32 }
 type aside struct{ wh, eh, heavy float32 }
 
 const (
-	ladderSteps = 5
-	ladderGap   = .5 // nats between rungs: five cover two nats and more
-	ladderPart  = 1. / 8192
+	ladderSteps = 3
+	ladderGap   = .7 // nats between rungs: three cover two nats and more
+	ladderPart  = 1. / 31
 	onsetNats   = 2
 )
 
@@ -55,7 +62,7 @@ func (t *tracker) step(l float32, at, tick int32, c *counts) bool {
 	t.gain += l
 	if t.gain < 0 {
 		t.lower(-t.gain, at)
-		t.gain, t.at, t.latest, t.tick, t.since = 0, at, at, tick+1, sums{}
+		t.gain, t.at, t.latest, t.tick, t.since = 0, at, 0, tick+1, sums{}
 		return false
 	}
 	t.since.xc += float32(c.xc)
@@ -63,7 +70,7 @@ func (t *tracker) step(l float32, at, tick int32, c *counts) bool {
 	t.since.xs += float32(c.xs)
 	t.since.ws += float32(c.ws)
 	if t.gain <= onsetNats {
-		t.latest = at
+		t.latest = uint16(min(at-t.at, math.MaxUint16))
 	}
 	return true
 }
@@ -73,9 +80,10 @@ func (l *ladder) lower(by float32, at int32) {
 	if l.fell += by; l.fell < ladderGap {
 		return
 	}
-	copy(l.back[1:], l.back[:])
-	l.back[0].seconds = uint16(min(max(at-l.last, 1), math.MaxUint16))
-	l.back[0].fell = uint16(min(l.fell/ladderPart+.5, math.MaxUint16))
+	copy(l.seconds[1:], l.seconds[:])
+	copy(l.falls[1:], l.falls[:])
+	l.seconds[0] = uint16(min(max(at-l.last, 1), math.MaxUint16))
+	l.falls[0] = uint8(min(l.fell/ladderPart+.5, math.MaxUint8))
 	l.last, l.fell = at, 0
 }
 
@@ -85,11 +93,11 @@ func (l *ladder) first(none int32) int32 {
 		return none
 	}
 	first, fell := l.last, l.fell
-	for _, b := range l.back {
-		if fell += float32(b.fell) * ladderPart; b.seconds == 0 || fell > onsetNats {
+	for k, seconds := range l.seconds {
+		if fell += float32(l.falls[k]) * ladderPart; seconds == 0 || fell > onsetNats {
 			break
 		}
-		first -= int32(b.seconds)
+		first -= int32(seconds)
 	}
 	return first
 }
@@ -97,28 +105,30 @@ func (l *ladder) first(none int32) int32 {
 // onset gives the best second and the confidence set's first and last.
 func (p *process) onset(t *tracker) (at, earliest, latest int64) {
 	first := min(t.at, t.first(t.at))
-	from := p.began + 1
-	return from + int64(t.at), from + int64(first), from + int64(max(t.latest, t.at))
+	from := int64(p.first)
+	return from + int64(t.at), from + int64(first), from + int64(t.at) + int64(t.latest)
 }
 
 // last is the last second before the change.
-func (p *process) last(t *tracker) int64 { return p.began + int64(t.at) }
+func (p *process) last(t *tracker) int64 { return p.began() + int64(t.at) }
 
-// window is what was counted since the leading onset.
+// window is what was counted since the leading onset; nothing before an event.
 func (p *process) window() (c counts) {
-	list := p.pairs()
-	if len(list) == 0 {
+	if p.told == nil {
 		return c
 	}
-	k := p.lead()
-	s := &list[k].since
+	return p.windowOf(trackerOf(p.lead()))
+}
+
+// windowOf is what was counted since a tracker's onset.
+func (p *process) windowOf(k int) (c counts) {
+	s := &p.told.trackers[k].since
 	c = counts{xc: float64(s.xc), wc: float64(s.wc), xs: float64(s.xs), ws: float64(s.ws)}
 	if *s != (sums{}) {
 		c.heavy = 1
 	}
-	if p.asides != nil {
-		a := &p.asides[k]
-		c.wh, c.eh, c.heavy = float64(a.wh), float64(a.eh), max(c.heavy, float64(a.heavy))
+	if a := p.told.asides; a != nil {
+		c.wh, c.eh, c.heavy = float64(a[k].wh), float64(a[k].eh), max(c.heavy, float64(a[k].heavy))
 	}
 	return c
 }

@@ -21,7 +21,7 @@ func TestReportTellsWhatFallsShort(t *testing.T) {
 		}
 		return out
 	}
-	engine := times("Update/events", "Update/quiet", "Span", "Line", "Memory/idle", "Memory/open", "Memory/minute", "Tick/100000/busy", "Tick/100000/quiet", "Tick/1000000/busy", "Tick/1000000/quiet")
+	engine := times("Update/events", "Update/quiet", "Update/plain-events", "Update/plain-quiet", "Memory/both", "Span", "Line", "Memory/idle", "Memory/open", "Memory/minute", "Tick/100000/busy", "Tick/100000/quiet", "Tick/1000000/busy", "Tick/1000000/quiet")
 	connector := times("Span", "FailedSpanWithException", "LogRecord", "HistogramPoint")
 	c := compared{without: []float64{1, 1}, with: []float64{1.2, 1.4}, items: 2000}
 	text, err := report(engine, connector, c)
