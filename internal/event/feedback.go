@@ -39,6 +39,7 @@ type Feedback struct {
 	Unchanged int             `json:"findings_unchanged"`
 	Broken    int             `json:"reports_broken,omitempty"`   // reports that break off
 	Mendable  []BrokenReport  `json:"reports_mendable,omitempty"` // those of them that a whole one would replace
+	Unended   []UnendedJob    `json:"jobs_unended,omitempty"`     // jobs that were told of, and whose end never was
 	Coverage  []CoverageTotal `json:"coverage,omitempty"`
 
 	Judgements []Judgement `json:"judgements,omitempty"` // news for the worse first, at most MaxJudgements
@@ -57,6 +58,19 @@ type BrokenReport struct {
 	Tests    int    `json:"tests,omitempty"`
 	Findings int    `json:"findings,omitempty"`
 }
+
+// UnendedJob is a job of a pipeline whose end was never told. Its job is "" where it is
+// the pipeline's own end that was not.
+type UnendedJob struct {
+	RunID    string `json:"run_id"`
+	Pipeline string `json:"pipeline,omitempty"`
+	Job      string `json:"job,omitempty"`
+	TaskID   string `json:"task_id,omitempty"`
+	Attempt  int    `json:"attempt,omitempty"`
+}
+
+// Whole tells whether it is a pipeline, not one of its jobs.
+func (u UnendedJob) Whole() bool { return u.Job == "" && u.TaskID == "" }
 
 // ProductionEffect is a verdict on a deployment that holds the commit.
 type ProductionEffect struct {

@@ -91,6 +91,9 @@ func (f Feedback) Size() int {
 	for _, b := range f.Mendable {
 		n += len(b.Kind) + len(b.Name) + len(b.First)
 	}
+	for _, u := range f.Unended {
+		n += len(u.RunID) + len(u.Pipeline) + len(u.Job) + len(u.TaskID)
+	}
 	for i := range f.Judgements {
 		n += f.Judgements[i].size()
 	}

@@ -50,7 +50,7 @@ func (s *Store) settleEmpty(r *openRun, now time.Time) {
 	f, was := s.feedback(r, now), r.before
 	f.Tests, f.Passed, f.Failed, f.Skipped, f.Findings, f.Unchanged, f.Coverage = was.Tests, was.Passed, was.Failed, was.Skipped, was.Findings, was.Unchanged, was.Coverage
 	state := was.State
-	if state != event.Healthy || f.Broken > 0 {
+	if state != event.Healthy || f.Broken > 0 || len(f.Unended) > 0 {
 		state = event.Inconclusive
 	}
 	s.conclude(&f, slices.Clone(was.Judgements), state)

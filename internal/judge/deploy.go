@@ -51,7 +51,7 @@ func (s *Store) deploy(key runKey, p event.PipelineRun, now time.Time) {
 func (s *Store) sayDeploys(now time.Time) {
 	for key, r := range s.deploys {
 		s.sayHanging(r, now)
-		if len(r.pipelines) == 0 || now.Sub(r.last) >= hangs {
+		if len(r.pipelines) == 0 || s.runs[key] == nil && !now.Before(s.waitsTill(r)) {
 			delete(s.deploys, key)
 		}
 	}

@@ -113,6 +113,7 @@ func (s *Store) over(r *openRun, p event.PipelineRun, now time.Time) {
 		}
 	}
 	delete(r.pipelines, jobKey(p))
+	r.ends(p)
 	if !p.StartedAt.IsZero() && p.FinishedAt.After(p.StartedAt) {
 		how += " after " + p.FinishedAt.Sub(p.StartedAt).Round(time.Second).String()
 	}
@@ -169,7 +170,13 @@ func (s *Store) giveUp(now time.Time) {
 			for _, runs := range []map[runKey]*openRun{s.runs, s.deploys} {
 				if r := runs[runKey{b, a.Commit}]; r != nil {
 					delete(r.said, key)
-					maps.DeleteFunc(r.pipelines, func(_ string, p event.PipelineRun) bool { return hanging(p).Key() == key })
+					maps.DeleteFunc(r.pipelines, func(_ string, p event.PipelineRun) bool {
+						lost := hanging(p).Key() == key
+						if lost {
+							r.unend(p)
+						}
+						return lost
+					})
 				}
 			}
 		}

@@ -27,6 +27,7 @@ func (s *Store) feedback(r *openRun, now time.Time) event.Feedback {
 		ID: event.FeedbackID(r.repository, r.ref, r.revision), Repository: r.repository, Ref: r.ref, Trunk: s.trunk(r.ref),
 		Revision: r.revision, Base: r.base, BaseAssumed: r.assumed, Mode: s.options.Mode(r.repository), RunID: cmp.Or(r.id, r.before.RunID), URL: cmp.Or(r.url, r.before.URL),
 		StartedAt: cmp.Or(r.before.StartedAt, r.began), At: now, Broken: r.broken + len(r.unread) + r.before.Broken, Mendable: slices.Concat(r.before.Mendable, r.unread),
+		Unended: slices.Concat(r.before.Unended, r.unended),
 	}
 }
 
@@ -52,6 +53,7 @@ func (s *Store) settle(r *openRun, now time.Time) {
 	delete(s.runs, r.runKey)
 	s.results -= r.run.Size()
 	s.Dropped["results"] += uint64(r.run.Left)
+	s.leave(r)
 	if r.run.Size() == 0 && len(r.run.covered) == 0 && len(r.run.tools) == 0 {
 		s.settleEmpty(r, now)
 		return
@@ -62,7 +64,7 @@ func (s *Store) settle(r *openRun, now time.Time) {
 		b = &kept{Baseline: NewBaseline()}
 	}
 	first := b.Runs == 0
-	r.run.Partial = f.Broken > 0
+	r.run.Partial = f.Broken > 0 || len(f.Unended) > 0
 	var v Verdict
 	if f.Trunk {
 		v = b.Judge(r.run)
@@ -75,7 +77,7 @@ func (s *Store) settle(r *openRun, now time.Time) {
 	f.Tests, f.Passed, f.Failed, f.Skipped, f.Findings, f.Unchanged, f.Coverage = v.Tests, v.Passed, v.Failed, v.Skipped, v.Findings, v.Unchanged, v.Coverage
 	state := event.Healthy
 	switch {
-	case first && !f.Trunk && v.Failed > 0, f.Broken > 0, r.before.More > 0:
+	case first && !f.Trunk && v.Failed > 0, f.Broken > 0, len(f.Unended) > 0, r.before.More > 0:
 		state = event.Inconclusive
 	case !f.Trunk && slices.ContainsFunc(r.withBefore(nil), func(j event.Judgement) bool { return j.Call == event.AlreadyFailing }):
 		state = event.Inconclusive // it failed when there was nothing to compare it with

@@ -41,7 +41,8 @@ type Limits struct {
 // DefaultLimits hold some hundred MiB at the very most.
 var DefaultLimits = Limits{Baselines: 200, Tests: 300_000, Runs: 500, Commits: 2000, Said: 32 << 20, Results: 300_000, Problems: 1000}
 
-// hangs is how long a pipeline that says nothing is believed to go on.
+// hangs is how long a pipeline that says nothing is believed to go on, unless it takes
+// longer as a rule: see waitsTill.
 const hangs = 6 * time.Hour
 
 // Store judges results as they come: the runs under way, the baselines of the
@@ -90,6 +91,7 @@ type openRun struct {
 	stage       event.Stage                  // of what is in Store.deploys; else ""
 	broken      int                          // reports that break off, but for unread
 	unread      []event.BrokenReport
+	unended     []event.UnendedJob
 	prints      map[string]int // findings so far, by fingerprint
 	said        map[string]event.Judgement
 	changed     bool
@@ -285,8 +287,8 @@ func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
 	key := runKey{branch{p.Repository, strings.TrimPrefix(p.Ref, "refs/heads/")}, p.Revision}
 	deploys := p.Stage == event.StageDeploy || p.Stage == event.StagePostDeploy
 	if whole := p.Task == "" && p.TaskID == ""; whole && p.State == "finished" { // what its jobs do is of either kind
-		if other := s.runs[key]; other != nil && deploys {
-			s.over(other, p, now)
+		if other := s.runs[key]; deploys && (other != nil || len(s.before[key].Unended) > 0) {
+			s.over(s.open(p.Repository, p.Ref, p.Revision, now), p, now)
 		} else if other := s.deploys[key]; other != nil && !deploys {
 			s.over(other, p, now)
 		}
@@ -381,7 +383,7 @@ func (s *Store) Tick(now time.Time) ([]event.Feedback, []event.Anomaly) {
 		s.sayHanging(r, now)
 		quiet := now.Sub(r.last)
 		switch {
-		case quiet >= s.options.Quiet && len(r.pipelines) == 0 || quiet >= hangs:
+		case quiet >= s.options.Quiet && len(r.pipelines) == 0 || quiet >= hangs && !now.Before(s.waitsTill(r)):
 			s.settle(r, now)
 		case r.changed:
 			r.changed = false

@@ -1,8 +1,10 @@
 package wording
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -44,6 +46,8 @@ func FeedbackHeadline(f event.Feedback) string {
 		said = "nothing new so far"
 	case f.State == event.Inconclusive && f.Broken > 0:
 		said = join(", ", said, plural(f.Broken, "report")+" broke off, so that more may have failed")
+	case f.State == event.Inconclusive && len(f.Unended) > 0:
+		said = join(", ", said, unended(f.Unended))
 	case f.State == event.Inconclusive && !f.Running && f.Tests+f.Findings+f.Failed == 0:
 		said = join(", ", said, "it ended without a result")
 	case f.State == event.Inconclusive && f.Count(event.NotCertain) > 0:
@@ -54,6 +58,19 @@ func FeedbackHeadline(f event.Feedback) string {
 		said = "nothing new"
 	}
 	return join("; ", said, counted)
+}
+
+// unended names the job whose end was never told, or says how many: of a pipeline that
+// has not ended, its jobs.
+func unended(all []event.UnendedJob) string {
+	jobs := slices.DeleteFunc(slices.Clone(all), func(whole event.UnendedJob) bool {
+		return whole.Whole() && slices.ContainsFunc(all, func(job event.UnendedJob) bool { return !job.Whole() && job.RunID == whole.RunID })
+	})
+	if len(jobs) != 1 {
+		return fmt.Sprintf("the ends of %d jobs were never told, so that more may have failed", len(jobs))
+	}
+	name := join(" / ", OneLine(jobs[0].Pipeline, 40), OneLine(jobs[0].Job, 40))
+	return "the end of " + cmp.Or(name, "its pipeline") + " was never told, so that more may have failed"
 }
 
 // FeedbackTitle says of which commit feedback is: "acme/shop main 9f2c1ab".

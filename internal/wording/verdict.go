@@ -274,7 +274,10 @@ func Resolution(c event.Closure) string {
 			head += " until " + until
 		}
 	case event.ClosedSuperseded:
-		head = "superseded by a newer deploy"
+		// By a deployment, or by nothing but time: the detail tells.
+		if c.Detail == "" {
+			head = "superseded"
+		}
 	case event.ClosedExonerated:
 		head = "exonerated: not because of this deploy"
 	case event.ClosedUnheard:

@@ -363,6 +363,9 @@ func TestSentencesOfAnAlert(t *testing.T) {
 		"headline":                 {Headline(v), "checkout got worse in production"},
 		"rolled back":              {Resolution(event.Closure{Reason: event.ClosedRolledBack, Detail: "rolled back to 1.41.3 at 14:09Z", At: started.Add(6 * time.Minute)}), "Rolled back to 1.41.3 at 14:09Z"},
 		"fixed":                    {Resolution(event.Closure{Reason: event.ClosedFixedBy, Revision: goodRevision, At: started}), "Fixed by a1b2c3d (closed 14:03Z)"},
+		"replaced":                 {Resolution(event.Closure{Reason: event.ClosedSuperseded, Revision: goodRevision, Detail: "1.42.0 was replaced by 1.42.1 at 14:02Z, whose own verdict is regressed", At: started}), "1.42.0 was replaced by 1.42.1 at 14:02Z, whose own verdict is regressed (closed 14:03Z)"},
+		"test gone":                {Resolution(event.Closure{Reason: event.ClosedSuperseded, Revision: goodRevision, Detail: "the test is gone since a1b2c3d", At: started}), "The test is gone since a1b2c3d (closed 14:03Z)"},
+		"superseded":               {Resolution(event.Closure{Reason: event.ClosedSuperseded, At: started}), "Superseded (closed 14:03Z)"},
 		"waived":                   {Resolution(event.Closure{Reason: event.ClosedWaived, By: "ada", Until: started, Detail: "known", At: started}), "Waived by ada until 2026-11-23 14:03Z; known"},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, c.got) })
