@@ -126,7 +126,7 @@ func boards(t *testing.T) map[string]board {
 }
 
 // wholeDetector are metrics of the detector as a whole: no service to filter by.
-var wholeDetector = []string{"deployloop_telemetry_lost_total", "deployloop_detector_size"}
+var wholeDetector = []string{"deployloop_telemetry_lost_total", "deployloop_detector_size", "deployloop_always_on_services"}
 
 func TestLint(t *testing.T) {
 	uids := map[string]bool{}

@@ -67,10 +67,14 @@ func loop() *dashboard.DashboardBuilder {
 			description: "New versions in telemetry that no deploy source told of, in the time range. Runbook: docs/runbooks/UntrackedChange.md.",
 			queries:     []query{{expr: sumOf("", "increase(deployloop_deployments_untracked_total"+place()+"[$__range])")}}})).
 		WithRow(dashboard.NewRowBuilder("The detector itself (all services)")).
-		WithPanel(lines(card{title: "Telemetry not used", unit: "cps", width: 12, height: 7,
+		WithPanel(lines(card{title: "Telemetry not used", unit: "cps", width: 8, height: 7,
 			description: "Items a second that detection did not use as they came, by reason. Not by service: the detector counts it as a whole.",
 			queries:     []query{{expr: "sum by (reason) (rate(deployloop_telemetry_lost_total[$__rate_interval]))", legend: "{{reason}}"}}})).
-		WithPanel(lines(card{title: "What the detector holds", unit: "short", width: 12, height: 7,
+		WithPanel(lines(card{title: "What the detector holds", unit: "short", width: 8, height: 7,
 			description: "Services, sources, operations, patterns, watches and indicators in memory; each has a limit.",
-			queries:     []query{{expr: "sum by (kind) (deployloop_detector_size)", legend: "{{kind}}"}}}))
+			queries:     []query{{expr: "sum by (kind) (deployloop_detector_size)", legend: "{{kind}}"}}})).
+		WithPanel(lines(card{title: "Search without a deployment", unit: "short", width: 8, height: 7, stacked: true,
+			description: "Services by how the search for what gets worse without a deployment stands with them: on, learning (hard failures at most), deployment (one is watched), silent, left_out (raise always_on::indicators or limits::memory_mib), off.",
+			colors:      map[string]string{"on": "green", "learning": "blue", "deployment": "purple", "silent": "text", "left_out": "orange", "off": "semi-dark-red"},
+			queries:     []query{{expr: "sum by (state) (deployloop_always_on_services)", legend: "{{state}}"}}}))
 }

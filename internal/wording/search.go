@@ -25,7 +25,7 @@ func Search(s event.Search) string {
 	case event.SearchSilent:
 		return "Nothing was heard of it for a minute or more: nothing is looked for."
 	case event.SearchLeftOut:
-		return "What gets worse without a deployment is not told: the indicators of the search are used up by other services, or memory is short. Raise always_on::indicators (or limits::memory) of the anomaly connector."
+		return "What gets worse without a deployment is not told: the indicators of the search are used up by other services, or memory is short. Raise always_on::indicators (or limits::memory_mib) of the anomaly connector."
 	case event.SearchOff:
 		return "What gets worse without a deployment is not looked for (always_on::enabled of the anomaly connector)."
 	}
