@@ -25,6 +25,9 @@ type AlwaysOnConfig struct {
 	Indicators int
 }
 
+// threshold is ln(T/α).
+func (c *AlwaysOnConfig) threshold() float64 { return math.Log(alwaysWeek / c.FalseAlarms) }
+
 // Unprompted is an anomaly that no deployment is behind.
 type Unprompted struct {
 	// Verdict is what is known of it: its deployment has no identity, and its
@@ -135,7 +138,7 @@ func (e *Engine) openAlways(s *service) *watch {
 	w.placebo, w.always = &placebo{}, true
 	w.base, w.fresh = s.history.clone(), nil
 	w.gap = int64(math.Ceil(s.gap - .01))
-	w.threshold, w.calibration = math.Log(alwaysWeek/e.cfg.AlwaysOn.FalseAlarms), event.Calibration{}
+	w.threshold, w.calibration = e.cfg.AlwaysOn.threshold(), event.Calibration{}
 	if w.young = young; young {
 		w.onlyHardFailures()
 	}
@@ -179,7 +182,10 @@ func (e *Engine) alwaysSecond(w *watch, sec int64) {
 		e.unprompted = append(e.unprompted, w.unprompted(sec))
 		return
 	}
-	recovered := w.undo.since != 0 && sec-w.undo.since >= alwaysRecovered || w.excursion.over()
+	recovered := w.undo.since != 0 && sec-w.undo.since >= alwaysRecovered
+	if w.excursion != nil {
+		recovered = w.excursion.over() && (recovered || len(w.undo.parts) == 0)
+	}
 	if normal := sec-w.regressedAt >= alwaysNormal; recovered || normal {
 		u := w.unprompted(sec)
 		u.Open, u.ClosedAt, u.Renewed, u.Detail = false, e.clock.timeOf(sec), !recovered, w.recovery().Detail

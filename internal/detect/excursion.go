@@ -62,11 +62,18 @@ const (
 	excursionTenth  = 10    // of the excursions are its tail
 	excursionTimes  = 4.
 	excursionSigmas = 2.5
-	excursionMost   = 24. // nats at which G stands still: how long it lasted must not say how long till it is over
+	excursionMost   = 12. // nats beyond the budget's at which G stands still, see most
 )
 
+// most is the evidence at which an excursion stands still: how long it lasted must not say how long
+// till it is over. It is more than any gauge needs: the 200th of a class has a
+// share of e^−10.5, and half of the evidence.
+func (c *AlwaysOnConfig) most() float64 { return c.threshold() + excursionMost }
+
 // add takes one sample. It may be worse on these sides.
-func (x *excursions) add(sec int64, value float64, worse Worse) {
+func (x *excursions) add(sec int64, value float64, worse Worse, most float64) {
+	// The past is kept in half the room: only so is a sample what it was before.
+	value = float64(float32(min(max(value, -math.MaxFloat32), math.MaxFloat32)))
 	if x.Stride == 0 {
 		x.Stride, x.Began = 1, sec
 		x.settle()
@@ -74,14 +81,14 @@ func (x *excursions) add(sec int64, value float64, worse Worse) {
 	if x.N >= excursionPast/2 {
 		for k := range x.Sides {
 			if worse == WorseBoth || (worse == WorseLower) == (k == 1) {
-				x.step(k, sec, value, worse)
+				x.step(k, sec, value, worse, most)
 			}
 		}
 	}
 	x.learn(value)
 }
 
-func (x *excursions) step(k int, sec int64, value float64, worse Worse) {
+func (x *excursions) step(k int, sec int64, value float64, worse Worse, most float64) {
 	s := &x.Sides[k]
 	rank := 1
 	for _, p := range x.Past[:x.N] {
@@ -90,7 +97,7 @@ func (x *excursions) step(k int, sec int64, value float64, worse Worse) {
 		}
 	}
 	gain := math.Log(float64(x.N+1)/float64(rank)) - excursionDrift
-	if gain < 0 || s.nats < excursionMost {
+	if gain < 0 || s.nats < most {
 		s.G += gain
 	}
 	if s.G <= 0 {
@@ -230,7 +237,7 @@ func (s *service) excur(g *gauge, sec int64, value float64, deployed bool) {
 		g.excursions = &excursions{}
 		fallthrough
 	default:
-		g.excursions.add(sec, value, g.worse)
+		g.excursions.add(sec, value, g.worse, s.engine.cfg.AlwaysOn.most())
 	}
 }
 
@@ -292,7 +299,7 @@ func (w *watch) tellExcursion(sec int64) {
 }
 
 // over says whether it has come back: as much was usual since as it was not.
-func (t *toldExcursion) over() bool { return t != nil && t.of.Sides[t.side].G == 0 }
+func (t *toldExcursion) over() bool { return t.of.Sides[t.side].G == 0 }
 
 // ended says how it ended. What is taken for normal is learnt anew.
 func (t *toldExcursion) ended(recovered bool) string {

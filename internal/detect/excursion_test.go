@@ -180,7 +180,7 @@ func unharmedGauges() (out []unharmed) {
 func excursionAlarms(n int, threshold float64, f func(i int) float64) (alarms []int, judged int) {
 	x, open := &excursions{}, -1
 	for i := range n {
-		x.add(int64(i)*excursionStep, f(i), WorseBoth)
+		x.add(int64(i)*excursionStep, f(i), WorseBoth, mostEvidence)
 		s := &x.Sides[x.leading()]
 		if !x.restless && max(x.Sides[0].Cycles, x.Sides[1].Cycles) >= excursionCycles {
 			judged++
@@ -201,6 +201,9 @@ func excursionAlarms(n int, threshold float64, f func(i int) float64) (alarms []
 func excursionThreshold() float64 {
 	return math.Log(alwaysWeek/.1) - math.Log(classShare[classGolden]*arrivalShare(2)/2)
 }
+
+// mostEvidence is what the channel lets an excursion show by default.
+var mostEvidence = (&AlwaysOnConfig{FalseAlarms: .1}).most()
 
 // newsEveryFewDays are of gauges that do every few days what they had never done
 // for so long: it is told more often than the budget allows while it is new.
@@ -339,11 +342,11 @@ func TestExcursionsLastAsTheMemoryOfTheGauge(t *testing.T) {
 		a, x := remembers(r, tau), &excursions{}
 		n := 14 * samplesOfADay
 		for i := range n {
-			x.add(int64(i)*excursionStep, math.Exp(a()), WorseHigher)
+			x.add(int64(i)*excursionStep, math.Exp(a()), WorseHigher, mostEvidence)
 		}
 		for ; x.Sides[0].nats < excursionThreshold(); took[tau]++ {
 			require.Less(t, took[tau], 1000)
-			x.add(int64(n+took[tau])*excursionStep, 1000, WorseHigher)
+			x.add(int64(n+took[tau])*excursionStep, 1000, WorseHigher, mostEvidence)
 		}
 		t.Logf("memory of %g samples: told after %d", tau, took[tau])
 	}
@@ -413,4 +416,61 @@ func TestDamagedExcursionsAreLearntAnew(t *testing.T) {
 
 func TestExcursionsAreSmall(t *testing.T) {
 	require.LessOrEqual(t, unsafe.Sizeof(excursions{}), uintptr(1024))
+}
+
+// A sample is what it was before though the past is kept in half the room: of
+// a share that is .6 nearly always, .6 is no news.
+func TestEqualSamplesOfAGaugeAreEqual(t *testing.T) {
+	for _, usual := range []float64{.6, .625} { // .6 is no float32
+		r := rand.New(rand.NewPCG(1, 7))
+		x, n := &excursions{}, 5*samplesOfADay
+		for i := range n {
+			v := usual
+			if r.Float64() < .05 {
+				v = usual + .01*float64(r.IntN(9)) - .04
+			}
+			x.add(int64(i)*excursionStep, v, WorseLower, mostEvidence)
+		}
+		side := &x.Sides[1]
+		require.GreaterOrEqual(t, side.Cycles, excursionCycles, "%v", usual)
+		require.LessOrEqual(t, side.Samples, 10, "%v is an excursion of days", usual)
+		for k := 0; side.nats < excursionThreshold(); k++ {
+			require.Less(t, k, 30, "%v", usual)
+			x.add(int64(n+k)*excursionStep, .3, WorseLower, mostEvidence)
+		}
+	}
+}
+
+// A small budget, or many gauges before it, ask for more evidence: an excursion
+// that goes on gives it.
+func TestExcursionsReachWhatASmallBudgetAsksFor(t *testing.T) {
+	for _, budget := range []float64{.1, .001} {
+		r, x, n := rand.New(rand.NewPCG(5, 6)), &excursions{}, 14*samplesOfADay
+		c := AlwaysOnConfig{FalseAlarms: budget}
+		for i := range n {
+			x.add(int64(i)*excursionStep, math.Exp(r.NormFloat64()), WorseHigher, c.most())
+		}
+		need := c.threshold() - math.Log(classShare[classGolden]*arrivalShare(100)/2)
+		for k := 0; x.Sides[0].nats < need; k++ {
+			require.Less(t, k, 100, "a budget of %v", budget)
+			x.add(int64(n+k)*excursionStep, 1000, WorseHigher, c.most())
+		}
+	}
+}
+
+// What a snapshot kept of a gauge goes when the settings say since that another way is worse.
+func TestExcursionsTurnWithTheSettings(t *testing.T) {
+	s := newService(New(Config{}), serviceKey{"a", "b"})
+	s.loadGauge(gaugeState{Name: "latency", Worse: WorseHigher, Excursions: excursions{Stride: 4, N: 9}})
+	g := s.gauges.order[0]
+	sample := func(worse Worse) {
+		s.gauge(nil, g.key, Sample{Name: "latency", Value: 1, Worse: worse, Golden: true})
+		s.closeGauges(s.engine.open.Load(), false)
+	}
+	sample(WorseHigher)
+	require.Equal(t, 1, g.excursions.Skip, "it was not taken")
+	require.Equal(t, 4, g.excursions.Stride)
+	sample(WorseLower)
+	require.Equal(t, WorseLower, g.worse)
+	require.Equal(t, 1, g.excursions.Stride, "learnt under the old settings")
 }

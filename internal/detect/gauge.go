@@ -74,6 +74,8 @@ type gaugeSample struct {
 	source *Source
 	second int64
 	value  float64
+	worse  Worse // as the settings have it now
+	golden bool
 }
 
 // gauges are the gauges of one service. Their lock is the service's mu.
@@ -130,7 +132,7 @@ func (s *service) gauge(from *Source, key gaugeKey, x Sample) {
 	}
 	if lost == "" {
 		sec := max(x.At/second, s.engine.open.Load())
-		s.gauges.pending = append(s.gauges.pending, gaugeSample{g, from, sec, x.Value})
+		s.gauges.pending = append(s.gauges.pending, gaugeSample{g, from, sec, x.Value, x.Worse, x.Golden})
 	}
 	s.mu.Unlock()
 	if lost != "" {
@@ -183,12 +185,21 @@ func (s *service) closeGauges(sec int64, frozen bool) {
 		}
 	})
 	for _, x := range s.gauges.now {
+		x.gauge.turn(x.worse, x.golden)
 		s.excur(x.gauge, sec, x.value, frozen)
 		// While a deployment is watched, only what is missing is learnt, and
 		// only from what is not new.
 		if !frozen || x.gauge.n < gaugeEnough && x.gauge.key.client == "" && !s.isFresh(x.source) {
 			x.gauge.learn(x.value, x.source)
 		}
+	}
+}
+
+// turn takes the direction that the settings give. What a snapshot kept was
+// learnt under another one, where they were changed since.
+func (g *gauge) turn(worse Worse, golden bool) {
+	if g.worse != worse || g.golden != golden {
+		g.worse, g.golden, g.excursions = worse, golden, nil
 	}
 }
 
