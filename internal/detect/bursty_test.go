@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -111,5 +112,25 @@ func TestBurstyTrafficIsDecided(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Seconds within stretches are those that a walk through all would count.
+func TestSecondsWithinStretches(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 9))
+	for range 2000 {
+		var s stretches
+		end := int64(0)
+		for range rng.IntN(3 * maxStretches) {
+			end += 1 + rng.Int64N(90)
+			s.spoke(end)
+		}
+		sec := end + rng.Int64N(60)
+		from := rng.Int64N(sec + 1)
+		want := int64(0)
+		for _, at := range s {
+			want += max(min(at+2*noiseMemory, sec+1)-max(at, from+1), 0)
+		}
+		require.Equal(t, want, s.within(from, sec))
 	}
 }

@@ -60,11 +60,11 @@ func (w *watch) span(from, sec int64, ticks int32) extent {
 
 // extent is that of so many tests of what had requests in these stretches.
 func (w *watch) extent(heard stretches, from, sec int64, ticks int32) extent {
-	clock, apart := float64(sec-from), int64(0)
-	for _, at := range heard {
-		apart += max(min(at+2*noiseMemory, sec+1)-max(at, from+1), 0)
+	clock, noise := float64(sec-from), w.seconds(ticks)
+	if noise < clock {
+		noise = math.Max(noise, float64(heard.within(from, sec)))
 	}
-	return extent{clock, math.Min(math.Max(w.seconds(ticks), float64(apart)), clock)}
+	return extent{clock, math.Min(noise, clock)}
 }
 
 // since is the extent of a process since an onset. The service's traffic is
@@ -89,6 +89,20 @@ func (s *stretches) spoke(sec int64) {
 		*s = slices.Delete(*s, 0, 1)
 	}
 	*s = append(*s, sec)
+}
+
+// within is how many seconds of a time (after its first, up to its last) are in stretches.
+func (s stretches) within(from, sec int64) int64 {
+	part := func(at int64) int64 { return max(min(at+2*noiseMemory, sec+1)-max(at, from+1), 0) }
+	first, _ := slices.BinarySearch(s, from+2-2*noiseMemory)
+	switch n := int64(len(s) - first); n {
+	case 0:
+		return 0
+	case 1:
+		return part(s[first])
+	default: // all between are whole
+		return part(s[first]) + (n-2)*2*noiseMemory + part(s[len(s)-1])
+	}
 }
 
 // maxStretches is of how many such stretches a watch knows when they began. Of more bursts than that, no more are told apart.
