@@ -12,20 +12,25 @@ import (
 	"github.com/deployloop/deployloop/internal/ledger"
 )
 
-func TestPagesTellOfBuildsAndTests(t *testing.T) {
-	l := ledger.New(ledger.Limits{})
+// recordFailedTest has a test fail anew in a commit, and its alert open.
+func recordFailedTest(l *ledger.Ledger, revision, message string) {
 	at := time.Now().Add(-time.Minute).UTC()
-	revision := revision(7)
 	l.RecordChange(event.Change{Repository: "acme/shop", Ref: "main", Revision: revision, Message: "Round the total", At: at})
 	f := event.Feedback{
 		ID: "1", Repository: "acme/shop", Ref: "main", Trunk: true, Revision: revision, State: event.Regressed, Tests: 212, Failed: 1, At: at,
 		Judgements: []event.Judgement{{Call: event.NewFailure, LastPass: "a1b2c3d", FirstBad: revision,
-			Test: &event.TestResult{Suite: "acme/shop/cart", Case: "TestTotal", Status: "fail", File: "total_test.go", Line: 14, Message: "want <3>, got 4"}}},
+			Test: &event.TestResult{Suite: "acme/shop/cart", Case: "TestTotal", Status: "fail", File: "total_test.go", Line: 14, Message: message}}},
 		Production: []event.ProductionEffect{{Deployment: "0123456789ab", Service: "checkout", Environment: "production", State: event.Regressed, Summary: "errors rose", At: at}},
 	}
 	l.RecordFeedback(f)
 	l.RecordAnomaly(event.Anomaly{ID: "b1", Kind: event.KindBuild, Service: "acme/shop", Commit: revision, Stage: event.StageTest, Signal: event.SignalTest,
 		Severity: event.SeverityWarning, Mode: event.Advise, StartsAt: at, DetectedAt: at, At: at, Open: true, Feedback: &f})
+}
+
+func TestPagesTellOfBuildsAndTests(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	revision := revision(7)
+	recordFailedTest(l, revision, "want <3>, got 4")
 	h := handler(t, l)
 
 	page := page200(t, h, "/changes/"+revision)

@@ -14,6 +14,7 @@
   let again = false;
   let lastFetch = 0;
   let poll = 0;
+  let tellRows = false; // the next swap answers a filter
 
   // relative says a distance in time as the server does (relative in format.go).
   function relative(ms) {
@@ -34,9 +35,21 @@
     }
   }
 
+  // say has a screen reader speak, when it is done with what it reads. The same
+  // words twice are two messages.
+  function say(...parts) {
+    const text = parts.filter(Boolean).join(". ");
+    if (!text) return;
+    if (announce.textContent === text) announce.textContent = "";
+    announce.textContent = text;
+  }
+
   function showLive(state, text) {
     const el = document.getElementById("live");
     if (!el) return;
+    const before = el.dataset.live;
+    if (before === "live" && state === "lost") say("Connection lost: this page may be out of date");
+    if (before === "lost" && state === "live") say("Live again");
     el.dataset.live = state;
     document.getElementById("live-text").textContent = text;
   }
@@ -59,7 +72,12 @@
       if (!fresh.hasAttribute(name) && !(name === "open" && old.nodeName === "DETAILS")) old.removeAttribute(name);
     }
     const byId = new Map();
-    for (const child of old.childNodes) if (keyOf(child)) byId.set(keyOf(child), child);
+    const stays = new Set([...fresh.childNodes].map(keyOf));
+    for (const child of [...old.childNodes]) {
+      if (!keyOf(child)) continue;
+      if (stays.has(keyOf(child))) byId.set(keyOf(child), child);
+      else child.remove();
+    }
     let at = old.firstChild;
     for (const want of [...fresh.childNodes]) {
       const key = keyOf(want);
@@ -69,6 +87,15 @@
       if (!match || match.nodeName !== want.nodeName) {
         old.insertBefore(document.importNode(want, true), at);
         continue;
+      }
+      // What is moved loses the focus, so nothing is for the sake of what
+      // stood before it and has no name of its own.
+      let next = at;
+      while (next && next !== match && !keyOf(next)) next = next.nextSibling;
+      while (next === match && at !== match) {
+        const gone = at;
+        at = at.nextSibling;
+        gone.remove();
       }
       if (match === at) at = at.nextSibling;
       else old.insertBefore(match, at);
@@ -115,12 +142,18 @@
 
   function swap(html) {
     const fresh = new DOMParser().parseFromString(`<div id="fragment">${html}</div>`, "text/html").getElementById("fragment");
-    const before = document.getElementById("main").dataset.state;
-    morph(fragment, fresh);
-    tellAges();
     const main = document.getElementById("main");
+    const before = { ...main.dataset };
+    const focused = document.activeElement;
+    morph(fragment, fresh);
+    // What moves loses the focus, and what goes leaves it nowhere.
+    if (document.activeElement !== focused) (focused.isConnected ? focused : main).focus({ preventScroll: true });
+    tellAges();
     document.title = main.dataset.title;
-    if (main.dataset.state !== before) announce.textContent = main.dataset.title;
+    const alerts = main.dataset.alerts === "1" ? "1 alert is open" : `${main.dataset.alerts} alerts are open`;
+    const rows = fragment.querySelectorAll(".timeline > li").length;
+    say(main.dataset.state !== before.state && main.dataset.title, main.dataset.alerts !== before.alerts && alerts, tellRows && `${rows} in the timeline`);
+    tellRows = false;
   }
 
   function connect() {
@@ -164,13 +197,19 @@
       said = "Selected";
     }
     button.textContent = said;
-    announce.textContent = said;
+    say(said);
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });
 
+  // A filter changes what is shown and nothing else: arrow keys walk through
+  // its choices, so each is shown without leaving the page, or the focus.
   document.addEventListener("change", (e) => {
     const form = e.target.closest("form[data-auto]");
-    if (form) form.requestSubmit();
+    if (!form) return;
+    const chosen = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+    history.replaceState(null, "", `${form.getAttribute("action")}?${chosen}`);
+    tellRows = true;
+    refresh();
   });
 
   setInterval(tellAges, 1000);
