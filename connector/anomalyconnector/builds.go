@@ -150,7 +150,7 @@ func (m *monitor) tellBuild(a event.Anomaly, now time.Time) {
 		m.ledger.RecordAnomaly(a)
 		m.ledger.CloseAnomaly(a.ID, *a.Closure)
 		delete(m.builds.ranked, a.ID)
-		m.logger.Info("a branch is as good as before", zap.String("repository", a.Service), zap.String("commit", a.Commit), zap.String("detail", a.Closure.Detail))
+		m.logger.Info("the alert of a branch ended", zap.String("repository", a.Service), zap.String("commit", a.Commit), zap.String("reason", string(a.Closure.Reason)), zap.String("detail", a.Closure.Detail))
 	} else {
 		if _, known := m.ledger.Anomaly(a.ID); !known {
 			m.logger.Warn("a commit made a branch worse", zap.String("repository", a.Service), zap.String("branch", a.Feedback.Ref),

@@ -39,7 +39,7 @@ type Feedback struct {
 	Unchanged int             `json:"findings_unchanged"`
 	Broken    int             `json:"reports_broken,omitempty"`   // reports that break off
 	Mendable  []BrokenReport  `json:"reports_mendable,omitempty"` // those of them that a whole one would replace
-	Unended   []UnendedJob    `json:"jobs_unended,omitempty"`     // jobs that were told of, and whose end never was
+	Unended   []UnendedJob    `json:"jobs_unended,omitempty"`     // jobs that were cancelled, or whose end was never told
 	Coverage  []CoverageTotal `json:"coverage,omitempty"`
 
 	Judgements []Judgement `json:"judgements,omitempty"` // news for the worse first, at most MaxJudgements
@@ -59,14 +59,15 @@ type BrokenReport struct {
 	Findings int    `json:"findings,omitempty"`
 }
 
-// UnendedJob is a job of a pipeline whose end was never told. Its job is "" where it is
-// the pipeline's own end that was not.
+// UnendedJob is a job of a pipeline that was cancelled, or whose end was never told. Its
+// job is "" where it is the pipeline itself.
 type UnendedJob struct {
-	RunID    string `json:"run_id"`
-	Pipeline string `json:"pipeline,omitempty"`
-	Job      string `json:"job,omitempty"`
-	TaskID   string `json:"task_id,omitempty"`
-	Attempt  int    `json:"attempt,omitempty"`
+	RunID     string `json:"run_id"`
+	Pipeline  string `json:"pipeline,omitempty"`
+	Job       string `json:"job,omitempty"`
+	TaskID    string `json:"task_id,omitempty"`
+	Attempt   int    `json:"attempt,omitempty"`
+	Cancelled bool   `json:"cancelled,omitempty"`
 }
 
 // Whole tells whether it is a pipeline, not one of its jobs.

@@ -323,8 +323,11 @@ func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
 			return // what failed in it is told already
 		}
 		t.Status = "fail"
+	case "cancellation":
+		r.cancelled(p)
+		return
 	default:
-		return // skipped or cancelled says nothing
+		return // skipped says nothing
 	}
 	s.test(r, t, now)
 	if p.Result != "success" {

@@ -41,10 +41,10 @@ func (s *Store) waitsTill(r *openRun) time.Time {
 	return till
 }
 
-// unend notes that a job's end was never told. No evidence is never a pass: without it
-// the commit is inconclusive at best.
+// unend notes that a job's end was never told, or that it was cancelled. No evidence is
+// never a pass: without it the commit is inconclusive at best.
 func (r *openRun) unend(p event.PipelineRun) {
-	u := event.UnendedJob{RunID: p.ID, Pipeline: p.Pipeline, Job: p.Task, TaskID: p.TaskID, Attempt: p.Attempt}
+	u := event.UnendedJob{RunID: p.ID, Pipeline: p.Pipeline, Job: p.Task, TaskID: p.TaskID, Attempt: p.Attempt, Cancelled: p.State == "finished"}
 	switch known := len(r.unended) + len(r.before.Unended); {
 	case slices.Contains(r.unended, u), slices.Contains(r.before.Unended, u), known >= maxUnended:
 	case known == maxUnended-1:
@@ -68,14 +68,27 @@ func (s *Store) leave(r *openRun) {
 	}
 }
 
+// cancelled notes a job that was cancelled, unless the commit is known to pass it.
+func (r *openRun) cancelled(p event.PipelineRun) {
+	a := r.run.tests[Key(p.Pipeline, "["+jobName(p)+"]")]
+	if r.before.State != event.Healthy && (a == nil || !a.passed()) {
+		r.unend(p)
+	}
+}
+
 // ends forgets of what was not known to have ended what did now: a job, or all of a
-// whole pipeline's.
+// whole pipeline's. One that passes stands for those of its name in other runs.
 func (r *openRun) ends(p event.PipelineRun) {
+	whole := p.Task == "" && p.TaskID == ""
 	over := func(u event.UnendedJob) bool {
 		switch {
-		case u == event.UnendedJob{} || u.RunID != p.ID:
+		case u == event.UnendedJob{}:
 			return false
-		case p.Task == "" && p.TaskID == "":
+		case p.Result == "success" && u.Pipeline == p.Pipeline && (whole || u.Job == p.Task && !u.Whole()):
+			return true
+		case u.RunID != p.ID:
+			return false
+		case whole:
 			return u.Attempt <= p.Attempt
 		}
 		return cmp.Or(u.TaskID, u.Job) == cmp.Or(p.TaskID, p.Task)

@@ -80,6 +80,54 @@ func TestWithoutAJobsEndThereIsNoPass(t *testing.T) {
 	}
 }
 
+// A job was cancelled: what passed beside it does not make the commit healthy. A later
+// run that passes does, of the same job or of all.
+func TestACancelledJobIsNoPass(t *testing.T) {
+	const build = event.StageBuild
+	for name, c := range map[string]struct {
+		before, after func(b *bench)
+		state         event.VerdictState
+	}{
+		"a job":                        {state: event.Inconclusive},
+		"another job passes later":     {after: func(b *bench) { b.again("docs", "success") }, state: event.Inconclusive},
+		"the job is cancelled again":   {after: func(b *bench) { b.again("unit", "cancellation") }, state: event.Inconclusive},
+		"another run of it passes":     {after: func(b *bench) { b.again("unit", "success") }, state: event.Healthy},
+		"another run passes":           {after: func(b *bench) { b.again("", "success") }, state: event.Healthy},
+		"another run of it fails":      {after: func(b *bench) { b.again("unit", "failure") }, state: event.Regressed},
+		"its run passes after all":     {after: func(b *bench) { b.word("", "finished", "success", build) }, state: event.Healthy},
+		"another run of it passed":     {before: func(b *bench) { b.again("unit", "success") }, state: event.Healthy},
+		"the commit was well before":   {before: func(b *bench) { b.again("unit", "success"); b.tick(time.Minute) }, state: event.Healthy},
+		"the commit was not so before": {before: func(b *bench) { b.again("docs", "cancellation"); b.tick(time.Minute) }, state: event.Inconclusive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.run("main", "aaaaaaa1", "TestTotal pass")
+			if c.before != nil {
+				c.before(b)
+			}
+			b.word("unit", "executing", "", build)
+			b.tests("main", "ccccccc1", "TestTotal pass")
+			b.word("lint", "finished", "success", build)
+			b.word("unit", "finished", "cancellation", build)
+			b.tick(time.Minute)
+			if c.after != nil {
+				require.Equal(t, event.Inconclusive, b.feedback["ccccccc1"].State)
+				b = b.after()
+				c.after(b)
+				b.tick(time.Minute)
+			}
+			require.Equal(t, c.state, b.feedback["ccccccc1"].State)
+			require.False(t, b.feedback["ccccccc1"].Running)
+		})
+	}
+}
+
+// again tells how a job of another run of the same pipeline at the same commit ended.
+func (b *bench) again(task, result string) {
+	b.PipelineRun(event.PipelineRun{ID: "8", Pipeline: "CI", Task: task, Attempt: 1, Stage: event.StageBuild, State: "finished", Result: result,
+		Repository: "acme/shop", Ref: "main", Revision: "ccccccc1", StartedAt: b.now, FinishedAt: b.now}, b.now)
+}
+
 // What such a job would have told of is not gone.
 func TestWithoutAJobsEndNothingVanishes(t *testing.T) {
 	b := newBench(t)

@@ -60,17 +60,32 @@ func FeedbackHeadline(f event.Feedback) string {
 	return join("; ", said, counted)
 }
 
-// unended names the job whose end was never told, or says how many: of a pipeline that
-// has not ended, its jobs.
+// unended names the job that was cancelled or whose end was never told, or says how many
+// there are: of a pipeline that has not ended, its jobs.
 func unended(all []event.UnendedJob) string {
 	jobs := slices.DeleteFunc(slices.Clone(all), func(whole event.UnendedJob) bool {
 		return whole.Whole() && slices.ContainsFunc(all, func(job event.UnendedJob) bool { return !job.Whole() && job.RunID == whole.RunID })
 	})
-	if len(jobs) != 1 {
-		return fmt.Sprintf("the ends of %d jobs were never told, so that more may have failed", len(jobs))
+	cancelled, lost := 0, 0
+	for _, job := range jobs {
+		if job.Cancelled {
+			cancelled++
+		} else {
+			lost++
+		}
 	}
-	name := join(" / ", OneLine(jobs[0].Pipeline, 40), OneLine(jobs[0].Job, 40))
-	return "the end of " + cmp.Or(name, "its pipeline") + " was never told, so that more may have failed"
+	name := plural(cancelled+lost, "job")
+	if len(jobs) == 1 {
+		name = cmp.Or(join(" / ", OneLine(jobs[0].Pipeline, 40), OneLine(jobs[0].Job, 40)), "a job")
+	}
+	what := name + " cancelled"
+	switch {
+	case cancelled > 0 && lost > 0:
+		what = fmt.Sprintf("%d of %s cancelled, of the others no end was told", cancelled, name)
+	case lost > 0:
+		what = "no end was told of " + name
+	}
+	return what + ", so that more may have failed"
 }
 
 // FeedbackTitle says of which commit feedback is: "acme/shop main 9f2c1ab".

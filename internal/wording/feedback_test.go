@@ -42,12 +42,17 @@ func TestFeedbackInWords(t *testing.T) {
 	require.Equal(t, "2 failed, and no run of the main branch is known to compare with; 3 tests", FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Failed: 2}))
 	require.Equal(t, "it ended without a result", FeedbackHeadline(event.Feedback{State: event.Inconclusive}))
 	job := event.UnendedJob{RunID: "7", Pipeline: "CI", Job: "unit\n"}
-	require.Equal(t, "the end of CI / unit was never told, so that more may have failed; 3 tests",
+	require.Equal(t, "no end was told of CI / unit, so that more may have failed; 3 tests",
 		FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Unended: []event.UnendedJob{{RunID: "7", Pipeline: "CI"}, job}}), "the pipeline's goes without saying")
-	require.Equal(t, "the end of CI was never told, so that more may have failed",
+	require.Equal(t, "no end was told of CI, so that more may have failed",
 		FeedbackHeadline(event.Feedback{State: event.Inconclusive, Unended: []event.UnendedJob{{RunID: "7", Pipeline: "CI"}}}))
-	require.Equal(t, "the ends of 2 jobs were never told, so that more may have failed",
+	require.Equal(t, "no end was told of 2 jobs, so that more may have failed",
 		FeedbackHeadline(event.Feedback{State: event.Inconclusive, Unended: []event.UnendedJob{{RunID: "6", Pipeline: "CI"}, job}}))
+	stopped := event.UnendedJob{RunID: "8", Pipeline: "CI", Cancelled: true}
+	require.Equal(t, "CI cancelled, so that more may have failed; 3 tests",
+		FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Unended: []event.UnendedJob{stopped}}))
+	require.Equal(t, "1 of 2 jobs cancelled, of the others no end was told, so that more may have failed",
+		FeedbackHeadline(event.Feedback{State: event.Inconclusive, Unended: []event.UnendedJob{job, stopped}}))
 	require.Equal(t, "1 report broke off, so that more may have failed; 3 tests", FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Broken: 1}))
 	require.Equal(t, "Its builds and tests said: turned flaky: cart TestTotal at 9f2c1ab", BuildsSentence([]event.Judgement{
 		{Call: event.KnownFlaky, NewFlake: true, FirstBad: "9f2c1ab", Test: &event.TestResult{Suite: "cart", Case: "TestTotal"}}}))
