@@ -63,10 +63,12 @@ const (
 	fleetEach     = 7*fleetOps + fleetPatterns // pairs, nearly: errors, and latency at about six bounds
 )
 
-// Both versions speak, or the old one alone; the new one is watched, or not.
+// Both versions speak, or the old one alone; the new one is watched, or not. The
+// search without a deployment, which has a limit of its own, is off.
 func newFleet(indicators int, both, watched bool) *fleet {
 	services := (indicators + fleetEach - 1) / fleetEach
-	f := &fleet{e: New(Config{Start: time.Unix(simStart, 0), Limits: Limits{Services: services + 1, Watches: services + 1}}), sec: simStart}
+	f := &fleet{e: New(Config{Start: time.Unix(simStart, 0), Limits: Limits{Services: services + 1, Watches: services + 1},
+		AlwaysOn: AlwaysOnConfig{Indicators: -1}}), sec: simStart}
 	for k := range services {
 		name := fmt.Sprintf("service-%d", k)
 		f.old = append(f.old, f.e.Source(Origin{Service: name, Environment: "prod", Version: "1", Instance: "old"}))
