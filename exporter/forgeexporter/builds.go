@@ -1,6 +1,7 @@
 package forgeexporter
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,9 +20,11 @@ import (
 )
 
 // builds are what is known of commits and what the forge was last told of them.
-// Each has its status; the comment is of a branch, and tells of its newest commit.
+// Each has its status, whichever branches it is on; the comment is of a branch, and tells
+// of its newest commit.
 type builds struct {
-	known    map[string]*build // by the id of the feedback: a commit of a branch
+	known    map[string]*build   // by the id of the feedback: a commit of a branch
+	commits  map[string][]*build // the same by commitKey
 	branches map[string]*buildBranch
 	recent   []string // of known, oldest first
 	order    []string // those that wait to be told, oldest first
@@ -93,7 +97,7 @@ func (t *teller) noteBuild(ctx context.Context, f event.Feedback) {
 	if c := known.branch; c.commit != f.ID && !c.began.After(f.StartedAt) {
 		c.commit, c.began, c.looks, c.next = f.ID, f.StartedAt, 0, time.Time{}
 	}
-	if known.pending || !t.buildStatusDue(known, f) && !t.buildCommentDue(known, f) {
+	if known.pending || !t.buildStatusDue(known, b.worst(known)) && !t.buildCommentDue(known, f) {
 		return
 	}
 	known.pending = true
@@ -114,7 +118,7 @@ func (b *builds) of(repository string, f event.Feedback) (known *build, untold b
 		return known, false
 	}
 	if b.known == nil {
-		b.known, b.branches = map[string]*build{}, map[string]*buildBranch{}
+		b.known, b.branches, b.commits = map[string]*build{}, map[string]*buildBranch{}, map[string][]*build{}
 	}
 	name := repository + "\x00" + f.Ref
 	branch := b.branches[name]
@@ -125,6 +129,8 @@ func (b *builds) of(repository string, f event.Feedback) (known *build, untold b
 	branch.known++
 	known = &build{repository: repository, branch: branch}
 	b.known[f.ID] = known
+	commit := commitKey(repository, f.Revision)
+	b.commits[commit] = append(b.commits[commit], known)
 	if b.recent = append(b.recent, f.ID); len(b.recent) > maxKnown {
 		oldest := b.known[b.recent[0]]
 		untold = oldest.pending
@@ -133,10 +139,45 @@ func (b *builds) of(repository string, f event.Feedback) (known *build, untold b
 		}
 		delete(b.known, b.recent[0])
 		b.recent = b.recent[1:]
+		commit := commitKey(oldest.repository, oldest.newest.Revision)
+		if b.commits[commit] = slices.DeleteFunc(b.commits[commit], func(x *build) bool { return x == oldest }); len(b.commits[commit]) == 0 {
+			delete(b.commits, commit)
+		}
 	}
 	return known, untold
 }
 
+func commitKey(repository, revision string) string { return repository + "\x00" + revision }
+
+// worst is what the status of a commit tells. Its branches share it, and what is well
+// when compared on one of them, or on a tag, takes back nothing that another found. Only
+// a main branch that comes to its end later speaks for the others: it was merged.
+func (b *builds) worst(of *build) event.Feedback {
+	rank := func(f event.Feedback) int {
+		switch {
+		case f.State == event.Regressed:
+			return 0
+		case f.Running:
+			return 1
+		case f.State != event.Healthy:
+			return 2
+		}
+		return 3
+	}
+	same := b.commits[commitKey(of.repository, of.newest.Revision)]
+	var merged time.Time
+	for _, x := range same {
+		if f := x.newest; f.Trunk && !f.Running && f.At.After(merged) {
+			merged = f.At
+		}
+	}
+	same = slices.DeleteFunc(slices.Clone(same), func(x *build) bool { return !x.newest.Trunk && x.newest.At.Before(merged) })
+	return slices.MinFunc(same, func(x, y *build) int { // of those alike always the same
+		return cmp.Or(rank(x.newest)-rank(y.newest), x.newest.StartedAt.Compare(y.newest.StartedAt), cmp.Compare(x.newest.ID, y.newest.ID))
+	}).newest
+}
+
+// buildStatusDue: f is the worst of the commit.
 func (t *teller) buildStatusDue(b *build, f event.Feedback) bool {
 	return t.cfg.Statuses && b.status != buildStatusKey(f)
 }
@@ -165,11 +206,11 @@ func (t *teller) tellNextBuild(ctx context.Context) (worked bool, err error) {
 	}
 	key := t.builds.order[0]
 	t.builds.order = t.builds.order[1:]
-	have, branch, f := *known, *known.branch, known.newest
+	have, branch, f, worst := *known, *known.branch, known.newest, t.builds.worst(known)
 	have.branch = &branch
 	t.mu.Unlock()
 
-	err = t.attempt(ctx, f.ID, "status", func() error { return t.tellBuildStatus(ctx, &have, f) })
+	err = t.attempt(ctx, f.ID, "status", func() error { return t.tellBuildStatus(ctx, &have, worst) })
 	if err == nil {
 		err = t.attempt(ctx, f.ID, "comment", func() error { return t.tellBuildComment(ctx, &have, f) })
 	}
@@ -181,7 +222,7 @@ func (t *teller) tellNextBuild(ctx context.Context) (worked bool, err error) {
 	if c.commit == branch.commit {
 		c.looks, c.next = branch.looks, branch.next
 	}
-	known.pending = t.buildStatusDue(known, known.newest) || t.buildCommentDue(known, known.newest)
+	known.pending = t.buildStatusDue(known, t.builds.worst(known)) || t.buildCommentDue(known, known.newest)
 	if known.pending {
 		t.builds.order = append(t.builds.order, key) // at the end: one that fails does not hold up the rest
 	}
@@ -192,7 +233,8 @@ func (t *teller) tellBuildStatus(ctx context.Context, have *build, f event.Feedb
 	if !t.buildStatusDue(have, f) {
 		return nil
 	}
-	waited := strings.HasPrefix(have.status, f.ID+"\x00"+string(forgeapi.Pending)+"\x00")
+	_, last, _ := strings.Cut(have.status, "\x00")
+	waited := strings.HasPrefix(last, string(forgeapi.Pending)+"\x00")
 	err := t.setStatus(ctx, have.repository, f.Revision, buildStatus(f, t.cfg.ConsoleURL), &have.wrote, rights{
 		waited: waited, knew: func() bool { return t.knewBuild(have.repository, f.Revision) },
 	})

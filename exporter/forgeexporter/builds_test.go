@@ -267,3 +267,40 @@ func TestHostileTestsStayInTheirPlace(t *testing.T) {
 		require.NotRegexp(t, `^\s*(# |/close)`, line)
 	}
 }
+
+// A commit is on several branches, and has one status: what is well when compared on a
+// tag takes back nothing that main found, nor makes it green early.
+func TestTheBranchesOfACommitShareItsStatus(t *testing.T) {
+	f := newFakeGitHub(t)
+	e := startTeller(t, f, nil)
+	on := func(ref string, state event.VerdictState, running bool, after time.Duration) {
+		x := feedback(pushed, state, after)
+		x.ID, x.Ref, x.Running, x.StartedAt = event.FeedbackID("acme/shop", ref, pushed), ref, running, start
+		x.Trunk = ref == "main"
+		tellBuild(t, e, x)
+	}
+	for i, step := range []struct {
+		ref     string
+		state   event.VerdictState
+		running bool
+		want    string
+	}{
+		{"main", event.Watching, true, "pending"},
+		{"v1.2.0", event.Healthy, false, "pending"},
+		{"main", event.Regressed, false, "failure"},
+		{"v1.2.0", event.Watching, true, "failure"},
+		{"v1.2.0", event.Healthy, false, "failure"},
+		{"main", event.Inconclusive, false, "error"},
+		{"v1.2.0", event.Healthy, false, "error"},
+		{"main", event.Healthy, false, "success"},
+		{"v1.2.0", event.Regressed, false, "failure"},
+		{"main", event.Watching, true, "failure"},
+		{"main", event.Healthy, false, "success"},
+	} {
+		on(step.ref, step.state, step.running, time.Duration(i)*time.Minute)
+		require.Equal(t, step.want, *f.status(pushed).State, "step %d", i)
+	}
+	calls := f.callCount()
+	on("main", event.Healthy, false, time.Hour)
+	require.Equal(t, calls, f.callCount(), "once each")
+}

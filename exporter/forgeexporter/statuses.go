@@ -83,12 +83,7 @@ func (t *teller) knewTarget(target string) bool {
 func (t *teller) knewBuild(repository, revision string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, b := range t.builds.known {
-		if b.failed && b.repository == repository && b.newest.Revision == revision {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.builds.commits[commitKey(repository, revision)], func(b *build) bool { return b.failed })
 }
 
 // setStatus reads, writes what is not there and may be written, and reads again: see
