@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"regexp"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ var crashForms = []crashForm{
 	{rustHead, "$1", false, (*crash).rust},
 	{goHead, "$0", true, func(c *crash, line string) bool {
 		c.framed = c.framed || strings.HasPrefix(line, "goroutine ")
-		return line == "" || !c.framed && c.lines <= maxUnframed || goStack.MatchString(line)
+		return line == "" || !c.framed && c.lines <= maxUnframed || c.framed && goStack.MatchString(line)
 	}},
 	{phpHead, "$1", false, func(_ *crash, line string) bool { return phpStack.MatchString(line) }},
 }
@@ -80,7 +81,17 @@ func crashHead(line string) *crash {
 
 // take tells whether a line is of the crash.
 func (c *crash) take(line string) bool {
-	if c.lines++; c.lines > maxCrashLines || len(c.text)+len(line) > maxStack || !c.form.more(c, line) {
+	c.lines++
+	if c.lines > maxCrashLines || len(c.text)+len(line) > maxStack {
+		if c.form.head != pythonHead || c.message != "" {
+			return false
+		}
+		// The top frame stands last, and what was thrown below it: of a deep recursion
+		// the outer frames are left out.
+		_, rest, _ := bytes.Cut(c.text[len(c.text)/2:], []byte("\n"))
+		c.text, c.lines = bytes.Clone(rest), c.lines/2
+	}
+	if !c.form.more(c, line) {
 		return false
 	}
 	c.text = append(append(c.text, line...), '\n')
@@ -119,7 +130,7 @@ func (c *crash) python(line string) bool {
 		c.message = line
 		return true
 	case strings.HasPrefix(line, pythonChain[0]) || strings.HasPrefix(line, pythonChain[1]):
-		c.message, c.text = "", nil
+		c.message, c.text, c.lines = "", nil, 0
 		return true
 	}
 	return line == ""

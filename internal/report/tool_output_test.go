@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,6 +110,22 @@ func TestACrashEnds(t *testing.T) {
 	require.Len(t, got, 2)
 	require.Equal(t, "main.go", got[0].File)
 	require.Equal(t, 12, got[0].Line)
+}
+
+// Python's recursions are deep, and what was thrown stands below all of their frames.
+func TestADeepPythonCrashIsNamed(t *testing.T) {
+	lines := []string{"Traceback (most recent call last):"}
+	for i := range 1000 {
+		lines = append(lines, fmt.Sprintf(`  File "/work/app/walk.py", line %d, in visit`, i+1), "    return self.visit(node.left)", "           ^^^^^^^^^^^^^^^^^^^^^")
+	}
+	recursion := "RecursionError: maximum recursion depth exceeded"
+	handling := append(append(slices.Clone(lines), recursion, "", "During handling of the above exception, another exception occurred:", ""), lines[:600]...)
+	for message, lines := range map[string][]string{recursion: lines, "ValueError: no tree": handling} {
+		got := found(Source{Root: "/work/app"}, append(lines, message, "main.c:3:1: error: no")...)
+		require.Len(t, got, 2)
+		require.Equal(t, message, got[0].Message)
+		require.Equal(t, "walk.py", got[0].File)
+	}
 }
 
 func FuzzToolOutput(f *testing.F) {
