@@ -47,6 +47,12 @@ func useDefaultConfig(root *cobra.Command) {
 		if c.Flags().Lookup("config") != nil {
 			c.PreRunE = addDefaultConfig
 		}
+		if c.Name() == "validate" {
+			where, run := noteLocations(c), c.RunE
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				return namesUnset(cmd.Context(), run(cmd, args), where.all())
+			}
+		}
 	}
 }
 

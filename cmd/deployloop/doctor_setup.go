@@ -65,7 +65,7 @@ func newDoctorSetup(ctx context.Context, r doctorRequest, locations []string, cl
 	}
 	return &doctorSetup{
 		doctorRequest: r, wiring: wiring{config}, factories: factories, clocks: clocks, start: "start it: deployloop" + configFlags(locations),
-		authenticators: map[component.ID]component.Component{}, invalid: validated(config),
+		authenticators: map[component.ID]component.Component{}, invalid: namesUnset(ctx, validated(config), all),
 	}, nil
 }
 

@@ -152,7 +152,8 @@ func (p *explanation) tolerances() {
 		part := &p.d.Indicators[k]
 		for _, l := range part.Levels {
 			if l.Tolerance != nil {
-				p.line("  %5.1f  %s %s, %s", l.Tolerance.Nats, plain(string(part.Shown.Signal)), plain(part.Shown.Operation), plain(l.Event))
+				name := strings.TrimSpace(plain(string(part.Shown.Signal)) + " " + plain(part.Shown.Operation))
+				p.line("  %5.1f  %s, %s", l.Tolerance.Nats, name, plain(l.Event))
 			}
 		}
 	}

@@ -24,9 +24,11 @@ func startFailure(ctx context.Context, err error, where *locations) error {
 	case isFile && errors.Is(err, fs.ErrNotExist) && strings.Contains(err.Error(), "configuration"):
 		return fmt.Errorf("%w; deployloop init writes a configuration, and without --config the built-in one is used", err)
 	case strings.Contains(err.Error(), "basicauth") && strings.Contains(err.Error(), "no credential source"):
-		return fmt.Errorf("%w: the variable that its htpasswd is read from is empty; export it before the start, as from htpasswd -nB gate", err)
+		return namesUnset(ctx, fmt.Errorf("%w: the variable that its htpasswd is read from is empty; export it before the start, as from htpasswd -nB gate", err), where.all())
 	case strings.Contains(err.Error(), "storage") && strings.HasSuffix(err.Error(), ": timeout"): // bbolt's, of a file that is locked
 		return fmt.Errorf("%w: another deployloop has its state there; end it, or %s", err, stateFix(ctx, where))
+	case strings.HasPrefix(err.Error(), "invalid configuration: "):
+		return namesUnset(ctx, err, where.all())
 	}
 	return err
 }

@@ -72,7 +72,19 @@ service:
 	open := strings.ReplaceAll(string(text), "extensions:\n", "extensions:\n  basicauth: {htpasswd: {inline: \"${env:DEPLOYLOOP_TEST_NOT_SET}\"}}\n")
 	path := filepath.Join(t.TempDir(), "open.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(open, "extensions: [", "extensions: [basicauth, ", 1)), 0o600))
-	require.Contains(t, fails(path), "the variable that its htpasswd is read from is empty")
+	require.Contains(t, fails(path), "not set, of the variables that the configuration reads: DEPLOYLOOP_TEST_NOT_SET (")
+
+	// A secret that is empty, and the variable that it was read from: whichever
+	// command reads the configuration.
+	unsigned := strings.Replace(string(text), "receivers: {cicd: {", `receivers: {cicd: {argocd: {secret: "${env:DEPLOYLOOP_TEST_NO_SECRET}"}, github: {secret: "${env:DEPLOYLOOP_TEST_OTHER:-given}"}, `, 1)
+	path = filepath.Join(t.TempDir(), "unsigned.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(unsigned), 0o600))
+	for _, command := range [][]string{{}, {"validate"}, {"doctor"}} {
+		out, err := binary(t, append(command, "--config", path)...).CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), "argocd.secret is empty")
+		require.Contains(t, string(out), "not set, of the variables that the configuration reads: DEPLOYLOOP_TEST_NO_SECRET (", command)
+	}
 
 	// As a plain user meets it; these tests may run as root.
 	denied := fmt.Errorf("failed to create extension: %w", &fs.PathError{Op: "mkdir", Path: "/var/lib/deployloop", Err: syscall.EACCES})

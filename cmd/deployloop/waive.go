@@ -29,7 +29,8 @@ with it. Its symptoms close with it. The id is on the page of alerts and at
 /api/v1/anomalies?open=true.
 
 The day is a promise to look again by then, not a timer: nothing opens anew when
-it has passed. To be quiet for a while, silence the alert in Alertmanager.
+it has passed. To be quiet for a while, silence the alert in Alertmanager. The
+verdict stays what it is, and with it the gate's answer.
 
 A console without auth and token takes this from its own machine alone. The
 token of one that wants it is read from ` + envConsoleToken + `.`,

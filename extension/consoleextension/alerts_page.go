@@ -24,8 +24,9 @@ const (
 type alert struct {
 	event.Anomaly
 	Summary  string
-	Silence  string // until when and by whom; "": it is not silenced
-	Known    bool   // its deployment is still known
+	Silence  string  // until when and by whom; "": it is not silenced
+	Known    bool    // its deployment is still known
+	Do       *action // the first thing to do; nil: none is known
 	Symptoms []event.Anomaly
 }
 
@@ -66,10 +67,28 @@ func (s *site) rollUp(list []event.Anomaly) (alerts []alert) {
 		if a.Kind == event.KindDeployment {
 			out.Symptoms = held[a.Deployment]
 		}
-		_, out.Known = s.reader.Deployment(a.Deployment)
+		d, known := s.reader.Deployment(a.Deployment)
+		out.Known, out.Do = known, firstAction(a, d)
 		alerts = append(alerts, out)
 	}
 	return alerts
+}
+
+// firstAction is what the page of the alert's deployment says to do first, or the
+// command that shows a branch's failure again.
+func firstAction(a event.Anomaly, d event.Deployment) *action {
+	switch {
+	case !a.Open:
+	case a.Feedback != nil:
+		if again := wording.BuildFix(*a.Feedback); again != "" {
+			return &action{Title: "See it again", Command: again}
+		}
+	case a.Verdict != nil && d.ID != "":
+		if list, _ := actions(d, a.Verdict, nil, nil); len(list) > 0 {
+			return &list[0]
+		}
+	}
+	return nil
 }
 
 // openAlerts counts what a person would see open.

@@ -2,6 +2,7 @@ package consoleextension
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
@@ -42,6 +43,8 @@ func newSaid(f event.Feedback) said {
 		}
 		if j.Test != nil && j.Call.Worse() {
 			item.Again = wording.RunAgain(*j.Test)
+			// It stands below, to be copied.
+			item.Details = slices.DeleteFunc(item.Details, func(line string) bool { return item.Again != "" && line == "again: "+item.Again })
 		}
 		out.Items = append(out.Items, item)
 	}

@@ -3,6 +3,7 @@ package consoleextension
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,11 +40,13 @@ func TestPagesTellOfBuildsAndTests(t *testing.T) {
 		"last passed at a1b2c3d", "go test -count=1 -run", "In production", "checkout in production", "errors rose"} {
 		require.Contains(t, text, want)
 	}
+	require.Equal(t, 1, strings.Count(text, "go test -count=1 -run"), "a command is shown once")
 	require.Contains(t, page, "want &lt;3&gt;, got 4", "text from outside is escaped")
 	require.Contains(t, page, `href="/deployments/0123456789ab"`)
 
 	alerts := page200(t, h, "/alerts")
 	require.Contains(t, alerts, `<a href="/changes/`+revision+`">acme/shop main: acme/shop/cart TestTotal fails since `)
+	require.Contains(t, words(alerts), "See it again go test -count=1 -run '^TestTotal$' acme/shop/cart")
 	require.Contains(t, words(page200(t, h, "/")), "1 new failure")
 
 	answer := get(t, h, "/api/v1/feedback?revision="+revision[:8])

@@ -90,7 +90,7 @@ func (s *site) gate(q gateQuestion) gateAnswer {
 		a.Decision = decisionWait
 	}
 	if v.Mode != event.Gate && !q.EveryMode && a.Decision != decisionPass {
-		a.Reason += fmt.Sprintf(" (Not held up: the mode of %s is %s; without that the decision were %s.)", d.Service, v.Mode, a.Decision)
+		a.Reason += fmt.Sprintf(" (Not held up: the mode of %s is %s; in mode gate the decision would be %s.)", d.Service, v.Mode, a.Decision)
 		a.Decision = decisionPass
 	}
 	return a

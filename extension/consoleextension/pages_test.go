@@ -53,7 +53,7 @@ func TestPagesTell(t *testing.T) {
 			"instances of 1.41.3 serving beside it", "6 instances of 1.41.3 serve beside 2 of 1.42.0", "First bad item to verdict 8s", "The mark comes from 1,311 windows", "0 of 412 windows", "Telemetry not used 12 items that came too late to be counted", "github deployment 774", "telemetry"}, nil},
 		{"/changes/" + revision(5), []string{"Round totals to cents in the cart", "Lin Zhao", "services/checkout/cart/total.ts", "checkout 1.42.0 in production", "Where it is suspected 91%", "Builds and tests"}, nil},
 		{"/changes/" + revision(3)[:7], []string{"Move price rules", "among other commits"}, nil},
-		{"/alerts", []string{"since " + event.ShortRevision(revision(5)) + " went out at 14:03Z", "2 symptoms: ", "rolled back", "Rolled back to 0.9.2 at 12:31Z; errors are back to 0.2%"}, []string{"Mode is shadow"}},
+		{"/alerts", []string{"since " + event.ShortRevision(revision(5)) + " went out at 14:03Z", "2 symptoms: ", "Roll back kubectl -n shop rollout undo deployment/checkout --to-revision=41", "id " + event.AnomalyID(id, event.KindDeployment, "", ""), "rolled back", "Rolled back to 0.9.2 at 12:31Z; errors are back to 0.2%"}, []string{"Mode is shadow"}},
 		{"/coverage", []string{"No commit: set vcs.ref.head.revision", "127.0.0.1:4317", "localhost:4318", "Alerts go to Alertmanager at 127.0.0.1:9093"}, []string{"s3cret", "user:pw", "pw@"}},
 	} {
 		t.Run(c.path, func(t *testing.T) {

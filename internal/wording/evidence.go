@@ -2,6 +2,7 @@ package wording
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/deployloop/deployloop/internal/event"
 )
@@ -115,7 +116,7 @@ func ErrorName(r event.RelatedError) string {
 
 // Where writes a frame as "cart/total.ts:88"; "" when it has no file.
 func Where(f event.Frame) string {
-	file := OneLine(f.File, nameLimit)
+	file := pathEnd(f.File, nameLimit)
 	if file == "" {
 		return ""
 	}
@@ -123,6 +124,20 @@ func Where(f event.Frame) string {
 		return file
 	}
 	return file + ":" + plain(float64(f.Line), 0)
+}
+
+// pathEnd is OneLine of a path, cut at its begin: what tells files apart is the
+// end.
+func pathEnd(path string, limit int) string {
+	runes := []rune(OneLine(path, utf8.RuneCountInString(path)))
+	if len(runes) <= limit {
+		return string(runes)
+	}
+	end := string(runes[len(runes)-limit+1:])
+	if i := strings.IndexByte(end[:len(end)-1], '/'); i >= 0 {
+		end = end[i:]
+	}
+	return "…" + end
 }
 
 // change writes what an indicator did: "0.21% → 4.8% (×23)".

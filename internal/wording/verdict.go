@@ -223,7 +223,11 @@ func couldHaveSeen(v event.Verdict) string {
 func smallestEffect(v event.Verdict) string {
 	switch {
 	case v.MinimumEffectAbs > 0 && finite(v.MinimumEffectAbs):
-		return "a rise of " + significant(v.MinimumEffectAbs*100, 2) + " points"
+		points := significant(v.MinimumEffectAbs*100, 2)
+		if points == "1" {
+			return "a rise of 1 point"
+		}
+		return "a rise of " + points + " points"
 	case v.MinimumEffect > 1 && finite(v.MinimumEffect):
 		return "a rise of " + Ratio(v.MinimumEffect)
 	default:

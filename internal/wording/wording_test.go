@@ -182,6 +182,9 @@ func TestReason(t *testing.T) {
 		"watching": {change(func(v *event.Verdict) {
 			v.State, v.Reason, v.ETA, v.MinimumEffectAbs = event.Watching, event.ReasonCollecting, 4*time.Minute, 0.019
 		}), "Nothing is proven yet. A rise of 1.9 points or more would have been seen. A decision is expected in 4m."},
+		"watching for one point": {change(func(v *event.Verdict) {
+			v.State, v.Reason, v.MinimumEffectAbs = event.Watching, event.ReasonCollecting, 0.01
+		}), "Nothing is proven yet. A rise of 1 point or more would have been seen."},
 		"healthy": {change(func(v *event.Verdict) {
 			v.State, v.Reason = event.Healthy, event.ReasonWithinTolerance
 			v.Evidence[0].Harm, v.Evidence[0].Within = false, true
@@ -437,4 +440,19 @@ func TestOnsetBesideTheStart(t *testing.T) {
 	require.Contains(t, Reason(v), "as the rollout started")
 	v.Onset.Latest = start.Add(-time.Second)
 	require.Contains(t, Reason(v), "5s before the rollout started")
+}
+
+// A long path is cut at its begin: the file is at the end.
+func TestWhereNamesTheFile(t *testing.T) {
+	deep := strings.Repeat("github.com/acme/", 7)
+	for file, want := range map[string]string{
+		"cart/total.ts":                  "cart/total.ts:88",
+		deep + "cart/total.go":           "…/" + strings.Repeat("github.com/acme/", 4) + "cart/total.go:88",
+		strings.Repeat("é", 100) + ".go": "…" + strings.Repeat("é", 76) + ".go:88",
+		"":                               "",
+	} {
+		got := Where(event.Frame{File: file, Line: 88})
+		assert.Equal(t, want, got)
+		assert.LessOrEqual(t, utf8.RuneCountInString(got), nameLimit+len(":88"))
+	}
 }
