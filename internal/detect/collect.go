@@ -29,6 +29,7 @@ type speaker struct {
 	items, lost     uint64
 	weight, squares float64
 	heaviest        float32
+	first           int64 // event time of the first item that counts in this second, 0: none does
 }
 
 // scratch is reused from second to second.
@@ -161,7 +162,7 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 		return
 	}
 	slot := source.slot(sec)
-	if source.items == 0 && len(slot.ops) == 0 && len(slot.seen) == 0 {
+	if source.items == 0 && slot.first == 0 {
 		return
 	}
 	if source.first == 0 && source.firstItem != 0 {
@@ -181,7 +182,7 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 		source.patTotal[p] += slot.patterns[p]
 		slot.patterns[p] = 0
 	}
-	talk := speaker{source: source, items: source.items, weight: slot.weight, squares: slot.squares, heaviest: slot.heaviest}
+	talk := speaker{source: source, items: source.items, weight: slot.weight, squares: slot.squares, heaviest: slot.heaviest, first: slot.first}
 	for i, n := range source.losses {
 		if i < lostItems {
 			talk.lost += n
@@ -190,7 +191,7 @@ func (k *scratch) take(s *service, source *Source, sec int64) {
 	if source.items > 0 {
 		source.lastActive = sec
 	}
-	slot.ops, slot.seen, slot.weight, slot.squares, slot.heaviest = slot.ops[:0], slot.seen[:0], 0, 0, 0
+	slot.ops, slot.seen, slot.weight, slot.squares, slot.heaviest, slot.first = slot.ops[:0], slot.seen[:0], 0, 0, 0, 0
 	source.slots[sec&slotMask], source.spare = nil, append(source.spare, slot)
 	s.losses.addFixed(&source.losses)
 	source.losses, source.items = [lossCount]uint64{}, 0

@@ -39,9 +39,10 @@ func (w *watch) observe(sec int64, k *scratch) {
 			w.lost += x.lost
 			if x.items > x.lost {
 				w.lastItem = sec
-				if w.ready == 0 {
-					w.ready, w.changed = sec, true
-				}
+			}
+			// items are all that came since the last tick, of seconds still open too.
+			if w.ready == 0 && x.first != 0 {
+				w.ready, w.changed = max(floorSecond(x.first), min(sec, w.started)), true
 			}
 			w.weights += x.weight
 			w.squares += x.squares

@@ -46,6 +46,7 @@ type slot struct {
 	weight   float64   // Σ weight of the requests
 	squares  float64   // Σ weight² of the requests
 	heaviest float32   // largest weight of any item
+	first    int64     // event time of its first item, which may be of before when it came late; 0: none
 }
 
 // Source takes the observations of one origin. Its methods are safe for
@@ -142,7 +143,11 @@ func (s *Source) place(at int64) *slot {
 	if s.firstItem == 0 || at < s.firstItem {
 		s.firstItem = at
 	}
-	return s.slot(sec)
+	slot := s.slot(sec)
+	if slot.first == 0 || at < slot.first {
+		slot.first = at
+	}
+	return slot
 }
 
 // slot is that of a second.
