@@ -172,22 +172,22 @@ func (e *Engine) alwaysSecond(w *watch, sec int64) {
 		if w.nats < w.threshold || w.leader == nil || !w.service.unwatched() || e.deployedNearby(w.service, sec) {
 			return
 		}
-		w.regressedAt = sec
+		w.regressedAt = e.clock.now
 		w.set(event.Regressed, event.ReasonEvidenceOfHarm, "")
 		w.peak = w.nats
 		w.tellExcursion(sec)
 		w.undo = newUndoing(w)
-		w.verdict(e.clock.timeOf(sec)) // its proof, before anything fades
+		w.verdict(e.clock.wall(e.clock.now)) // its proof, before anything fades
 		w.toldAt = sec
-		e.unprompted = append(e.unprompted, w.unprompted(sec))
+		e.unprompted = append(e.unprompted, w.unprompted())
 		return
 	}
 	recovered := w.undo.since != 0 && sec-w.undo.since >= alwaysRecovered
 	if w.excursion != nil {
 		recovered = w.excursion.over() && (recovered || len(w.undo.parts) == 0)
 	}
-	if normal := sec-w.regressedAt >= alwaysNormal; recovered || normal {
-		u := w.unprompted(sec)
+	if normal := sec-w.regressedAt/second >= alwaysNormal; recovered || normal {
+		u := w.unprompted()
 		u.Open, u.ClosedAt, u.Renewed, u.Detail = false, e.clock.timeOf(sec), !recovered, w.recovery().Detail
 		if w.excursion != nil {
 			u.Detail = w.excursion.ended(recovered)
@@ -196,13 +196,13 @@ func (e *Engine) alwaysSecond(w *watch, sec int64) {
 		w.service.always = nil
 	} else if sec-w.toldAt >= alwaysRepeat {
 		w.toldAt = sec
-		e.unprompted = append(e.unprompted, w.unprompted(sec))
+		e.unprompted = append(e.unprompted, w.unprompted())
 	}
 }
 
 // unprompted is the anomaly as it is known now.
-func (w *watch) unprompted(sec int64) Unprompted {
-	return Unprompted{Verdict: w.verdict(w.engine.clock.timeOf(sec)), Open: true}
+func (w *watch) unprompted() Unprompted {
+	return Unprompted{Verdict: w.verdict(w.engine.clock.wall(w.engine.clock.now)), Open: true}
 }
 
 // examplesAnew lets all sources give examples again: those that were kept since
@@ -248,9 +248,8 @@ func (e *Engine) loseAlways() {
 			e.dropPlacebos(s)
 		}
 		if w := s.always; w != nil && w.state == event.Regressed {
-			sec := e.open.Load()
-			u := w.unprompted(sec)
-			u.Open, u.Lost, u.ClosedAt = false, true, e.clock.timeOf(sec)
+			u := w.unprompted()
+			u.Open, u.Lost, u.ClosedAt = false, true, e.clock.timeOf(e.open.Load())
 			u.Detail = "the service fell silent and was forgotten, to make room for others"
 			e.unprompted = append(e.unprompted, u)
 		}

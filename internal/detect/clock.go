@@ -34,6 +34,14 @@ func (c *clock) timeOf(sec int64) time.Time {
 	return c.wall(sec * second)
 }
 
+// told is the event time of an own one; the zero time for 0.
+func (c *clock) told(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return c.wall(ns)
+}
+
 // wall is the event time of an own one.
 func (c *clock) wall(ns int64) time.Time { return time.Unix(0, ns-c.skew.Load()).UTC() }
 

@@ -74,12 +74,12 @@ func (w *watch) decide(sec int64) {
 			w.placebo.alarmed = true
 			break
 		}
-		w.regressedAt = sec
+		w.regressedAt = w.engine.clock.now
 		w.set(event.Regressed, event.ReasonEvidenceOfHarm, "")
 		w.peak = w.nats
 		w.undo = newUndoing(w)
 		w.fresh = nil
-		w.verdict(w.engine.clock.timeOf(sec)) // its proof, before anything fades
+		w.verdict(w.engine.clock.wall(w.engine.clock.now)) // its proof, before anything fades
 	}
 	if w.state == event.Regressed || w.state == event.Exonerated {
 		return
@@ -100,7 +100,7 @@ func (w *watch) decide(sec int64) {
 		}
 	}
 	if w.within() && w.ready != 0 && sec-w.ready >= int64(w.watches[0]/time.Second) {
-		w.healthyAt = sec
+		w.healthyAt = w.engine.clock.now
 		w.set(event.Healthy, event.ReasonWithinTolerance, "")
 		if w.fresh != nil && w.fresh.Requests+w.fresh.Lines > 0 {
 			w.service.history = w.service.history.adopt(w.fresh)

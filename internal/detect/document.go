@@ -228,7 +228,7 @@ func (w *watch) document(sec int64) *Document {
 		Losses: v.Losses, Growth: append([]Point{}, w.rec.growth...), Indicators: []IndicatorPart{},
 	}
 	if w.decided() || w.ended {
-		d.Window.DecidedAt = at
+		d.Window.DecidedAt = w.engine.clock.wall(w.engine.clock.now)
 	}
 	if w.basis.Windows > 0 {
 		b := w.basis
@@ -352,7 +352,7 @@ func (w *watch) levelPart(i *indicator, k int, sec int64, critical bool) LevelPa
 		p.FirstLate, p.Steps = true, series{w.lump(i, l)}.told()
 	}
 	p.Recorded = !l.unrecorded
-	if critical && l.opt().tol != nil && (w.healthyAt == 0 || w.healthyAt == sec) { // later ones decide nothing
+	if critical && l.opt().tol != nil && (w.healthyAt == 0 || w.state == event.Healthy) { // later ones decide nothing
 		nats, phi := i.tolerated(w, l)
 		t := &TolerancePart{Phi: phi, Nats: real(nats), Needed: -math.Log(healthyAlpha), Ratio: []Step{}, Rise: []Step{}}
 		if l.opt().rec != nil {

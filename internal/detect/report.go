@@ -38,7 +38,7 @@ func (w *watch) present(at time.Time) event.Verdict {
 	clock := &w.engine.clock
 	sec := w.engine.open.Load() - 1
 	v := event.Verdict{Deployment: w.d, State: w.state, Reason: w.reason, Detail: w.detail, Calibrating: w.calibration.Source == event.CalibrationProvisional, Mode: w.mode, At: at,
-		Checkpoint: w.checkpoint, RegressedAt: clock.timeOf(w.regressedAt), HealthyAt: clock.timeOf(w.healthyAt),
+		Checkpoint: w.checkpoint, RegressedAt: clock.told(w.regressedAt), HealthyAt: clock.told(w.healthyAt),
 		Nats: w.nats, Threshold: w.threshold, Calibration: w.rests(), Losses: lossList(w.service.losses.snapshot(), w.lossesBefore)}
 	from := w.ready
 	if from == 0 {

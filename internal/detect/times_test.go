@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/deployloop/deployloop/internal/event"
 )
 
 // A player sends what each second brings at once, as a live service does: it is
@@ -87,4 +89,36 @@ func TestAWatchBeginsNoSoonerThanItsDeployment(t *testing.T) {
 	v, _ := p.e.Verdict("d")
 	require.False(t, v.WatchedFrom.After(time.Unix(p.sec, 0)))
 	require.GreaterOrEqual(t, v.WatchedFrom.Unix(), p.e.watches["d"].opened)
+}
+
+// A decision is made when the engine can make it: the tick that closes the
+// second, and tells.
+func TestADecisionIsDatedByTheTickThatMadeIt(t *testing.T) {
+	for _, lateness := range []time.Duration{time.Second, 3 * time.Second} {
+		p := &player{newSim(1, Config{AllowedLateness: lateness}), 250 * time.Millisecond}
+		p.run(300, p.pod("1", 0, 0, 0).source, .05, nil)
+		p.deploy("d", "2", "1")
+		x := p.pod("2", 0, 0, 0).source
+		p.run(600, x, .05, func() bool { return p.state("d") == event.Healthy })
+		v := p.last["d"]
+		require.Equal(t, event.Healthy, v.State, v.Detail)
+		require.Equal(t, v.At, v.HealthyAt)
+		require.Equal(t, time.Unix(p.sec, int64(p.tickAt)).UTC(), v.HealthyAt)
+
+		p.run(5, x, .05, nil)
+		bad := p.sec
+		p.run(60, x, 1, func() bool { return p.state("d") == event.Regressed })
+		v = p.last["d"]
+		require.Equal(t, event.Regressed, v.State, v.Detail)
+		require.Equal(t, time.Unix(p.sec, int64(p.tickAt)).UTC(), v.RegressedAt)
+		// The onset is of the second in which it happened.
+		require.InDelta(t, float64(bad), float64(v.Onset.At.Unix()), 1)
+		require.GreaterOrEqual(t, v.RegressedAt.Sub(v.FirstBadAt), lateness)
+		doc, ok := p.e.Document("d")
+		require.True(t, ok)
+		require.Equal(t, v.RegressedAt, doc.Verdict.RegressedAt)
+		require.Equal(t, v.RegressedAt, doc.Window.DecidedAt)
+		p.run(3, x, 1, nil)
+		require.Equal(t, v.RegressedAt, func() time.Time { v, _ := p.e.Verdict("d"); return v.RegressedAt }(), "it stands")
+	}
 }

@@ -80,9 +80,9 @@ type watch struct {
 	reason      event.Reason
 	detail      string
 	checkpoint  time.Duration
-	regressedAt int64
+	regressedAt int64 // by the engine's clock when it was decided, ns; 0: it was not
 	suspended   int64 // second in which a conviction first waited, or came; 0: none did
-	healthyAt   int64
+	healthyAt   int64 // likewise
 	nats        float64
 	peak        float64
 	slope       float64

@@ -83,8 +83,8 @@ type Verdict struct {
 	WatchedFrom time.Time     `json:"watched_from,omitzero"`
 	WatchedTill time.Time     `json:"watched_till,omitzero"` // end of the longest watch
 	Checkpoint  time.Duration `json:"checkpoint,omitempty"`  // the last watch that ended (ns)
-	RegressedAt time.Time     `json:"regressed_at,omitzero"` // first time it was regressed
-	HealthyAt   time.Time     `json:"healthy_at,omitzero"`   // first time it was healthy
+	RegressedAt time.Time     `json:"regressed_at,omitzero"` // when it was first decided that it is regressed
+	HealthyAt   time.Time     `json:"healthy_at,omitzero"`   // likewise healthy
 	FirstBadAt  time.Time     `json:"first_bad_at,omitzero"` // event time of the first bad item of the leading indicator in the new cohort
 
 	Nats        float64     `json:"nats"`      // log E of the deployment
