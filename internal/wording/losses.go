@@ -1,6 +1,7 @@
 package wording
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -90,13 +91,14 @@ func Lost(losses []event.Loss) (k LossesByKind) {
 	return k
 }
 
-// Losses names telemetry that was not counted: "1,204 late, 3 clock_ahead".
+// Losses says which telemetry was not counted, in the words of the page: "1,204
+// items that came too late to be counted; 3 …".
 func Losses(losses []event.Loss) string {
 	var names []string
 	for _, l := range Lost(losses).Lost {
 		if len(names) < 8 {
-			names = append(names, Count(float64(l.Count))+" "+OneLine(l.Name, 40))
+			names = append(names, Count(float64(l.Count))+" "+cmp.Or(Loss(l.Name), strings.ReplaceAll(OneLine(l.Name, 40), "_", " ")))
 		}
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, "; ")
 }

@@ -201,8 +201,8 @@ func TestReason(t *testing.T) {
 			"There is nothing to compare with: no old version serves beside it, and there is no history of this service yet."},
 		"data lost": {change(func(v *event.Verdict) {
 			v.State, v.Reason = event.Inconclusive, event.ReasonDataLost
-			v.Losses = []event.Loss{{Name: "shed", Count: 1204}, {Name: "late", Count: 0}}
-		}), "Telemetry was lost, so a pass would prove nothing: 1,204 shed."},
+			v.Losses = []event.Loss{{Name: "shed_inner_spans", Count: 1204}, {Name: "late", Count: 0}, {Name: "clock_ahead", Count: 3}}
+		}), "Telemetry was lost, so a pass would prove nothing: 1,204 inner spans, left out for want of processor time; 3 items from the future: a sender's clock is ahead."},
 		"superseded": {change(func(v *event.Verdict) { v.State, v.Reason = event.Inconclusive, event.ReasonSupersededWatch }),
 			"A newer deploy ended the watch before anything was proven."},
 		"began before": {change(func(v *event.Verdict) {
@@ -220,7 +220,7 @@ func TestReason(t *testing.T) {
 		}), "It got worse, but not because of this deploy: 1.41.3 has the same."},
 		"losses are said": {change(func(v *event.Verdict) {
 			v.State, v.Losses, v.Evidence[0].Harm = event.Healthy, []event.Loss{{Name: "late", Count: 3}, {Name: "late_counted", Count: 116}}, false
-		}), "Every critical indicator is within tolerance, compared with instances of 1.41.3 serving beside it. Not counted: 3 late."},
+		}), "Every critical indicator is within tolerance, compared with instances of 1.41.3 serving beside it. Not counted: 3 items that came too late to be counted."},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, Reason(c.verdict)) })
 	}
