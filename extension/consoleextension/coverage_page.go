@@ -19,6 +19,7 @@ type coverage struct {
 	Service     string    `json:"service"`
 	Environment string    `json:"environment"`
 	Version     bool      `json:"version"`           // telemetry names one; before any was seen, a deploy source
+	Apart       bool      `json:"told_apart"`        // likewise, a version or a revision: either tells old and new instances apart
 	Commit      bool      `json:"revision"`          // telemetry or a deploy source names one
 	Change      bool      `json:"commit_known"`      // and its commit was told
 	Named       bool      `json:"environment_named"` // not the default
@@ -95,7 +96,7 @@ func (s *site) coverage() []coverage {
 			i = len(list)
 			index[key] = i
 			list = append(list, coverage{Service: d.Service, Environment: d.Environment, Latest: d, At: d.StartedAt,
-				Version: d.Version != "", Commit: d.Revision != "", Named: d.Environment != "" && d.Environment != event.DefaultEnvironment})
+				Version: d.Version != "", Apart: d.Version != "" || d.Revision != "", Commit: d.Revision != "", Named: d.Environment != "" && d.Environment != event.DefaultEnvironment})
 			if o := s.hub.recall.outcome(s.reader, d.ID); o.Known {
 				list[i].LastVerdict = string(o.State)
 			} else if d.Baseline {
@@ -124,6 +125,7 @@ func (s *site) coverage() []coverage {
 		// What telemetry lacks is not made up for by what a webhook told: the two
 		// could not be tied together.
 		c.Version = !seen.Version.IsZero()
+		c.Apart = c.Version || !seen.Revision.IsZero()
 		c.Commit = c.Commit || !seen.Revision.IsZero()
 		if seen.LagKnown {
 			c.lag = seen.Lag.Round(time.Millisecond)
@@ -195,8 +197,8 @@ func fixes(c coverage) (list []string) {
 	case c.lag > clockBehind:
 		list = append(list, fmt.Sprintf("Its telemetry is %s behind this clock at best: mend the time there (NTP), or the queue before deployloop; what is late is left out.", c.lag.Round(time.Second)))
 	}
-	if !c.Version && c.Telemetry {
-		list = append(list, "No version: set service.version in OTEL_RESOURCE_ATTRIBUTES, so that old and new instances are told apart.")
+	if !c.Apart && c.Telemetry {
+		list = append(list, "No version: set service.version or vcs.ref.head.revision in OTEL_RESOURCE_ATTRIBUTES, so that old and new instances are told apart.")
 	}
 	if !c.Commit {
 		list = append(list, "No commit: set vcs.ref.head.revision in OTEL_RESOURCE_ATTRIBUTES, or tell it with deployloop mark --revision, so that suspects can be named.")

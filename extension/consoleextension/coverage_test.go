@@ -33,6 +33,7 @@ func TestCoverageTellsWhatEachServiceLacks(t *testing.T) {
 		seen("whole", signal, true, true, time.Second)
 	}
 	seen("versionless", ledger.Traces, false, false, time.Second)
+	seen("tagless", ledger.Traces, false, true, time.Second) // a revision tells versions apart as well
 	seen("ahead", ledger.Traces, true, false, -3*time.Minute)
 	seen("behind", ledger.Logs, true, false, 10*time.Minute)
 
@@ -45,7 +46,7 @@ func TestCoverageTellsWhatEachServiceLacks(t *testing.T) {
 	for _, c := range answer.Services {
 		got[c.Service] = c
 	}
-	require.Len(t, got, 6)
+	require.Len(t, got, 7)
 	whole := got["whole"]
 	require.Empty(t, whole.Fixes)
 	require.True(t, whole.Version && whole.Commit && whole.Change && whole.Named && whole.Traces && whole.Metrics && whole.Logs && whole.Source)
@@ -55,6 +56,7 @@ func TestCoverageTellsWhatEachServiceLacks(t *testing.T) {
 
 	for service, fixes := range map[string][]string{
 		"versionless": {"No version"},
+		"tagless":     {"No deploy source"},
 		"silent":      {"No telemetry since the start"},
 		"told":        {"No telemetry since the start"}, // which version its telemetry would name, nobody knows
 		"ahead":       {"3m0s ahead", "No commit", "No deploy source"},
@@ -67,13 +69,13 @@ func TestCoverageTellsWhatEachServiceLacks(t *testing.T) {
 		}
 	}
 	page := get(t, h, "/coverage").Body.String()
-	require.Contains(t, page, "1 of 6 services lack nothing")
+	require.Contains(t, page, "1 of 7 services lack nothing")
 	require.Contains(t, page, "3m0s ahead")
-	require.Contains(t, get(t, h, "/").Body.String(), `<a href="/coverage">6</a>`, "both pages count alike")
+	require.Contains(t, get(t, h, "/").Body.String(), `<a href="/coverage">7</a>`, "both pages count alike")
 
 	l.RecordTelemetry(ledger.Telemetry{Service: "whole", Environment: "staging", Signal: ledger.Traces, At: noon, Stamped: noon})
-	require.Contains(t, get(t, h, "/coverage").Body.String(), "6 services, each told of in each of its environments: 1 of 7 lack nothing.")
-	require.Contains(t, get(t, h, "/").Body.String(), `<a href="/coverage">6</a>`)
+	require.Contains(t, get(t, h, "/coverage").Body.String(), "7 services, each told of in each of its environments: 1 of 8 lack nothing.")
+	require.Contains(t, get(t, h, "/").Body.String(), `<a href="/coverage">7</a>`)
 }
 
 func TestModesOfServices(t *testing.T) {

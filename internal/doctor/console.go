@@ -92,6 +92,7 @@ type coverage struct {
 	Service     string    `json:"service"`
 	Environment string    `json:"environment"`
 	Version     bool      `json:"version"`
+	Apart       bool      `json:"told_apart"` // an older console does not say
 	Commit      bool      `json:"revision"`
 	CommitTold  bool      `json:"commit_known"`
 	Named       bool      `json:"environment_named"`
@@ -156,8 +157,9 @@ func (c coverage) findings(console string) (list []Finding) {
 	} else if !c.Traces {
 		list = append(list, Warn(CauseNoTraces, "it sends no traces: there are no error shares or latencies to compare", "on the service: OTEL_TRACES_EXPORTER=otlp"))
 	}
-	if !c.Version && c.Telemetry {
-		list = append(list, Fail(CauseNoVersion, "its telemetry names no version: old and new instances cannot be told apart", attribute("service.version=1.2.3")))
+	if !c.Version && !c.Apart && c.Telemetry {
+		list = append(list, Fail(CauseNoVersion, "its telemetry names neither a version nor a revision: old and new instances cannot be told apart",
+			attribute("service.version=1.2.3")+", or vcs.ref.head.revision=COMMIT"))
 	}
 	if !c.Commit {
 		list = append(list, Warn(CauseNoCommit, "no commit is known of it: no suspect can be named",

@@ -333,7 +333,8 @@ func TestBrokenServices(t *testing.T) {
 	require.Equal(t, []string{"skipped  "}, services(), "no service yet")
 
 	revision := strings.Repeat("ab12", 10)
-	service(t, loop, time.Now(), map[string]string{"service.name": "no-version", "vcs.ref.head.revision": revision, "deployment.environment.name": "prod"})
+	service(t, loop, time.Now(), map[string]string{"service.name": "no-version", "deployment.environment.name": "prod"})
+	service(t, loop, time.Now(), map[string]string{"service.name": "no-tag", "vcs.ref.head.revision": revision, "deployment.environment.name": "prod"})
 	service(t, loop, time.Now(), map[string]string{"service.name": "no-commit", "service.version": "1", "deployment.environment.name": "prod"})
 	service(t, loop, time.Now(), map[string]string{"service.name": "no-environment", "service.version": "1", "vcs.ref.head.revision": revision})
 	service(t, loop, time.Now().Add(time.Hour), map[string]string{"service.name": "tomorrow", "service.version": "1", "vcs.ref.head.revision": revision, "deployment.environment.name": "prod"})
@@ -355,7 +356,7 @@ func TestBrokenServices(t *testing.T) {
 	} {
 		assert.Contains(t, found, want)
 	}
-	for _, not := range []string{"no-version in prod no_commit", "no-commit in prod no_version", "silent in prod no_deploy_source", "silent in prod no_version"} {
+	for _, not := range []string{"no-tag in prod no_commit", "no-tag in prod no_version", "no-commit in prod no_version", "silent in prod no_deploy_source", "silent in prod no_version"} {
 		assert.NotContains(t, strings.Join(found, "\n"), not)
 	}
 
