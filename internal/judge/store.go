@@ -324,7 +324,9 @@ func (s *Store) PipelineRun(p event.PipelineRun, now time.Time) {
 		}
 		t.Status = "fail"
 	case "cancellation":
-		r.cancelled(p)
+		if r.before.State != event.Healthy { // else it is one run too many
+			r.unend(p)
+		}
 		return
 	default:
 		return // skipped says nothing

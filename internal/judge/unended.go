@@ -42,8 +42,14 @@ func (s *Store) waitsTill(r *openRun) time.Time {
 }
 
 // unend notes that a job's end was never told, or that it was cancelled. No evidence is
-// never a pass: without it the commit is inconclusive at best.
+// never a pass: without it the commit is inconclusive at best, unless it is known to pass
+// the job in another run.
 func (r *openRun) unend(p event.PipelineRun) {
+	for _, name := range []string{jobName(p), jobName(event.PipelineRun{})} {
+		if a := r.run.tests[Key(p.Pipeline, "["+name+"]")]; a != nil && a.passed() {
+			return
+		}
+	}
 	u := event.UnendedJob{RunID: p.ID, Pipeline: p.Pipeline, Job: p.Task, TaskID: p.TaskID, Attempt: p.Attempt, Cancelled: p.State == "finished"}
 	switch known := len(r.unended) + len(r.before.Unended); {
 	case slices.Contains(r.unended, u), slices.Contains(r.before.Unended, u), known >= maxUnended:
@@ -65,14 +71,6 @@ func (s *Store) leave(r *openRun) {
 		if p := r.pipelines[key]; p.Task != "" || p.TaskID != "" || !deploys(p) {
 			r.unend(p)
 		}
-	}
-}
-
-// cancelled notes a job that was cancelled, unless the commit is known to pass it.
-func (r *openRun) cancelled(p event.PipelineRun) {
-	a := r.run.tests[Key(p.Pipeline, "["+jobName(p)+"]")]
-	if r.before.State != event.Healthy && (a == nil || !a.passed()) {
-		r.unend(p)
 	}
 }
 

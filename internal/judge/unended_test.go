@@ -122,6 +122,20 @@ func TestACancelledJobIsNoPass(t *testing.T) {
 	}
 }
 
+// The end of a job was never told, and another run of it passed meanwhile.
+func TestAJobThatPassesInAnotherRunIsAPass(t *testing.T) {
+	for _, task := range []string{"unit", ""} {
+		b := newBench(t)
+		b.run("main", "aaaaaaa1", "TestTotal pass")
+		b.word("unit", "executing", "", event.StageBuild)
+		b.tick(time.Hour)
+		b.again(task, "success")
+		b.tick(hangs + time.Minute)
+		require.Equal(t, event.Healthy, b.feedback["ccccccc1"].State)
+		require.Empty(t, b.runs)
+	}
+}
+
 // again tells how a job of another run of the same pipeline at the same commit ended.
 func (b *bench) again(task, result string) {
 	b.PipelineRun(event.PipelineRun{ID: "8", Pipeline: "CI", Task: task, Attempt: 1, Stage: event.StageBuild, State: "finished", Result: result,
