@@ -66,6 +66,7 @@ func (m *monitor) restoreBuilds(ctx context.Context) {
 		}
 		if err != nil {
 			ignored(key, err)
+			m.builds.store.Again(nil, []string{key}) // once the list does not name it nothing would find it
 		}
 	}
 }

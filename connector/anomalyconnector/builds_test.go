@@ -184,6 +184,26 @@ func TestAnEvictedBaselineIsDeleted(t *testing.T) {
 	require.Empty(t, b.m.builds.store.Gone())
 }
 
+// So does what cannot be read: the next list does not name it, and nothing would find it.
+func TestABaselineThatCannotBeReadIsDeleted(t *testing.T) {
+	b := newBench(t, nil)
+	b.results("main", "aaaaaaa1", "TestTotal pass")
+	b.quiet()
+	b.m.saveBuilds(t.Context())
+	main := b.m.builds.store.Keys()[0]
+	b.results("master", "aaaaaaa2", "TestTotal pass")
+	b.quiet()
+	b.m.saveBuilds(t.Context())
+	require.NoError(t, b.m.store.Set(t.Context(), prefixBuilds+main, []byte("torn")))
+	b.stop()
+	b.start()
+	require.Len(t, b.m.builds.store.Keys(), 1)
+	b.m.saveBuilds(t.Context())
+	value, err := b.m.store.Get(t.Context(), prefixBuilds+main)
+	require.NoError(t, err)
+	require.Nil(t, value)
+}
+
 func TestAWaivedBuildAlertStaysClosed(t *testing.T) {
 	b := newBench(t, nil)
 	b.results("main", "aaaaaaa1", "TestTotal pass")
