@@ -75,9 +75,13 @@ func (s *site) markTests(rows []row) {
 		if !known || rw.Revision == "" {
 			continue
 		}
-		for i, stage := range []event.Stage{event.StageBuild, event.StageTest} {
-			markStep(&rw.Steps[i+1], f, stage)
-		}
+		markSteps(rw.Steps, f)
+	}
+}
+
+func markSteps(steps []step, f event.Feedback) {
+	for i, stage := range []event.Stage{event.StageBuild, event.StageTest} {
+		markStep(&steps[i+1], f, stage)
 	}
 }
 
@@ -91,6 +95,8 @@ func markStep(st *step, f event.Feedback, stage event.Stage) {
 	switch {
 	case worse > 0:
 		st.State, st.Spoken, st.Text = "failed", "", count(worse, "new failure")
+	case st.State == "running" && !f.Running && len(f.Unended) > 0: // for ever, by its runs alone
+		st.State, st.Spoken, st.Text = "none", "", "end unknown"
 	case stage == event.StageTest && f.Tests > 0 && f.Running:
 		st.State, st.Spoken, st.Text = "running", "", count(f.Tests, "test")
 	case stage == event.StageTest && f.Tests > 0 && f.State != event.Inconclusive && st.State != "failed":

@@ -55,3 +55,27 @@ func TestPagesTellOfBuildsAndTests(t *testing.T) {
 	require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &got))
 	require.Equal(t, l.Feedback(ledger.RunQuery{}), got.Feedback)
 }
+
+// A job whose end was never told does not seem to go on for ever.
+func TestPagesTellOfAnEndThatWasNeverTold(t *testing.T) {
+	l := ledger.New(ledger.Limits{})
+	revision, at := revision(7), time.Now().Add(-7*time.Hour).UTC()
+	l.RecordChange(event.Change{Repository: "acme/shop", Ref: "main", Revision: revision, Message: "Round the total", At: at})
+	l.RecordPipelineRun(event.PipelineRun{ID: "7", Pipeline: "CI", Task: "image", TaskID: "8", Stage: event.StageBuild, State: "executing",
+		Repository: "acme/shop", Ref: "main", Revision: revision, StartedAt: at})
+	f := event.Feedback{ID: "1", Repository: "acme/shop", Ref: "main", Trunk: true, Revision: revision, State: event.Watching, Running: true, At: at}
+	l.RecordFeedback(f)
+	h := handler(t, l)
+	require.Contains(t, words(page200(t, h, "/")), "Build running")
+
+	f.State, f.Running, f.At = event.Inconclusive, false, at.Add(6*time.Hour)
+	f.Unended = []event.UnendedJob{{RunID: "7", Pipeline: "CI", Job: "<b>image", TaskID: "8"}}
+	l.RecordFeedback(f)
+	timeline := words(page200(t, h, "/"))
+	require.NotContains(t, timeline, "Build running")
+	require.Contains(t, timeline, "Build end unknown")
+	page := page200(t, h, "/changes/"+revision)
+	require.Contains(t, words(page), "no end was told of CI / <b>image, so that more may have failed")
+	require.Contains(t, words(page), "Build end unknown")
+	require.Contains(t, page, "&lt;b&gt;image")
+}

@@ -59,6 +59,9 @@ func (s *site) changePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view.Steps = steps(view.Revision, view.C, nil, nil, view.Runs)[:3]
+	if len(view.Said) > 0 {
+		markSteps(view.Steps, view.Said[0].Feedback)
+	}
 	for _, rw := range slices.Concat(view.Deployed, view.Carried) {
 		if rw.Verdict == nil || rw.Verdict.Suspicion == nil {
 			continue
