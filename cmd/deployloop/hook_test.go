@@ -64,6 +64,13 @@ func TestPrePushHookRefusesOnlyWhatIsNew(t *testing.T) {
 	out, err = git("push", remote, "main")
 	require.Error(t, err)
 	require.Contains(t, out, "NEW FAILURE  acme/shop/cart TestTotal")
+	require.Contains(t, out, "git push --no-verify")
+	require.NotContains(t, out, "every failure counts as new")
+	require.NoError(t, os.Rename(".git/deployloop-baseline.json", ".git/away"))
+	out, err = git("push", remote, "main")
+	require.Error(t, err)
+	require.Contains(t, out, "every failure counts as new")
+	require.NoError(t, os.Rename(".git/away", ".git/deployloop-baseline.json"))
 	// It fails on main as well now: it is no news.
 	_, _ = run("sh", "-c", "go test -json ./... | deployloop report --update --baseline .git/deployloop-baseline.json -")
 	change("b - a")

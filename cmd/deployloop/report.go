@@ -320,7 +320,7 @@ func (f *reportFlags) print(stdout, stderr io.Writer, out reportOutput) error {
 	if f.annotations == "github" || f.annotations == "auto" && os.Getenv("GITHUB_ACTIONS") == "true" {
 		annotateGitHub(stdout, listed(out.Verdict), newPlaces(f.what.root))
 	} else {
-		printJudgements(stdout, terminal.NewPainter(stdout), listed(out.Verdict), f.top)
+		printJudgements(stdout, terminal.NewPainter(stdout), listed(out.Verdict), f.top, newPlaces(f.what.root))
 	}
 	_, err := fmt.Fprintln(stdout, oneLine(out.Verdict))
 	return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/deployloop/deployloop/internal/event"
+	"github.com/deployloop/deployloop/internal/wording"
 )
 
 // places leads what judgements are about to files of the repository.
@@ -32,6 +33,16 @@ func newPlaces(root string) places {
 		}
 	}
 	return p
+}
+
+// details are wording's, with the path that an editor opens and a person tells
+// one file from another by.
+func (p places) details(j event.Judgement) []string {
+	if file, _ := p.of(j); j.Test != nil && file != j.Test.File {
+		t := *j.Test
+		t.File, j.Test = file, &t
+	}
+	return wording.JudgementDetails(j)
 }
 
 // of is the file and line of a judgement. A forge shows an annotation where its path

@@ -54,7 +54,7 @@ func oneLine(v judge.Verdict) string {
 	return strings.Join(parts, " · ")
 }
 
-func printJudgements(w io.Writer, paint terminal.Painter, list []event.Judgement, top int) {
+func printJudgements(w io.Writer, paint terminal.Painter, list []event.Judgement, top int, in places) {
 	for i, j := range list {
 		if i == top {
 			fmt.Fprintf(w, "… and %d more (--top, or --output json)\n", len(list)-top)
@@ -70,7 +70,7 @@ func printJudgements(w io.Writer, paint terminal.Painter, list []event.Judgement
 			word = paint.Warn(word)
 		}
 		fmt.Fprintf(w, "%s  %s\n", word, paint.Bold(plain(wording.Judged(j))))
-		for _, line := range wording.JudgementDetails(j) {
+		for _, line := range in.details(j) {
 			fmt.Fprintf(w, "    %s\n", plain(line))
 		}
 	}
@@ -108,7 +108,7 @@ func annotateGitHub(w io.Writer, list []event.Judgement, in places) {
 		if file, line := in.of(j); file != "" {
 			properties = fmt.Sprintf("file=%s,line=%d,%s", githubProperty.Replace(file), max(line, 1), properties)
 		}
-		fmt.Fprintf(w, "::%s %s::%s\n", level, properties, githubText.Replace(strings.Join(wording.JudgementDetails(j), "\n")))
+		fmt.Fprintf(w, "::%s %s::%s\n", level, properties, githubText.Replace(strings.Join(in.details(j), "\n")))
 	}
 }
 

@@ -122,7 +122,7 @@ func TestRunJudgesARealGoTest(t *testing.T) {
 	out, notes, code = runStep(t, "--baseline", "baseline.json", "--revision", "9f2c1ab", "--", "go", "test", "-json", "./...")
 	require.Equal(t, 1, code, "the command's own")
 	require.Contains(t, notes, "NEW FAILURE  acme/shop/cart TestTotal  total_test.go:7", "told as it happens")
-	for _, want := range []string{"NEW FAILURE  acme/shop/cart TestTotal", "at total_test.go:7", "want 3, got -1", "last passed at a1b2c3d",
+	for _, want := range []string{"NEW FAILURE  acme/shop/cart TestTotal", "at cart/total_test.go:7", "want 3, got -1", "last passed at a1b2c3d",
 		"again: go test -count=1 -run '^TestTotal$' acme/shop/cart", "2 tests: 1 passed, 1 failed, 0 skipped · 1 new failure\n"} {
 		require.Contains(t, out, want)
 	}
