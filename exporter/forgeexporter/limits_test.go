@@ -3,6 +3,7 @@ package forgeexporter
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -103,5 +104,27 @@ func TestRepliesThatFailHoldUpNothing(t *testing.T) {
 	tell(t, e, other)
 	settled(t, e)
 	s := f.status(culprit)
+	assert.Equal(t, "pending", s.GetState())
+}
+
+// A deployment whose status the forge fails to take again and again does not hold up what
+// builds say.
+func TestADeploymentThatFailsHoldsUpNoBuild(t *testing.T) {
+	f := newFakeGitHub(t)
+	f.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, head) {
+			return false
+		}
+		answer(w, 502, map[string]string{"message": "bad gateway"})
+		return true
+	})
+	e := startTeller(t, f, nil)
+	tell(t, e, verdict(event.Watching))
+	tellBuild(t, e, feedback(pushed, event.Regressed, 0))
+	s := f.status(pushed)
+	assert.Equal(t, "failure", s.GetState())
+	f.set(nil)
+	settled(t, e)
+	s = f.status(head)
 	assert.Equal(t, "pending", s.GetState())
 }

@@ -45,6 +45,7 @@ type teller struct {
 
 	lookAt   time.Time // when replies are looked for again; the writer's alone
 	answered *lru.Cache[string, struct{}]
+	first    int // of the parts of step, as the last one left it; the writer's alone
 
 	mu          sync.Mutex
 	builds      builds

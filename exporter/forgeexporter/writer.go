@@ -49,24 +49,40 @@ func (t *teller) run(ctx context.Context) {
 }
 
 // step does one thing, the most urgent first: people's replies when they are
-// due, a deployment that waits to be told, a warning. It is false with nothing
-// to do; its error is temporary.
+// due, a deployment that waits to be told, a build, a warning. It is false with
+// nothing to do; its error is temporary. What failed has the others go first once:
+// one that fails again and again does not hold them up.
 func (t *teller) step(ctx context.Context) (worked bool, err error) {
 	if looked, err := t.lookForReplies(ctx); looked || err != nil {
 		return true, err
 	}
-	if id, have, know, ok := t.next(); ok {
-		err := t.attempt(ctx, id, "status", func() error { return t.tellStatus(ctx, &have, know) })
-		if err == nil {
-			err = t.attempt(ctx, id, "comment", func() error { return t.tellComment(ctx, &have, know) })
+	parts := []func(context.Context) (bool, error){t.tellNext, t.tellNextBuild, t.warnNext}
+	first := t.first
+	t.first = 0
+	for i := range parts {
+		n := (first + i) % len(parts)
+		if worked, err = parts[n](ctx); err != nil {
+			t.first = (n + 1) % len(parts)
 		}
-		t.settle(ctx, id, have)
-		return true, err
+		if worked || err != nil {
+			return true, err
+		}
 	}
-	if worked, err := t.tellNextBuild(ctx); worked || err != nil {
-		return true, err
+	return false, nil
+}
+
+// tellNext tells of the deployment that waits longest; false when none does.
+func (t *teller) tellNext(ctx context.Context) (worked bool, err error) {
+	id, have, know, ok := t.next()
+	if !ok {
+		return false, nil
 	}
-	return t.warnNext(ctx)
+	err = t.attempt(ctx, id, "status", func() error { return t.tellStatus(ctx, &have, know) })
+	if err == nil {
+		err = t.attempt(ctx, id, "comment", func() error { return t.tellComment(ctx, &have, know) })
+	}
+	t.settle(ctx, id, have)
+	return true, err
 }
 
 // idle waits for news, or until replies are due.
