@@ -326,12 +326,13 @@ func (p *product) step(logs *[cells]float64) {
 		p.logs = new([cells]float64)
 	}
 	for i, l := range logs {
-		p.logs[i] = max(min(p.logs[i]+l, maxLogR), minLogR)
+		p.logs[i] = max(p.logs[i]+l, minLogR)
 	}
 }
 
-// R is clamped at 1e250 and 1e-280.
-const maxLogR, minLogR = 575.6462732485115, -644.7238260383328
+// minLogR is the least ln R that is told, 1e-280: a second of a large service
+// brings R below a float's range, and no ln is told of zero.
+const minLogR = -644.7238260383328
 
 // tempered is process.tempered for it.
 func (p *product) tempered(phi float64) float64 {
@@ -368,7 +369,7 @@ func (p *process) logE() float64 {
 	for _, r := range p.told.r {
 		sum += r
 	}
-	return math.Log(sum) + float64(p.scale)*scaleLog - logCells
+	return max(math.Log(sum)+float64(p.scale)*scaleLog, minLogR) - logCells
 }
 
 // leading is the tracker at or just below the winning cell.
