@@ -358,7 +358,7 @@ func (w *watch) powered() (ratio, rise float64) {
 	// What was tested beside the old version has its exposure for a partner, the
 	// rest the bound that history leaves: nats of both add up.
 	beside := math.Max(t.wc-t.wh, 0)
-	margin := float64(l.margin)
+	margin := math.Max(float64(l.margin), 1)
 	gain := func(r float64) (nats float64) { // that a ratio r would give
 		if r <= margin {
 			return 0

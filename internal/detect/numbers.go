@@ -7,7 +7,7 @@ import "math"
 type numbers struct {
 	list    []float64
 	reading bool
-	short   bool // there were fewer than needed
+	short   bool // there were fewer than needed, or such as never were written
 }
 
 func (n *numbers) float(x *float64) {
@@ -104,6 +104,7 @@ func (p *process) walk(n *numbers) {
 	whole(n, &p.first)
 	n.int32(&p.ticks)
 	whole(n, &p.scale)
+	p.scale = max(p.scale, 0)
 	heard := p.told != nil
 	if n.bool(&heard); !heard {
 		return
@@ -113,6 +114,9 @@ func (p *process) walk(n *numbers) {
 	}
 	for k := range p.told.r {
 		n.float(&p.told.r[k])
+		if n.reading && !(p.told.r[k] >= 0 && p.told.r[k] <= 2*highR) {
+			n.short = true // no R: it would not come within a float's range
+		}
 	}
 	beside := p.told.asides != nil
 	n.bool(&beside)

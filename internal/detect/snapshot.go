@@ -346,7 +346,8 @@ func (e *Engine) loadWatch(st watchState) error {
 	damaged := fmt.Errorf("the engine's state is damaged: the watch of %s", st.Deployment.ID)
 	for _, is := range st.Indicators {
 		i := &indicator{kind: kindOfSignal(is.Signal), op: is.Op, pattern: is.Pattern, class: class(is.Class)}
-		if int(is.Op) >= len(s.ops) || int(is.Pattern) >= len(s.patterns) || !i.kind.known() || len(is.Parts) != is.Levels || is.Levels > latencyLevels {
+		if int(is.Op) >= len(s.ops) || int(is.Pattern) >= len(s.patterns) || !i.kind.known() || is.Class < 0 || is.Class >= int(classes) ||
+			len(is.Parts) != is.Levels || is.Levels > latencyLevels || is.Levels == 0 && is.Signal != event.SignalLatency || is.Tested && is.Op < 0 {
 			return damaged
 		}
 		i.levels = make([]level, is.Levels)
@@ -361,7 +362,7 @@ func (e *Engine) loadWatch(st watchState) error {
 		}
 		n := &numbers{list: is.Numbers, reading: true}
 		i.walk(n)
-		if n.short || i.test != nil && (i.test.n != is.Levels || i.test.q95 >= i.test.n || i.test.limit >= i.test.n) {
+		if n.short || i.test != nil && (i.test.n != is.Levels || min(i.test.q95, i.test.limit) < 0 || max(i.test.q95, i.test.limit) >= i.test.n) {
 			return damaged
 		}
 		if i.test != nil {
