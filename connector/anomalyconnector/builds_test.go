@@ -16,6 +16,7 @@ import (
 	"github.com/deployloop/deployloop/internal/event/eventotlp"
 	"github.com/deployloop/deployloop/internal/judge"
 	"github.com/deployloop/deployloop/internal/ledger"
+	"github.com/deployloop/deployloop/internal/wording"
 )
 
 // results tells of tests of one commit, "name pass" each.
@@ -152,6 +153,7 @@ func TestARestartMakesNoCommitGreen(t *testing.T) {
 	require.Equal(t, event.Regressed, b.feedback("bbbbbbb1").State)
 	require.False(t, b.feedback("bbbbbbb2").Running)
 	require.Equal(t, event.Inconclusive, b.feedback("bbbbbbb2").State)
+	require.Contains(t, wording.FeedbackHeadline(b.feedback("bbbbbbb2")), "deployloop was restarted while it ran")
 }
 
 // What is evicted leaves the storage as well.

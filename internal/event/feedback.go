@@ -37,7 +37,8 @@ type Feedback struct {
 	Skipped   int             `json:"skipped"`
 	Findings  int             `json:"findings"`
 	Unchanged int             `json:"findings_unchanged"`
-	Broken    int             `json:"reports_broken,omitempty"`   // reports that break off
+	Broken    int             `json:"reports_broken,omitempty"`   // reports that break off, and Restarts
+	Restarts  int             `json:"restarts,omitempty"`         // of deployloop while runs went on: results are lost
 	Mendable  []BrokenReport  `json:"reports_mendable,omitempty"` // those of them that a whole one would replace
 	Unended   []UnendedJob    `json:"jobs_unended,omitempty"`     // jobs that were cancelled, or whose end was never told
 	Coverage  []CoverageTotal `json:"coverage,omitempty"`

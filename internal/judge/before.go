@@ -99,6 +99,6 @@ func (s *Store) Resume(f event.Feedback, now time.Time) {
 	s.remember(key, f)
 	if going {
 		r := s.open(f.Repository, f.Ref, f.Revision, now)
-		r.broken++
+		r.broken, r.restarts = r.broken+1, r.restarts+1
 	}
 }

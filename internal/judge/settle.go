@@ -27,7 +27,7 @@ func (s *Store) feedback(r *openRun, now time.Time) event.Feedback {
 		ID: event.FeedbackID(r.repository, r.ref, r.revision), Repository: r.repository, Ref: r.ref, Trunk: s.trunk(r.ref),
 		Revision: r.revision, Base: r.base, BaseAssumed: r.assumed, Mode: s.options.Mode(r.repository), RunID: cmp.Or(r.id, r.before.RunID), URL: cmp.Or(r.url, r.before.URL),
 		StartedAt: cmp.Or(r.before.StartedAt, r.began), At: now, Broken: r.broken + len(r.unread) + r.before.Broken, Mendable: slices.Concat(r.before.Mendable, r.unread),
-		Unended: slices.Concat(r.before.Unended, r.unended),
+		Restarts: r.restarts + r.before.Restarts, Unended: slices.Concat(r.before.Unended, r.unended),
 	}
 }
 

@@ -90,6 +90,7 @@ type openRun struct {
 	pipelines   map[string]event.PipelineRun // that go on
 	stage       event.Stage                  // of what is in Store.deploys; else ""
 	broken      int                          // reports that break off, but for unread
+	restarts    int                          // of broken: what a restart lost
 	unread      []event.BrokenReport
 	unended     []event.UnendedJob
 	prints      map[string]int // findings so far, by fingerprint

@@ -45,7 +45,14 @@ func FeedbackHeadline(f event.Feedback) string {
 	case f.Running && said == "":
 		said = "nothing new so far"
 	case f.State == event.Inconclusive && f.Broken > 0:
-		said = join(", ", said, plural(f.Broken, "report")+" broke off, so that more may have failed")
+		why := ""
+		if n := f.Broken - f.Restarts; n > 0 {
+			why = plural(n, "report") + " broke off"
+		}
+		if f.Restarts > 0 {
+			why = join(" and ", why, "deployloop was restarted while it ran")
+		}
+		said = join(", ", said, why+", so that more may have failed")
 	case f.State == event.Inconclusive && len(f.Unended) > 0:
 		said = join(", ", said, unended(f.Unended))
 	case f.State == event.Inconclusive && !f.Running && f.Tests+f.Findings+f.Failed == 0:

@@ -41,6 +41,10 @@ func TestFeedbackInWords(t *testing.T) {
 	require.Equal(t, "nothing new so far", FeedbackHeadline(event.Feedback{State: event.Watching, Running: true}))
 	require.Equal(t, "2 failed, and no run of the main branch is known to compare with; 3 tests", FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Failed: 2}))
 	require.Equal(t, "it ended without a result", FeedbackHeadline(event.Feedback{State: event.Inconclusive}))
+	require.Equal(t, "deployloop was restarted while it ran, so that more may have failed; 3 tests",
+		FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Broken: 1, Restarts: 1}), "no report broke off")
+	require.Equal(t, "2 reports broke off and deployloop was restarted while it ran, so that more may have failed",
+		FeedbackHeadline(event.Feedback{State: event.Inconclusive, Broken: 3, Restarts: 1}))
 	job := event.UnendedJob{RunID: "7", Pipeline: "CI", Job: "unit\n"}
 	require.Equal(t, "no end was told of CI / unit, so that more may have failed; 3 tests",
 		FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Unended: []event.UnendedJob{{RunID: "7", Pipeline: "CI"}, job}}), "the pipeline's goes without saying")
