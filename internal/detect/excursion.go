@@ -331,7 +331,12 @@ func (s *service) loadGauge(st gaugeState) {
 		return
 	}
 	for k := range x.Sides {
-		if side := &x.Sides[k]; !finite(side.G) || !finite(side.Sum) || side.Samples < 0 || (side.Samples == 0) != (side.G <= 0) {
+		side := &x.Sides[k]
+		sum := side.G + side.Peak + side.Sum + side.Far + side.Before
+		for _, top := range side.Top {
+			sum += float64(top)
+		}
+		if !finite(sum) || side.Samples < 0 || (side.Samples == 0) != (side.G <= 0) {
 			return
 		}
 	}

@@ -14,6 +14,9 @@ func TestCommandToRunAgainIsSafeToPaste(t *testing.T) {
 	require.Equal(t, "go vet acme/cart", RunAgain(event.TestResult{Suite: "acme/cart", Case: "[build failed]"}))
 	require.Empty(t, RunAgain(event.TestResult{Suite: "CI", Case: "[lint]"}), "a job has no command")
 	require.Empty(t, RunAgain(event.TestResult{Suite: "-toolexec=reboot", Case: "[build failed]"}), "quoting does not help against an option")
+	for _, unseen := range []string{"\x00", "\u200b", "\xff", "\x1b \n"} {
+		require.Empty(t, RunAgain(event.TestResult{Suite: unseen + "-toolexec=reboot", Case: "[build failed]"}), "nor against one behind what is left out of a command: %q", unseen)
+	}
 }
 
 func TestCommandsToRunAgain(t *testing.T) {
