@@ -230,7 +230,7 @@ func (s *site) checklist(sum summary) []check {
 	if len(v.Alertmanagers) > 0 {
 		add(checkDone, "Alerts go to Alertmanager at "+strings.Join(v.Alertmanagers, ", "), "")
 	} else {
-		add(checkNote, "No Alertmanager is set", "Add `alertmanager: {endpoints: [http://127.0.0.1:9093]}` to the exporters and to the pipeline that receives from anomaly.")
+		add(checkNote, "No Alertmanager is set", "With the built-in configuration start with DEPLOYLOOP_ALERTMANAGER_URL=http://127.0.0.1:9093; in your own add `alertmanager: {endpoints: [http://127.0.0.1:9093]}` to the exporters and to the pipeline that receives from anomaly.")
 	}
 	return list
 }

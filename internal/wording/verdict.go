@@ -1,6 +1,7 @@
 package wording
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func Reason(v event.Verdict) string {
 	sentence := ""
 	switch v.State {
 	case event.Watching:
-		sentence = join(" ", "Nothing is proven yet.", couldHaveSeen(v), remaining(v))
+		sentence = join(" ", watching(v), couldHaveSeen(v), remaining(v))
 	case event.Healthy:
 		sentence = healthy(v)
 	case event.Regressed:
@@ -61,6 +62,35 @@ func Reason(v event.Verdict) string {
 		calibrating = "The threshold is provisional: still calibrating."
 	}
 	return join(" ", sentence, lost, calibrating)
+}
+
+// unheardAfter is how long a rollout may take to be heard of before the reader is
+// asked why it is not.
+const unheardAfter = time.Minute
+
+// watching says how far a watch has come. That nothing came of the new version
+// is another thing than that nothing came of it yet that proves anything.
+func watching(v event.Verdict) string {
+	heard := slices.ContainsFunc(v.Evidence, func(e event.Evidence) bool { return e.New.Exposure > 0 })
+	if heard || !v.Deployment.FirstSeenAt.IsZero() || smallestEffect(v) != "" {
+		return "Nothing is proven yet."
+	}
+	text := "No telemetry of " + newVersion(v.Deployment) + " has come yet, so nothing can be told."
+	if v.WatchedFrom.IsZero() || v.At.Sub(v.WatchedFrom) < unheardAfter {
+		return text
+	}
+	return text + " " + carriesVersion
+}
+
+// carriesVersion is what to look at where telemetry of a version is missing.
+const carriesVersion = "Does it carry service.version or vcs.ref.head.revision?"
+
+// newVersion names what was deployed.
+func newVersion(d event.Deployment) string {
+	if label := OneLine(d.Label(), nameLimit); label != "" {
+		return label
+	}
+	return "the new version"
 }
 
 func healthy(v event.Verdict) string {
@@ -101,11 +131,7 @@ func inconclusive(v event.Verdict) string {
 	case event.ReasonThinData:
 		return join(" ", "Not enough traffic to tell"+traffic(v)+".", canRuleOut(v))
 	case event.ReasonNoData:
-		label := OneLine(v.Deployment.Label(), nameLimit)
-		if label == "" {
-			label = "the new version"
-		}
-		return join(" ", "No telemetry of "+label+" came, so nothing can be told.", "Does it carry service.version or vcs.ref.head.revision?")
+		return "No telemetry of " + newVersion(v.Deployment) + " came, so nothing can be told. " + carriesVersion
 	case event.ReasonNoControl:
 		return "There is nothing to compare with: no old version serves beside it, and there is no history of this service yet."
 	case event.ReasonDataLost:

@@ -182,6 +182,15 @@ func TestReason(t *testing.T) {
 		"watching": {change(func(v *event.Verdict) {
 			v.State, v.Reason, v.ETA, v.MinimumEffectAbs = event.Watching, event.ReasonCollecting, 4*time.Minute, 0.019
 		}), "Nothing is proven yet. A rise of 1.9 points or more would have been seen. A decision is expected in 4m."},
+		"watching nothing": {change(func(v *event.Verdict) {
+			v.State, v.Reason, v.Evidence, v.At, v.WatchedFrom = event.Watching, event.ReasonCollecting, nil, started.Add(10*time.Second), started
+		}), "No telemetry of 1.42.0 has come yet, so nothing can be told."},
+		"watching nothing for long": {change(func(v *event.Verdict) {
+			v.State, v.Reason, v.Evidence, v.At, v.WatchedFrom = event.Watching, event.ReasonCollecting, nil, started.Add(time.Minute), started
+		}), "No telemetry of 1.42.0 has come yet, so nothing can be told. Does it carry service.version or vcs.ref.head.revision?"},
+		"watching what was heard of": {change(func(v *event.Verdict) {
+			v.State, v.Reason, v.Evidence, v.Deployment.FirstSeenAt = event.Watching, event.ReasonCollecting, nil, started
+		}), "Nothing is proven yet."},
 		"watching for one point": {change(func(v *event.Verdict) {
 			v.State, v.Reason, v.MinimumEffectAbs = event.Watching, event.ReasonCollecting, 0.01
 		}), "Nothing is proven yet. A rise of 1 point or more would have been seen."},
