@@ -175,12 +175,7 @@ func FixForward(s *event.Suspicion) string {
 // the commands are meant to be pasted, and names come from outside. Callers
 // refuse what a command would read as an option (see IsOption).
 func ShellQuote(value string) string {
-	value = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(value, ""))
+	value = visible(value)
 	if value == "" {
 		return "''"
 	}
@@ -193,9 +188,19 @@ func ShellQuote(value string) string {
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
-// IsOption tells a name that a command would take for an option: quoting does
-// not help against a leading dash.
-func IsOption(name string) bool { return strings.HasPrefix(strings.TrimSpace(name), "-") }
+// visible leaves out what nobody would see in a command before it is pasted.
+func visible(value string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(value, ""))
+}
+
+// IsOption tells a name that a command would take for an option, as ShellQuote writes
+// it: quoting does not help against a leading dash.
+func IsOption(name string) bool { return strings.HasPrefix(strings.TrimSpace(visible(name)), "-") }
 
 func jsonText(value string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(OneLine(value, nameLimit))
