@@ -322,7 +322,6 @@ func TestDeploymentThatMendsAnExcursionEndsIt(t *testing.T) {
 	for range 30 {
 		p.sample(5 * usual())
 	}
-	require.NotEmpty(t, p.told)
 	require.True(t, p.told[len(p.told)-1].Open)
 	p.e.Watch(event.Deployment{ID: "d", Service: "checkout", Environment: "prod", Version: "2", StartedAt: p.now}, event.Advise)
 	for range 100 {
@@ -332,6 +331,29 @@ func TestDeploymentThatMendsAnExcursionEndsIt(t *testing.T) {
 	require.False(t, last.Open)
 	require.False(t, last.Renewed)
 	require.Nil(t, p.e.order[0].gauges.order[0].excursions)
+}
+
+// What stands on an excursion goes on while that does, though what else was seen is over.
+func TestExcursionIsNotOverByWhatElseIs(t *testing.T) {
+	p, usual := newGaugePlay(t), usualLatency()
+	for range 5 * samplesOfADay {
+		p.sample(usual())
+	}
+	for range 30 {
+		p.sample(5 * usual())
+	}
+	w := p.e.order[0].always
+	require.NotNil(t, w.excursion)
+	w.undo.parts = append(w.undo.parts, undonePart{i: w.errors})
+	w.undo.since = p.e.open.Load() - 2*alwaysRecovered
+	for range 4 {
+		p.sample(5 * usual())
+	}
+	require.True(t, p.told[len(p.told)-1].Open, "it is five times what is usual still")
+	for k := 0; p.told[len(p.told)-1].Open && k < 200; k++ {
+		p.sample(usual())
+	}
+	require.False(t, p.told[len(p.told)-1].Open)
 }
 
 // How long an excursion must last follows from the gauge's memory.
@@ -355,7 +377,7 @@ func TestExcursionsLastAsTheMemoryOfTheGauge(t *testing.T) {
 	require.Greater(t, took[30], took[10])
 }
 
-// What a gauge has been for days is kept over a restart, and not over a deployment.
+// What a gauge has been for days outlives a restart, not a deployment.
 func TestExcursionsSurviveARestartAndNoDeployment(t *testing.T) {
 	for _, after := range []string{"restart", "deployment"} {
 		t.Run(after, func(t *testing.T) {
@@ -400,6 +422,7 @@ func TestDamagedExcursionsAreLearntAnew(t *testing.T) {
 		"too many":  func(x *gaugeState) { x.Excursions.N = excursionPast + 1 },
 		"no stride": func(x *gaugeState) { x.Excursions.Stride = 0 },
 		"NaN":       func(x *gaugeState) { x.Excursions.Sides[1].G = math.NaN() },
+		"no peak":   func(x *gaugeState) { x.Excursions.Sides[0].Top[3] = float32(math.NaN()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			st := gaugeState{Name: "latency", Excursions: excursions{Stride: 1}}
