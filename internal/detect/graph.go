@@ -2,7 +2,9 @@ package detect
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 
@@ -19,13 +21,14 @@ type Call struct {
 }
 
 const (
-	callsTo    = "calls to "
-	seenBy     = "as seen by "
-	maxCallees = 64 // that a source remembers
-	graphDepth = 4  // services from the one that was deployed to the first to move
-	inherits   = 1.25
-	patience   = 10 // seconds that a conviction waits for those who could tell that it was inherited
-	sameMove   = 1  // bins by which a callee's move may come after its caller's and be its cause
+	callsTo     = "calls to "
+	seenBy      = "as seen by "
+	maxCallees  = 64 // that a source remembers
+	graphDepth  = 4  // services from the one that was deployed to the first to move
+	inherits    = 1.25
+	suspectNats = 1  // from which calls that fail are told of, and may show in a moment that the harm was inherited
+	patience    = 10 // seconds that a conviction waits for those who could tell that it was inherited
+	sameMove    = 1  // bins by which a callee's move may come after its caller's and be its cause
 )
 
 // calleeSource is where a caller's view of a service counts.
@@ -132,38 +135,23 @@ func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait
 	if known && split.mine() {
 		return "", "", false // it fails, or takes its time, without its calls doing so
 	}
-	onset, _, till := l.harm.onset(l.harm.leading())
-	ops := make([]int32, 0, len(w.byOp))
-	for op := range w.byOp {
-		ops = append(ops, op)
-	}
-	sort.Slice(ops, func(a, b int) bool { return ops[a] < ops[b] })
-	for _, op := range ops {
-		o := w.operationAt(op)
-		if o.aside.Kind != AsideCallee {
-			continue
-		}
-		calls := w.byOp[op].errors
-		if i.signal() == event.SignalLatency {
-			calls = w.byOp[op].latency
-		}
-		if calls == nil || len(calls.levels) == 0 || calls.nats < affectedNats {
-			continue
-		}
-		theirs := &calls.levels[calls.best]
+	for _, x := range w.wentBad(i) {
+		theirs := &x.calls.levels[x.calls.best]
 		if theirs.opt().wh <= theirs.total.wc/2 {
 			continue // beside an old version that fares better with the same callee
 		}
-		began, _, _ := theirs.harm.onset(theirs.harm.leading())
-		if began > max(till, onset+w.service.stride) {
-			continue
-		}
-		if accounted, known := w.accounted(i, calls); !accounted {
+		if accounted, known := w.accounted(i, x.calls); !accounted {
 			wait = wait || !known
 			continue
 		}
-		callee := strings.TrimPrefix(o.name, callsTo)
-		how, could := w.moved(callee, calls, began)
+		callee, began := x.callee, x.began
+		how, could := w.moved(callee, x.calls, began)
+		if x.calls.nats < affectedNats {
+			// What was never seen before convicts sooner than the calls behind
+			// it, which failed at times before, can prove that they went bad.
+			wait = wait || i.firstEver && could
+			continue
+		}
 		if how == "" {
 			wait = wait || could
 			continue
@@ -177,6 +165,61 @@ func (w *watch) upstream(i *indicator) (reason event.Reason, detail string, wait
 		return event.ReasonUpstreamFirst, detail, false
 	}
 	return "", "", wait
+}
+
+// badCalls are calls to a callee that went bad, and since when.
+type badCalls struct {
+	callee string
+	calls  *indicator
+	began  int64
+}
+
+// wentBad lists the calls that went bad no later than a harm that shows.
+func (w *watch) wentBad(i *indicator) (out []badCalls) {
+	harm := &i.levels[i.best].harm
+	onset, _, till := harm.onset(harm.leading())
+	for _, op := range slices.Sorted(maps.Keys(w.byOp)) {
+		o := w.operationAt(op)
+		if o.aside.Kind != AsideCallee {
+			continue
+		}
+		both := []*indicator{w.byOp[op].errors}
+		if i.signal() == event.SignalLatency {
+			both[0] = w.byOp[op].latency
+			if i.op == op { // calls that take long till nobody waits any more fail
+				both = append(both, w.byOp[op].errors)
+			}
+		}
+		for _, calls := range both {
+			if calls == nil || len(calls.levels) == 0 || calls.nats < suspectNats {
+				continue
+			}
+			theirs := &calls.levels[calls.best].harm
+			if began, _, _ := theirs.onset(theirs.leading()); began <= max(till, onset+w.service.stride) {
+				out = append(out, badCalls{strings.TrimPrefix(o.name, callsTo), calls, began})
+			}
+		}
+	}
+	return out
+}
+
+// through is the callee to which the calls went bad that account for the leading
+// harm; "" where there is none. Whose fault that is it does not say: a version
+// that waits too short a time shows the same as a callee that does not answer.
+func (w *watch) through() string {
+	i := w.leader
+	if i == nil || len(i.levels) == 0 || i.opt().gauge != nil || i.signal() == event.SignalThroughput || i.aside != NotAside || i.levels[i.best].harm.ticks == 0 {
+		return ""
+	}
+	if split, known := w.whose(i); known && split.mine() {
+		return ""
+	}
+	for _, x := range w.wentBad(i) {
+		if accounted, _ := w.accounted(i, x.calls); accounted {
+			return x.callee
+		}
+	}
+	return ""
 }
 
 // excess is how many more events there were since the onset than the control's

@@ -22,7 +22,7 @@ func (w *watch) now() *history {
 // indicator's: failures by their number, latency by the time that calls take
 // longer. known says that there was enough to tell.
 func (w *watch) accounted(i, calls *indicator) (accounted, known bool) {
-	if i.signal() != event.SignalLatency {
+	if calls.signal() != event.SignalLatency {
 		return excess(&i.levels[i.best]) <= inherits*excess(&calls.levels[calls.best]), true
 	}
 	now := w.now()

@@ -20,6 +20,7 @@ type proof struct {
 	Impact    event.Impact
 	Onset     *event.Onset
 	Exclusive *event.Exclusive
+	Through   string
 }
 
 // convicted begins or goes on with the proof, and lets the verdict say no less.
@@ -59,6 +60,10 @@ func (w *watch) convicted(v *event.Verdict) {
 		v.Exclusive = p.Exclusive
 	}
 	p.Exclusive = v.Exclusive
+	if v.Through == "" {
+		v.Through = p.Through
+	}
+	p.Through = v.Through
 	for _, r := range p.Related {
 		if len(v.Related) < maxRelated && !slices.ContainsFunc(v.Related, func(x event.RelatedError) bool { return x.Fingerprint == r.Fingerprint }) {
 			v.Related = append(v.Related, r)

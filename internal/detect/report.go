@@ -68,6 +68,9 @@ func (w *watch) present(at time.Time) event.Verdict {
 	v.Related = w.related(v.Onset)
 	v.Impact = w.impact()
 	v.Exclusive = w.exclusive()
+	if w.state == event.Regressed {
+		v.Through = w.through()
+	}
 	return v
 }
 
@@ -437,6 +440,9 @@ func (w *watch) explain(v *event.Verdict) string {
 				text := fmt.Sprintf("%s; evidence %.1f nats, %.1f needed", Sentence(e), v.Nats, v.Threshold)
 				if w.unheard {
 					text += "; the new version was never heard, though its deployment is done and its callers go on"
+				}
+				if v.Through != "" {
+					text += "; " + callsTo + v.Through + " went bad with it, and account for it"
 				}
 				return text
 			}

@@ -28,7 +28,7 @@ func (a Anomaly) Size() int {
 // Size is about what a verdict takes.
 func (v Verdict) Size() int {
 	d := &v.Deployment
-	n := 3*fixedSize + len(v.Detail) + len(v.ControlDetail) + texts(d.Aliases) + texts(d.Instances) + fixedSize/4*len(d.Sources) + len(d.RollbackCommand) +
+	n := 3*fixedSize + len(v.Detail) + len(v.ControlDetail) + len(v.Through) + texts(d.Aliases) + texts(d.Instances) + fixedSize/4*len(d.Sources) + len(d.RollbackCommand) +
 		fixedSize/4*(len(v.Affected)+len(v.Losses))
 	for i := range v.Evidence {
 		n += v.Evidence[i].size()

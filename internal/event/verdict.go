@@ -108,7 +108,10 @@ type Verdict struct {
 	Affected []Affected     `json:"affected,omitempty"` // callers that feel it, hardest hit first
 	// Exclusive is how much of the leading harm is the service's own; nil: not known.
 	Exclusive *Exclusive `json:"exclusive,omitempty"`
-	Losses    []Loss     `json:"losses,omitempty"` // telemetry of this service that was dropped, by name
+	// Through is the callee to which the calls went bad that account for the leading
+	// harm. Whose fault that is it does not say.
+	Through string `json:"through,omitempty"`
+	Losses  []Loss `json:"losses,omitempty"` // telemetry of this service that was dropped, by name
 
 	Suspicion *Suspicion `json:"suspicion,omitempty"`
 	WayBack   *WayBack   `json:"way_back,omitempty"` // where the version before regressed too

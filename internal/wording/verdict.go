@@ -123,7 +123,20 @@ func regressed(v event.Verdict) string {
 	if c := Comparison(lead.Control, v.Deployment.PreviousLabel()); c != "" {
 		against = ", compared with " + c
 	}
-	return join(" ", capital(Subject(lead, v.Related))+" "+change(lead)+against+".", onset(v), weight)
+	return join(" ", capital(Subject(lead, v.Related))+" "+change(lead)+against+".", through(v, lead), onset(v), weight)
+}
+
+// through says which calls went bad with it.
+func through(v event.Verdict, lead event.Evidence) string {
+	callee := OneLine(v.Through, nameLimit)
+	switch {
+	case callee == "":
+		return ""
+	case lead.Signal == event.SignalLatency:
+		return "The calls that take longer are those to " + callee + "."
+	default:
+		return "The calls that fail are those to " + callee + "."
+	}
 }
 
 func inconclusive(v event.Verdict) string {

@@ -227,6 +227,12 @@ func TestReason(t *testing.T) {
 			v.State, v.Reason = event.Exonerated, event.ReasonOldCohortAffected
 			v.Evidence = []event.Evidence{{Signal: event.SignalLatency, Within: true, Ratio: .95}}
 		}), "It got worse, but not because of this deploy: 1.41.3 has the same."},
+		"whose calls fail": {change(func(v *event.Verdict) { v.Through = "payments" }),
+			"POST /cart/checkout errors 0.21% → 4.8% (×23), compared with instances of 1.41.3 serving beside it. The calls that fail are those to payments. It began 14:03:20Z, 15s after the rollout started. Evidence 9.3 nats, 6.91 needed."},
+		"whose calls take longer": {change(func(v *event.Verdict) {
+			v.Through, v.Evidence[0].Signal, v.Onset, v.Nats = "payments\n", event.SignalLatency, nil, 0
+		}),
+			"POST /cart/checkout latency 0.21% → 4.8% (×23), compared with instances of 1.41.3 serving beside it. The calls that take longer are those to payments."},
 		"losses are said": {change(func(v *event.Verdict) {
 			v.State, v.Losses, v.Evidence[0].Harm = event.Healthy, []event.Loss{{Name: "late", Count: 3}, {Name: "late_counted", Count: 116}}, false
 		}), "Every critical indicator is within tolerance, compared with instances of 1.41.3 serving beside it. Not counted: 3 items that came too late to be counted."},
