@@ -42,6 +42,8 @@ func FeedbackHeadline(f event.Feedback) string {
 		counted = plural(f.Tests, "test")
 	}
 	switch {
+	case f.Running && said == "" && f.Failed > 0:
+		said = fmt.Sprintf("%d failed, none known to be new so far", f.Failed)
 	case f.Running && said == "":
 		said = "nothing new so far"
 	case f.State == event.Inconclusive && f.Broken > 0:

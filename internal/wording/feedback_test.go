@@ -39,6 +39,7 @@ func TestFeedbackInWords(t *testing.T) {
 	require.Equal(t, "2 new failures, 1 known flaky; 212 tests", FeedbackHeadline(f))
 	require.Equal(t, "nothing new; 1 test", FeedbackHeadline(event.Feedback{State: event.Healthy, Tests: 1}))
 	require.Equal(t, "nothing new so far", FeedbackHeadline(event.Feedback{State: event.Watching, Running: true}))
+	require.Equal(t, "1 failed, none known to be new so far; 2 tests", FeedbackHeadline(event.Feedback{State: event.Watching, Running: true, Tests: 2, Failed: 1}))
 	require.Equal(t, "2 failed, and no run of the main branch is known to compare with; 3 tests", FeedbackHeadline(event.Feedback{State: event.Inconclusive, Tests: 3, Failed: 2}))
 	require.Equal(t, "it ended without a result", FeedbackHeadline(event.Feedback{State: event.Inconclusive}))
 	require.Equal(t, "deployloop was restarted while it ran, so that more may have failed; 3 tests",
