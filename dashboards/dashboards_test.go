@@ -21,6 +21,7 @@ func TestEveryMetricIsOneThatIsMade(t *testing.T) {
 	families := append(loopmetrics.NewTracker(ledger.New(ledger.Limits{})).Collect(time.Now()),
 		loopmetrics.Family{Name: event.MetricTelemetryLost, Unit: "{item}", Kind: loopmetrics.Counter},
 		loopmetrics.Family{Name: event.MetricDetectorSize, Unit: "{item}", Kind: loopmetrics.Gauge},
+		loopmetrics.Family{Name: event.MetricAlwaysOn, Unit: "{service}", Kind: loopmetrics.Gauge},
 		loopmetrics.Family{Name: event.MetricTaskDuration, Unit: "s", Kind: loopmetrics.Histogram})
 	for _, f := range families {
 		made[loopprom.Name(f)] = true
