@@ -51,6 +51,7 @@ func made(t *testing.T) map[string]bool {
 	for _, f := range []loopmetrics.Family{
 		{Name: event.MetricTelemetryLost, Unit: "{item}", Kind: loopmetrics.Counter}, // of the anomaly connector
 		{Name: event.MetricDetectorSize, Unit: "{item}", Kind: loopmetrics.Gauge},
+		{Name: event.MetricAlwaysOn, Unit: "{service}", Kind: loopmetrics.Gauge},
 		{Name: event.MetricRunDuration, Unit: "s", Kind: loopmetrics.Histogram}, // of the cicd receiver
 		{Name: event.MetricTaskDuration, Unit: "s", Kind: loopmetrics.Histogram},
 		{Name: event.MetricRunActive, Unit: "{run}", Kind: loopmetrics.Gauge},
