@@ -25,7 +25,7 @@ type tracker struct {
 	ladder
 }
 
-// ladder holds seconds at which S was at its lowest yet, half a nat or more
+// ladder holds seconds at which S was at its lowest yet, ladderGap or more
 // apart: the last of these rungs, and the way to those before it.
 type ladder struct {
 	last int32   // second
